@@ -1,0 +1,1 @@
+"""Policies that act by themselves: the keeper of the plan, the auditor, the pinger."""

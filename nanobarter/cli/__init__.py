@@ -1,0 +1,1 @@
+"""nbctl: the command line, a thin client of the daemon's local API."""

@@ -1,0 +1,39 @@
+"""A bid as it travels: the body of a gossip item of topic ``bid``.
+
+The item brings the author (owner), the expiry and the sequence; its key is the bid's own 16 random bytes, the
+BidId. A newer sequence replaces the bid (less quantity left, other price); an empty body withdraws it.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from nanobarter.core.canonical import Record
+from nanobarter.core.ids import NodeId
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import LeaseKind, Quantity
+
+Ratio = tuple[Annotated[int, Meta(ge=1, le=2**62)], Annotated[int, Meta(ge=1, le=2**62)]]
+
+
+class Want(Record, frozen=True):
+    """A pattern over qualities: one kind, at one issuer or (``issuer`` None) at any but the refused ones."""
+
+    kind: LeaseKind
+    issuer: NodeId | None
+    refused: Annotated[tuple[NodeId, ...], Meta(max_length=64)]
+    discounts: Annotated[tuple[tuple[NodeId, Ratio], ...], Meta(max_length=64)]
+
+
+class BidBody(Record, frozen=True):
+    """Give up to ``quantity`` of ``gives`` for what fits ``wants``, at omega = provided / received.
+
+    omega is the exact ratio ``omega[0] / omega[1]`` (qtt_prov / qtt_requ). ``floor`` bounds a best bid.
+    """
+
+    type: Literal["limit", "best"]
+    gives: Quality
+    wants: Want
+    omega: Ratio
+    quantity: Quantity
+    floor: Ratio | None

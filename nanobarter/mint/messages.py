@@ -1,0 +1,329 @@
+"""What wallets and mints say to one another: notes, requests, locks, contracts, answers.
+
+Every request is a body and its witnesses. The body names its mint and a ``valid_until``; its id is its SHA-256;
+each input (a note's key, a lock's key, a lease's holder) signs the request id. So any peer may carry it, and a
+repeat gets the same answer. Every answer is signed by the mint's node key, refusals too.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from nanobarter.core.canonical import Record
+from nanobarter.core.errors import Reason
+from nanobarter.core.ids import (
+    AgreementId,
+    Hash,
+    KeysetId,
+    LeaseId,
+    LockId,
+    NodeId,
+    NoteId,
+    PublicKey,
+    RequestId,
+    Signature,
+)
+from nanobarter.core.keys import Signed
+from nanobarter.core.units import Instant, LeaseKind, Quantity, Span
+
+PARTIES_MAX: Final = 8
+NOTES_MAX: Final = 64
+MODULUS_BYTES: Final = 256  # RSA-2048
+
+RsaBytes = Annotated[bytes, Meta(min_length=MODULUS_BYTES, max_length=MODULUS_BYTES)]
+Preimage = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Index = Annotated[int, Meta(ge=0, lt=PARTIES_MAX)]
+
+DOMAIN_ANNOUNCEMENT: Final = "mint/announcement"
+DOMAIN_REQUEST: Final = "mint/request"
+DOMAIN_ANSWER: Final = "mint/answer"
+DOMAIN_LOCKED: Final = "mint/locked"
+DOMAIN_CONTRACT: Final = "mint/contract"
+
+
+class DenominationKey(Record, frozen=True):
+    """The RSA-2048 modulus (exponent 65537) under which notes of one power of two are signed."""
+
+    quantity: Quantity
+    modulus: RsaBytes
+
+
+class Announcement(Record, frozen=True):
+    """One keyset: the body of a ``Signed`` under DOMAIN_ANNOUNCEMENT by the issuer's node key.
+
+    keyset_id = SHA-256 of the canonical *signed* announcement, cut to 16 bytes.
+    """
+
+    kind: LeaseKind
+    generation: int
+    scheme: int
+    issue_from: Instant
+    issue_until: Instant
+    redeem_until: Instant
+    purge_at: Instant
+    terms_hash: Hash
+    keys: Annotated[tuple[DenominationKey, ...], Meta(max_length=21)]
+
+
+class Note(Record, frozen=True):
+    """A bearer note: whoever has the secret of ``key`` may spend it once, at its issuer."""
+
+    keyset: KeysetId
+    quantity: Quantity
+    key: PublicKey
+    signature: RsaBytes
+
+
+class BlindOutput(Record, frozen=True):
+    """A blinded note message to be signed under (keyset, quantity)."""
+
+    keyset: KeysetId
+    quantity: Quantity
+    blinded: RsaBytes
+
+
+Notes = Annotated[tuple[Note, ...], Meta(max_length=NOTES_MAX)]
+Outputs = Annotated[tuple[BlindOutput, ...], Meta(max_length=NOTES_MAX)]
+
+
+class LockTerms(Record, frozen=True):
+    """The leg of a ring that a lock stands for (swap.md, "The lock"); all of it comes from AGREED."""
+
+    agreement: AgreementId
+    lock_id: LockId
+    index: Index
+    issuer: NodeId
+    kind: LeaseKind
+    terms_hash: Hash
+    quantity: Quantity
+    hashes: Annotated[tuple[Hash, ...], Meta(min_length=2, max_length=PARTIES_MAX)]
+    to_key: PublicKey
+    refund_key: PublicKey
+    deadline: Instant
+    delta: Span
+    take_until: Instant
+    previous_issuer: PublicKey
+
+
+class LeaseTerms(Record, frozen=True):
+    """What a lease shall be: so many MiB of one kind, held by whoever has the secret of ``holder``."""
+
+    kind: LeaseKind
+    quantity: Quantity
+    holder: PublicKey
+
+
+# -- bodies of requests; witnesses are listed in the order of the inputs
+
+
+class SwapBody(Record, frozen=True, tag="swap"):
+    """Notes for fresh notes of the same kind, terms and sum. Witnesses: each note's key."""
+
+    mint: NodeId
+    valid_until: Instant
+    inputs: Notes
+    outputs: Outputs
+
+
+class IssueBody(Record, frozen=True, tag="issue"):
+    """Fresh notes out of free pledged space; local to the node. Witness: the mint's own node key."""
+
+    mint: NodeId
+    valid_until: Instant
+    outputs: Outputs
+
+
+class LockBody(Record, frozen=True, tag="lock"):
+    """A lock made from notes, or without inputs from the mint's own free space.
+
+    Witnesses: each note's key; without inputs, the mint's node key.
+    """
+
+    mint: NodeId
+    valid_until: Instant
+    inputs: Notes
+    terms: LockTerms
+
+
+class OpenBody(Record, frozen=True, tag="open"):
+    """All n preimages of a lock, from anyone; ``proof`` is the receipt of arc j-1 that a late open needs."""
+
+    mint: NodeId
+    valid_until: Instant
+    lock_id: LockId
+    preimages: Annotated[tuple[Preimage, ...], Meta(min_length=2, max_length=PARTIES_MAX)]
+    proof: Signed | None
+
+
+class RefundBody(Record, frozen=True, tag="refund"):
+    """Return a lock after its deadline. Witness: its refund key."""
+
+    mint: NodeId
+    valid_until: Instant
+    lock_id: LockId
+
+
+class ReleaseBody(Record, frozen=True, tag="release"):
+    """Return a lock at once. Witness: its to_key."""
+
+    mint: NodeId
+    valid_until: Instant
+    lock_id: LockId
+
+
+class TakeBody(Record, frozen=True, tag="take"):
+    """Turn an opened or returned lock, whole, into notes *or* into a lease. Witness: to_key or refund_key."""
+
+    mint: NodeId
+    valid_until: Instant
+    lock_id: LockId
+    outputs: Outputs
+    lease: LeaseTerms | None
+
+
+class RedeemBody(Record, frozen=True, tag="redeem"):
+    """Notes for a lease of exactly their sum. Witnesses: each note's key."""
+
+    mint: NodeId
+    valid_until: Instant
+    inputs: Notes
+    lease: LeaseTerms
+
+
+class ExtendBody(Record, frozen=True, tag="extend"):
+    """Notes of a lease's kind and terms, to lengthen it by one term from its old end.
+
+    ``keep`` may be less than its size. Witnesses: each note's key, then the holder's.
+    """
+
+    mint: NodeId
+    valid_until: Instant
+    inputs: Notes
+    lease_id: LeaseId
+    keep: Quantity
+
+
+class StateBody(Record, frozen=True, tag="state"):
+    """Ask what became of notes and locks. No witness."""
+
+    mint: NodeId
+    valid_until: Instant
+    notes: Annotated[tuple[NoteId, ...], Meta(max_length=NOTES_MAX)]
+    locks: Annotated[tuple[LockId, ...], Meta(max_length=NOTES_MAX)]
+
+
+class RestoreBody(Record, frozen=True, tag="restore"):
+    """Ask again for blind signatures that were made before. No witness: they are of use to nobody else."""
+
+    mint: NodeId
+    valid_until: Instant
+    outputs: Outputs
+
+
+Body = (
+    SwapBody
+    | IssueBody
+    | LockBody
+    | OpenBody
+    | RefundBody
+    | ReleaseBody
+    | TakeBody
+    | RedeemBody
+    | ExtendBody
+    | StateBody
+    | RestoreBody
+)
+
+
+class Request(Record, frozen=True):
+    """A canonical body and the witnesses over its id (each ``sign(DOMAIN_REQUEST, request_id)``)."""
+
+    body: bytes
+    witnesses: Annotated[tuple[Signature, ...], Meta(max_length=NOTES_MAX + 1)]
+
+
+# -- answers: bodies of a ``Signed`` under DOMAIN_ANSWER by the mint's node key
+
+
+class Minted(Record, frozen=True, tag="minted"):
+    """Swap, issue, take and restore: blind signatures in the order of the outputs (empty where never issued)."""
+
+    request: RequestId
+    committed_at: Instant
+    epoch: int
+    signatures: Annotated[tuple[bytes, ...], Meta(max_length=NOTES_MAX)]
+
+
+class Locked(Record, frozen=True, tag="locked"):
+    """The body of a ``Signed`` under DOMAIN_LOCKED: the issuer promises this leg. It names no notes."""
+
+    terms: LockTerms
+    locked_at: Instant
+
+
+class LockAnswer(Record, frozen=True, tag="lock"):
+    """The lock was made; ``locked`` is the receipt to show to all parties."""
+
+    request: RequestId
+    locked: Signed
+
+
+class LockState(Record, frozen=True, tag="lockstate"):
+    """What became of one lock: opened (with its preimages) or returned (with how), and when."""
+
+    request: RequestId
+    lock_id: LockId
+    agreement: AgreementId
+    state: Annotated[str, Meta(pattern="^(locked|opened|returned|taken|lapsed)$", max_length=8)]
+    how: Annotated[str, Meta(pattern="^(|refund|release)$", max_length=7)]
+    at: Instant
+    preimages: Annotated[tuple[Preimage, ...], Meta(max_length=PARTIES_MAX)]
+
+
+class Contract(Record, frozen=True, tag="contract"):
+    """The body of a ``Signed`` under DOMAIN_CONTRACT by the issuer: the lease itself."""
+
+    lease_id: LeaseId
+    issuer: NodeId
+    terms: LeaseTerms
+    terms_hash: Hash
+    start: Instant
+    end: Instant
+    version: int
+
+
+class Leased(Record, frozen=True, tag="leased"):
+    """Redeem, extend, or take into a lease: the signed contract."""
+
+    request: RequestId
+    contract: Signed
+
+
+class SpentState(Record, frozen=True):
+    """One spent note: the request that spent it and the witness by its key."""
+
+    note: NoteId
+    request: RequestId
+    witness: Signature
+
+
+class States(Record, frozen=True, tag="states"):
+    """Answer to ``state``: the spent ones among the notes, and the state of each known lock."""
+
+    request: RequestId
+    at: Instant
+    spent: Annotated[tuple[SpentState, ...], Meta(max_length=NOTES_MAX)]
+    locks: Annotated[tuple[LockState, ...], Meta(max_length=NOTES_MAX)]
+
+
+class Refusal(Record, frozen=True, tag="refusal"):
+    """A signed no. ``spent`` carries the proof when the reason is SPENT."""
+
+    request: RequestId
+    reason: Reason
+    at: Instant
+    detail: Annotated[str, Meta(max_length=200)]
+    spent: SpentState | None
+
+
+Answer = Minted | LockAnswer | LockState | Leased | States | Refusal

@@ -1,0 +1,1 @@
+"""TLS connections between pinned peers, RPC over them, and how peers find each other."""

@@ -1,0 +1,1 @@
+"""From a match to exchanged notes, all parties or none: RING-COMMIT."""

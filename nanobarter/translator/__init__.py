@@ -1,0 +1,1 @@
+"""A person's policy into orders, and what happened into a ledger told in the pet currency."""
