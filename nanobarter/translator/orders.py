@@ -1,0 +1,68 @@
+"""Orders: what the node wants to hold, and the bids that say so in public.
+
+An order is private and says why; a bid is public and says only what is given for what. At par a MiB is a MiB.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nanobarter.core.ids import BidId, NodeId, sha256
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import LeaseKind, Quantity
+from nanobarter.matching.wire import BidBody, Want
+from nanobarter.translator.plan import Held, Plan
+
+ORDERS_MAX: Final = 32  # bids one node may have open; gossip holds others to the same
+
+
+@dataclass(frozen=True)
+class Order:
+    """Get ``quantity`` MiB of ``kind`` at ``issuer`` (None: at any issuer), for as much of our own space."""
+
+    kind: LeaseKind
+    issuer: NodeId | None
+    quantity: Quantity
+
+    @property
+    def slot(self) -> BidId:
+        """The bid's id: stable per purpose, so that a changed order replaces its bid."""
+        return BidId(sha256(b"order/" + self.kind.encode() + (self.issuer or b"any"))[:16])
+
+
+def orders_for_plan(plan: Plan, held: Mapping[NodeId, Held], offering: Sequence[NodeId]) -> list[Order]:
+    """Return one order per issuer that still owes us less than the plan wants.
+
+    Issuers that already hold something come first, then the offering ones in the order given; no more than
+    the plan's n are asked, so that space is not lent for nothing.
+    """
+    if not plan.per_issuer:
+        return []
+    ranked = sorted(held, key=lambda issuer: -held[issuer].total)
+    ranked += [issuer for issuer in offering if issuer not in held]
+    orders = list[Order]()
+    for issuer in ranked[: min(plan.geometry.n, ORDERS_MAX)]:
+        have = held[issuer].total if issuer in held else 0
+        if have < plan.per_issuer:
+            orders.append(Order(plan.kind, issuer, Quantity(plan.per_issuer - have)))
+    return orders
+
+
+def order_for_reserve(kind: LeaseKind, reserve: Quantity, in_hand: Quantity, wanted: Collection[NodeId]) -> list[Order]:
+    """Return the order that keeps a stock of others' space in hand, at any issuer or only at the wanted ones.
+
+    One order per wanted issuer: a pattern names one issuer or all of them.
+    """
+    missing = Quantity(max(reserve - in_hand, 0))
+    if not missing:
+        return []
+    if not wanted:
+        return [Order(kind, None, missing)]
+    return [Order(kind, issuer, missing) for issuer in sorted(wanted)[:ORDERS_MAX]]
+
+
+def bid_for(order: Order, me: NodeId, refused: Collection[NodeId] = ()) -> BidBody:
+    """Return the public bid of an order: our own notes, one for one, never at a worse price."""
+    refuse = tuple(sorted({me, *refused} - {order.issuer}))[:64] if order.issuer is None else ()
+    want = Want(order.kind, order.issuer, refuse, ())
+    return BidBody("limit", Quality(me, order.kind), want, (1, 1), order.quantity, None)

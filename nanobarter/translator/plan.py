@@ -1,0 +1,65 @@
+"""A person's policy as a plan: how many shares, on how many peers, how much space at each.
+
+The default order is Szabo's: swap N gigabytes of mine for N gigabytes of others', as many as the folders need at
+their redundancy. The plan is that N, worked out before anything is promised, so that it can be shown first.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import MIB, LeaseKind, Quantity, quantity_for
+
+GROWTH: Final = Fraction(11, 10)  # room for padding, metadata and the changes of the first weeks
+SLACK_PER_ISSUER: Final = 8 * MIB  # small folders still need catalog, heads and half-empty packs
+UPLOAD_BYTES_PER_SECOND: Final = 2_500_000  # a home line with 20 Mbit/s up, for the estimate shown first
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Any k of n shares bring a pack back."""
+
+    k: int
+    n: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the folders need: ``per_issuer`` MiB of one kind at each of ``geometry.n`` distinct issuers."""
+
+    folder_bytes: int
+    kind: LeaseKind
+    geometry: Geometry
+    per_issuer: Quantity
+
+    @property
+    def lent(self) -> Quantity:
+        """What is lent at par for it: as much as is held at others."""
+        return Quantity(self.per_issuer * self.geometry.n)
+
+    @property
+    def upload_seconds(self) -> int:
+        """A rough time for the first upload over a common home line."""
+        return self.folder_bytes * self.geometry.n // self.geometry.k // UPLOAD_BYTES_PER_SECOND
+
+
+def make_plan(folder_bytes: int, kind: LeaseKind, geometry: Geometry) -> Plan:
+    """Return the plan for folders of so many bytes, before compression (so it errs on the safe side)."""
+    share_bytes = int(Fraction(folder_bytes, geometry.k) * GROWTH) + SLACK_PER_ISSUER if folder_bytes else 0
+    return Plan(folder_bytes, kind, geometry, quantity_for(share_bytes))
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one issuer already owes us: notes in the wallet, and room left in running leases (MiB)."""
+
+    issuer: NodeId
+    notes: Quantity
+    lease_room: Quantity
+    lease_used: Quantity = Quantity(0)
+
+    @property
+    def total(self) -> int:
+        """All space at this issuer that the folders use or may use."""
+        return self.notes + self.lease_room + self.lease_used

@@ -1,0 +1,48 @@
+"""A plan that asks too little loses a backup; one that asks too much lends space for nothing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import MIB, LeaseKind, Quantity
+from nanobarter.translator.orders import bid_for, order_for_reserve, orders_for_plan
+from nanobarter.translator.plan import Geometry, Held, make_plan
+
+KIND = LeaseKind("30d")
+NODES = [NodeId(bytes([i]) * 32) for i in range(1, 9)]
+
+
+@given(st.integers(1, 10**14), st.sampled_from([(1, 1), (2, 5), (3, 6), (10, 25)]))
+def test_what_is_planned_holds_the_folders(folder_bytes: int, code: tuple[int, int]) -> None:
+    plan = make_plan(folder_bytes, KIND, Geometry(*code))
+    assert plan.per_issuer * MIB * code[0] > folder_bytes
+    assert plan.lent == plan.per_issuer * code[1]
+
+
+@given(st.lists(st.integers(0, 80), min_size=8, max_size=8), st.integers(0, 10**9))
+def test_orders_fill_n_issuers_to_the_plan_and_no_more(notes: list[int], folder_bytes: int) -> None:
+    plan = make_plan(folder_bytes, KIND, Geometry(2, 5))
+    held = {node: Held(node, Quantity(q), Quantity(0)) for node, q in zip(NODES, notes, strict=True) if q}
+    orders = orders_for_plan(plan, held, NODES)
+    after = {node: held[node].total if node in held else 0 for node in NODES}
+    for order in orders:
+        assert order.issuer is not None
+        assert order.quantity > 0
+        after[order.issuer] += order.quantity
+    if plan.per_issuer:
+        assert sorted(after.values())[-5:] >= [plan.per_issuer] * 5
+    assert len(orders) <= 5
+
+
+def test_a_reserve_names_the_wanted_issuers_or_any() -> None:
+    assert order_for_reserve(KIND, Quantity(10), Quantity(10), ()) == []
+    (anyone,) = order_for_reserve(KIND, Quantity(10), Quantity(4), ())
+    assert (anyone.issuer, anyone.quantity) == (None, 6)
+    assert [o.issuer for o in order_for_reserve(KIND, Quantity(10), Quantity(4), NODES[:2])] == NODES[:2]
+
+
+def test_a_bid_gives_our_own_notes_one_for_one_and_never_asks_for_them() -> None:
+    (order,) = order_for_reserve(KIND, Quantity(10), Quantity(4), ())
+    bid = bid_for(order, NODES[0])
+    assert (bid.gives.issuer, bid.omega, bid.quantity) == (NODES[0], (1, 1), 6)
+    assert bid.wants.refused == (NODES[0],)
