@@ -28,9 +28,9 @@ def test_orders_fill_n_issuers_to_the_plan_and_no_more(notes: list[int], folder_
     for order in orders:
         assert order.issuer is not None
         assert order.quantity > 0
-        after[order.issuer] += order.quantity
+        after[order.issuer] += int(order.quantity)
     if plan.per_issuer:
-        assert sorted(after.values())[-5:] >= [plan.per_issuer] * 5
+        assert sum(total >= plan.per_issuer for total in after.values()) >= 5
     assert len(orders) <= 5
 
 
