@@ -1,7 +1,8 @@
 """A bid as it travels: the body of a gossip item of topic ``bid``.
 
-The item brings the author (owner), the expiry and the sequence; its key is the bid's own 16 random bytes, the
-BidId. A newer sequence replaces the bid (less quantity left, other price); an empty body withdraws it.
+The item brings the author (owner), the expiry and the sequence; its key is 16 bytes of the owner's choice, and the
+BidId is derived from both (``bid_id_of``). A newer sequence replaces the bid (less quantity left, other price); an
+empty body withdraws it.
 """
 
 from typing import Annotated, Literal
@@ -9,7 +10,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from nanobarter.core.canonical import Record
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import BidId, NodeId, sha256
+from nanobarter.core.item import Item
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import LeaseKind, Quantity
 
@@ -37,3 +39,13 @@ class BidBody(Record, frozen=True):
     omega: Ratio
     quantity: Quantity
     floor: Ratio | None
+
+
+def bid_id_for(owner: NodeId, key: bytes) -> BidId:
+    """Return the id of the bid under this item key: bound to its owner, so that nobody can take another's."""
+    return BidId(sha256(b"bid/" + owner + key)[:16])
+
+
+def bid_id_of(item: Item) -> BidId:
+    """Return the id of the bid that a gossip item carries."""
+    return bid_id_for(item.node, item.key)
