@@ -1,0 +1,52 @@
+"""The book: every live bid."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from nanobarter.core.units import Instant
+from nanobarter.matching.bids import Bid, Name
+
+
+class Book:
+    """The live bids of a market. A bid that expires, is withdrawn or has nothing left is not in it."""
+
+    def __init__(self) -> None:
+        self._bids = dict[Name, Bid]()
+
+    def __len__(self) -> int:
+        return len(self._bids)
+
+    def __iter__(self) -> Iterator[Bid]:
+        return iter(self._bids.values())
+
+    def __contains__(self, bid_id: object) -> bool:
+        return bid_id in self._bids
+
+    def get(self, bid_id: Name) -> Bid | None:
+        """Return the bid, or None when it is not in the book."""
+        return self._bids.get(bid_id)
+
+    def insert(self, bid: Bid) -> None:
+        """Put a bid into the book, in place of the one of the same id. One with nothing left only removes it."""
+        self.withdraw(bid.id)
+        if bid.quantity > 0:
+            self._bids[bid.id] = bid
+
+    def withdraw(self, bid_id: Name) -> bool:
+        """Take a bid out; return whether it was there."""
+        return self._bids.pop(bid_id, None) is not None
+
+    def replace_quantity(self, bid_id: Name, left: int) -> None:
+        """Set what is left of a bid; with nothing left it leaves the book. An unknown id is ignored."""
+        if bid := self._bids.get(bid_id):
+            if left > 0:
+                self._bids[bid_id] = replace(bid, quantity=left)
+            else:
+                self.withdraw(bid_id)
+
+    def expire(self, now: Instant) -> list[Name]:
+        """Take out the bids whose time is over; return their ids."""
+        over = [bid.id for bid in self if bid.expires is not None and bid.expires <= now]
+        for bid_id in over:
+            self.withdraw(bid_id)
+        return over

@@ -1,0 +1,62 @@
+"""A cycle of bids: what it is worth, and what each bid in it would give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from nanobarter.matching.bids import Bid, Ratio
+from nanobarter.matching.quantities import Leg, flow, product
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """Bids in ring order: each gives to the next, the last to the first. The bid that was searched for is last."""
+
+    bids: tuple[Bid, ...]
+    omega: Fraction
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The order of preference, smallest first: Omega, then fewest partners, oldest bids, ids."""
+        return (
+            -self.omega,
+            len(self.bids),
+            tuple(bid.age for bid in self.bids),
+            tuple(bid.id for bid in self.bids),
+        )
+
+
+def times(one: Ratio, other: Ratio) -> Ratio:
+    """Return the product of two ratios, not reduced."""
+    return (one[0] * other[0], one[1] * other[1])
+
+
+def legs_of(bids: Sequence[Bid]) -> list[Leg]:
+    """Return the legs of a ring. Every bid must accept what the one before it gives."""
+    legs = list[Leg]()
+    for before, bid in zip((bids[-1], *bids[:-1]), bids, strict=True):
+        discount = bid.wants.accepts(before.gives)
+        if discount is None:
+            raise ValueError(f"bid {bid.id!r} does not accept {before.gives!r}")
+        cap = bid.cap()
+        legs.append(
+            Leg(
+                bid.owner,
+                times((bid.provided, bid.required), discount),
+                None if cap is None else times(cap, discount),
+                bid.quantity,
+            )
+        )
+    return legs
+
+
+def cycle_of(bids: Sequence[Bid]) -> Cycle:
+    """Return the cycle of these bids in ring order."""
+    return Cycle(tuple(bids), product(legs_of(bids)))
+
+
+def quantities_of(cycle: Cycle) -> tuple[int, ...] | None:
+    """Return what each bid of the cycle gives, or None when it cannot be executed."""
+    if cycle.omega < 1 and any(bid.limit for bid in cycle.bids):
+        return None
+    return flow(legs_of(cycle.bids))

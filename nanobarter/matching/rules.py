@@ -1,0 +1,19 @@
+"""What a cycle must hold, and the bounds of a search."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a market trades. The defaults are this network's; ``OPENBARTER`` holds those of openBarter 2.1.0."""
+
+    partners_max: int = 8
+    self_trade: bool = False
+    movements_max: int | None = None
+    """The most transfers that one submitted bid may cause, or None."""
+    steps_max: int = 20_000
+    """The most partial cycles that one search looks at, about a second; past it the answer says so."""
+
+
+OWN = Rules()
+OPENBARTER = Rules(partners_max=64, self_trade=True, movements_max=128)
