@@ -18,7 +18,7 @@ from nanobarter.matching.book import Book
 from nanobarter.matching.cycle import Cycle, quantities_of
 from nanobarter.matching.rules import Rules
 from nanobarter.matching.search import Search
-from nanobarter.matching.wire import BidBody, Want
+from nanobarter.matching.wire import BidBody, Want, bid_id_of
 
 _BID_ID_BYTES = 16
 PERTURBED_MAX = 16  # so many of the best cycles compete when the choice is perturbed; the rest are far behind
@@ -80,7 +80,7 @@ def bid_from_item(item: Item) -> Bid | None:
     if body.quantity <= 0:
         return None
     return Bid(
-        id=BidId(item.key),
+        id=bid_id_of(item),
         owner=item.node,
         limit=body.type == "limit",
         gives=text_of(body.gives),
