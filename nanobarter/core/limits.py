@@ -5,7 +5,7 @@ Each part of the house keeps its bounds together under its own heading.
 
 from dataclasses import dataclass
 
-from nanobarter.core.units import MINUTE, SECOND, Span
+from nanobarter.core.units import DAY, MINUTE, SECOND, Span
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,27 @@ class Limits:
     # -- network
     frame_bytes_max: int = 1024 * 1024 + 4096  # one range of a share (1 MiB) and its envelope
     call_timeout: Span = Span(20 * SECOND)  # a home line with a full upload queue answers within it
+    handshake_timeout: Span = Span(10 * SECOND)  # three round trips over the worst satellite line, and a slow disk
+    half_open_max: int = 64  # a handshake holds about 100 KB; the oldest one makes room for a new one
+    connections_max: int = 512  # at about 50 KB each, idle
+    connections_per_address_max: int = 8  # people behind one router; more would let one machine fill the table
+    peers_target: int = 32  # dial until so many are connected: a random graph of this degree never falls apart
+    dials_at_once_max: int = 16
+    known_peers_max: int = 10_000
+    addresses_per_peer_max: int = 4  # IPv4 and IPv6, at home and mapped
+    records_per_answer_max: int = 64
+    backoff_first: Span = Span(1 * SECOND)
+    backoff_last: Span = Span(5 * MINUTE)  # a node that returns waits at most this long to be dialled again
+    requests_at_once_max: int = 128  # of one peer; enough for 20,000 calls/s at 5 ms each
+    bulk_at_once_max: int = 16  # of one peer; 16 MiB under way fill 1 Gbit/s at 100 ms
+    owed_bytes_max: int = 32 * 1024 * 1024  # request bodies in work and answers unsent, for one peer
+    streams_at_once_max: int = 32
+    stream_window: int = 256 * 1024
+    idle_before_ping: Span = Span(60 * SECOND)  # shorter than the mapping timeout of home routers
+    silence_max: Span = Span(20 * SECOND)  # a ping unanswered or a write that does not move for so long: dead
+    proof_timeout: Span = Span(5 * SECOND)  # an older connection answers a ping within it or gives way to a new one
+    misbehaved_for: Span = Span(10 * MINUTE)  # how long a peer that broke the protocol is not spoken to
+    node_record_valid: Span = Span(7 * DAY)  # a machine that was off over a week is found through others
 
     # -- mint
     request_bytes_max: int = 128 * 1024  # 64 notes in, 64 blinded notes out, about 300 bytes each

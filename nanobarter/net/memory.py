@@ -17,7 +17,9 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Handler, Priority
 from nanobarter.core.units import SECOND, Span
-from nanobarter.net.methods import Methods, unwrap
+from nanobarter.net.frames import Kind
+from nanobarter.net.methods import Failed, Failure, Methods, StreamHandler, unwrap
+from nanobarter.net.stream import Stream, serve_stream
 
 Loss = Literal["request", "answer"]
 LossRule = Callable[[NodeId, NodeId, str], Loss | None]
@@ -34,6 +36,7 @@ class MemoryNetwork:
         self._away: set[NodeId] = set()
         self._groups: list[frozenset[NodeId]] = []
         self._calls: dict[trio.CancelScope, tuple[NodeId, NodeId]] = {}
+        self._streams = list[tuple[NodeId, NodeId, Stream, Stream]]()
 
     def node(self, key: SigningKey) -> "MemoryNode":
         """Return a new node, linked to all others. A second one with the same key replaces the first: a restart."""
@@ -99,6 +102,25 @@ class MemoryNetwork:
                 return unwrap(callee, method, answer)
         raise Unreachable(f"{short_node(callee)} did not answer {method} in time")
 
+    def open_stream(self, opener: NodeId, acceptor: NodeId, method: str, body: bytes) -> Stream:
+        """Join two ends of a stream; the handler runs in ``MemoryNode.run`` of the acceptor."""
+        if not self.linked(opener, acceptor):
+            raise Unreachable(f"{short_node(acceptor)} is not connected")
+        window = self.limits.stream_window
+
+        def to_acceptor(kind: Kind, data: bytes) -> None:
+            there.take(kind, data)
+
+        here = Stream(acceptor, method, body, window=window, post=to_acceptor)
+        there = Stream(opener, method, body, window=window, post=here.take)
+        handler = self._nodes[acceptor].methods.stream_handler(method)
+        if handler is None:
+            here.break_off(Failed(Failure.UNKNOWN_METHOD, f"{method!r} is not served here"))
+        else:
+            self._streams.append((opener, acceptor, here, there))
+            self._nodes[acceptor].accept(there, handler)
+        return here
+
     def _links(self) -> set[tuple[NodeId, NodeId]]:
         return {(node, other) for node in self._nodes for other in self.reachable(node)}
 
@@ -106,6 +128,11 @@ class MemoryNetwork:
         for scope, (caller, callee) in list(self._calls.items()):
             if caller != callee and not self.linked(caller, callee):
                 scope.cancel()
+        for opener, acceptor, here, there in self._streams:
+            if not self.linked(opener, acceptor):
+                here.break_off()
+                there.break_off()
+        self._streams = [entry for entry in self._streams if not entry[2].is_over]
 
     def _announce(self, before: set[tuple[NodeId, NodeId]]) -> None:
         for node in self._nodes.values():
@@ -123,6 +150,7 @@ class MemoryNode:
         self._hub = hub
         self._node_id = key.node_id
         self._callbacks = list[Callable[[NodeId], None]]()
+        self._opened_in, self._opened_out = trio.open_memory_channel[tuple[Stream, StreamHandler]](float("inf"))
 
     @property
     def node_id(self) -> NodeId:
@@ -144,6 +172,26 @@ class MemoryNode:
     ) -> bytes:
         """Return the peer's answer; see ``core.ports.Caller``."""
         return await self._hub.carry(self._node_id, peer, method, body, timeout)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve the streams that others open here. Calls are served without it."""
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            async for stream, handler in self._opened_out:
+                nursery.start_soon(serve_stream, stream, handler)
+
+    def accept(self, stream: Stream, handler: StreamHandler) -> None:
+        """Take a stream that another node opened; called by the hub."""
+        self._opened_in.send_nowait((stream, handler))
+
+    def add_stream(self, method: str, handler: StreamHandler) -> None:
+        """Serve the streams that peers open under this name, while ``run`` runs."""
+        self.methods.add_stream(method, handler)
+
+    async def open_stream(self, peer: NodeId, method: str, body: bytes) -> Stream:
+        """Open a stream to another node. Raises Unreachable; a refusal shows at the first use."""
+        await trio.lowlevel.checkpoint()
+        return self._hub.open_stream(self._node_id, peer, method, body)
 
     def connected(self) -> list[NodeId]:
         """Return the peers that can be called now, without this node itself."""

@@ -5,12 +5,20 @@ tests and in life. A handler that raises Malformed or PeerFault blames the calle
 could not ask a third party; anything else is a fault of this node and escapes to whoever runs the network.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from typing import TYPE_CHECKING
 
 from nanobarter.core.errors import InvariantBroken, Malformed, PeerFault, Unreachable
 from nanobarter.core.ids import NodeId, short_node
 from nanobarter.core.ports import Handler
+
+if TYPE_CHECKING:
+    from nanobarter.net.stream import Stream
+
+StreamHandler = Callable[["Stream"], Awaitable[None]]
+"""Serves one stream that a peer opened. The stream is finished when the handler returns."""
 
 METHOD_NAME_MAX = 64
 _DETAIL_MAX = 200
@@ -37,10 +45,11 @@ class Failed:
 
 
 class Methods:
-    """Which handler serves which method."""
+    """Which handler serves which method, and which one serves the streams of which name."""
 
     def __init__(self, answer_max: int) -> None:
         self._handlers: dict[str, tuple[Handler, int]] = {}
+        self._streams: dict[str, StreamHandler] = {}
         self._answer_max = answer_max
 
     def add(self, method: str, handler: Handler, *, body_max: int) -> None:
@@ -48,6 +57,16 @@ class Methods:
         if method in self._handlers or not 0 < len(method.encode()) <= METHOD_NAME_MAX:
             raise InvariantBroken(f"the method name {method!r} is taken or too long")
         self._handlers[method] = (handler, body_max)
+
+    def add_stream(self, method: str, handler: StreamHandler) -> None:
+        """Serve streams of this name."""
+        if method in self._streams or not 0 < len(method.encode()) <= METHOD_NAME_MAX:
+            raise InvariantBroken(f"the stream name {method!r} is taken or too long")
+        self._streams[method] = handler
+
+    def stream_handler(self, method: str) -> StreamHandler | None:
+        """Return who serves streams of this name."""
+        return self._streams.get(method)
 
     async def answer(self, peer: NodeId, method: str, body: bytes) -> bytes | Failed:
         """Return what the handler answers, or why nobody did."""

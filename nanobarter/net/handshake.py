@@ -1,0 +1,160 @@
+"""From a fresh socket to an authenticated peer: TLS 1.3 both ways, then one hello each.
+
+The dialler speaks first; the other side answers only after it has judged the certificate and the hello. A TLS
+1.3 client believes the handshake done before the server has looked at its certificate (RFC 8446, 4.6.2 and
+appendix E.1), so only the hello that comes back says that it was accepted.
+"""
+
+import ssl
+from dataclasses import dataclass
+
+import trio
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.errors import Malformed, PeerFault, Unreachable
+from nanobarter.core.ids import NodeId, PublicKey, node_id_of, short_node
+from nanobarter.core.limits import Limits
+from nanobarter.net.certificates import key_of_certificate
+from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
+from nanobarter.net.messages import HELLO_MAX, VERSIONS, Bye, Hello, Parting
+
+TlsStream = trio.SSLStream[trio.SocketStream]
+
+
+class WrongNode(PeerFault):
+    """Another node answers there than was expected."""
+
+
+class Oneself(PeerFault):
+    """The other side is this node."""
+
+
+@dataclass(frozen=True)
+class Greeted:
+    """A peer that proved its key and said hello. ``first`` came in the same bytes."""
+
+    channel: TlsStream
+    decoder: FrameDecoder
+    key: PublicKey
+    hello: Hello
+    first: list[Message]
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What this side brings into every handshake."""
+
+    node_id: NodeId
+    instance: bytes
+    limits: Limits
+
+    def hello(self, serial: int, observed: str) -> Hello:
+        """Return our hello to a peer that we see at this host; ``serial`` is 0 when the peer dialled."""
+        requests, bulk = self.limits.requests_at_once_max, self.limits.bulk_at_once_max
+        return Hello(VERSIONS, self.instance, serial, observed, requests, bulk, {})
+
+
+async def greet(
+    socket: trio.SocketStream, context: ssl.SSLContext, ours: Ours, *, expected: NodeId | None, serial: int
+) -> Greeted:
+    """Shake hands as the dialler. The caller bounds the time and closes the socket on errors.
+
+    Raises Unreachable when the other side leaves or says no, PeerFault when it is not ``expected`` or breaks
+    the protocol.
+    """
+    channel = trio.SSLStream(socket, context, server_hostname=None, server_side=False)
+    key = await _shake(channel)
+    _check_identity(ours, key, expected)
+    await _say(channel, Kind.HELLO, encode(ours.hello(serial, host_of(socket))))
+    return await _hear(channel, key, ours)
+
+
+async def welcome(socket: trio.SocketStream, context: ssl.SSLContext, ours: Ours) -> Greeted:
+    """Shake hands as the side that was dialled, up to the peer's hello; ``accept`` or ``turn_away`` comes next."""
+    channel = trio.SSLStream(socket, context, server_side=True)
+    key = await _shake(channel)
+    try:
+        _check_identity(ours, key, None)
+        return await _hear(channel, key, ours)
+    except PeerFault as fault:
+        await turn_away(channel, Parting.MALFORMED, str(fault))
+        raise
+
+
+def accept(ours: Ours, observed: str) -> list[bytes]:
+    """Return the frames of our hello to a dialler; they must be the first that are written."""
+    return encode_message(Kind.HELLO, 0, encode(ours.hello(0, observed)))
+
+
+def host_of(socket: trio.SocketStream) -> str:
+    """Return the number of the other side's host, without the zone that only this machine understands."""
+    try:
+        return str(socket.socket.getpeername()[0]).partition("%")[0]
+    except OSError:  # it left already
+        return ""
+
+
+async def turn_away(channel: TlsStream, parting: Parting, detail: str) -> None:
+    """Say why we do not go on; the caller closes."""
+    with trio.move_on_after(1):
+        try:
+            await _say(channel, Kind.BYE, encode(Bye(parting, detail[:200])))
+            await channel.transport_stream.send_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+
+async def _shake(channel: TlsStream) -> PublicKey:
+    try:
+        await channel.do_handshake()
+        der = channel.getpeercert(binary_form=True)  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType,reportAttributeAccessIssue]
+    except trio.BrokenResourceError as error:
+        if isinstance(error.__cause__, ssl.SSLError):
+            raise PeerFault(f"TLS failed: {error.__cause__.reason}") from None
+        raise Unreachable("the other side left during the TLS handshake") from None
+    try:
+        return key_of_certificate(bytes(der or b""))  # pyright: ignore[reportUnknownArgumentType]
+    except Malformed as error:
+        raise PeerFault(str(error)) from None
+
+
+def _check_identity(ours: Ours, key: PublicKey, expected: NodeId | None) -> None:
+    node = node_id_of(key)
+    if node == ours.node_id:
+        raise Oneself("this is oneself")
+    if expected is not None and node != expected:
+        raise WrongNode(f"{short_node(node)} answers where {short_node(expected)} was expected")
+
+
+async def _say(channel: TlsStream, kind: Kind, body: bytes) -> None:
+    await channel.send_all(b"".join(encode_message(kind, 0, body)))
+
+
+async def _hear(channel: TlsStream, key: PublicKey, ours: Ours) -> Greeted:
+    decoder = FrameDecoder(ours.limits.frame_bytes_max, first_max=HELLO_MAX)
+    try:
+        messages = list[Message]()
+        while not messages:
+            data = await channel.receive_some(HELLO_MAX)
+            if not data:
+                raise Unreachable("the other side left before its hello")
+            messages = decoder.feed(data)
+        hello = _read_hello(messages[0])
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        # A server's refusal of our certificate arrives here, as an alert on the first read.
+        raise Unreachable(f"the other side left before its hello ({error.__cause__ or 'closed'})") from None
+    except Malformed as error:
+        raise PeerFault(f"{short_node(node_id_of(key))} broke the protocol in its hello: {error}") from None
+    return Greeted(channel, decoder, key, hello, messages[1:])
+
+
+def _read_hello(message: Message) -> Hello:
+    if message.kind is Kind.BYE:
+        bye = decode(message.body, Bye, size_max=HELLO_MAX)
+        raise Unreachable(f"the other side refused: {bye.detail}")
+    if message.kind is not Kind.HELLO:
+        raise Malformed(f"{message.kind.name} instead of a hello")
+    hello = decode(message.body, Hello, size_max=HELLO_MAX)
+    if not set(hello.versions) & set(VERSIONS):
+        raise Malformed(f"no common version: it speaks {hello.versions}, we {VERSIONS}")
+    return hello

@@ -1,0 +1,179 @@
+"""The network of one node: it listens, dials, keeps connections, and carries calls and streams to peers by id."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from nanobarter.core.errors import Unreachable
+from nanobarter.core.ids import NodeId, PublicKey, short_node
+from nanobarter.core.keys import SigningKey
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Clock, Entropy, Handler, Priority
+from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND, Span
+from nanobarter.net.address import Address, parse_address
+from nanobarter.net.connection import Connection, Retired
+from nanobarter.net.doors import Doors, open_listeners
+from nanobarter.net.exchange import Exchange
+from nanobarter.net.links import Links
+from nanobarter.net.methods import Methods, StreamHandler, unwrap
+from nanobarter.net.peers import KnownPeer, PeerBook
+from nanobarter.net.stream import Stream
+from nanobarter.net.tables import MIGRATIONS
+
+__all__ = ["MIGRATIONS", "Address", "KnownPeer", "Network", "Stream", "StreamHandler", "parse_address"]
+
+_LOOK_AFTER_EVERY: Final = 5.0  # seconds; a look at 500 connections takes well under a millisecond
+
+
+class Network:
+    """A Caller and Registrar over TLS. Construct, add the methods, then ``run``.
+
+    ``listen`` None makes a node that only dials. ``same_host_ok`` lifts the limit per address for loopback, for
+    tests and for several nodes on one machine.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: SigningKey,
+        listen: Address | None,
+        bootstrap: Sequence[Address],
+        store: Store,
+        clock: Clock,
+        entropy: Entropy,
+        limits: Limits = LIMITS,
+        same_host_ok: bool = False,
+    ) -> None:
+        self._node_id, self._key, self._listen, self._limits = key.node_id, key, listen, limits
+        self._links = Links(key.node_id)
+        self._book = PeerBook(key.node_id, limits)
+        self._methods = Methods(limits.frame_bytes_max)
+        self._exchange = Exchange(
+            key=key, caller=self, book=self._book, links=self._links, store=store, clock=clock, limits=limits
+        )
+        self._exchange.serve(self._methods)
+        self._doors = Doors(
+            key=key,
+            exchange=self._exchange,
+            methods=self._methods,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            same_host_ok=same_host_ok,
+        )
+        for address in bootstrap:
+            self._book.learn(None, address)
+
+    @property
+    def node_id(self) -> NodeId:
+        """The id of this node."""
+        return self._node_id
+
+    async def run(self, *, task_status: trio.TaskStatus[Address | None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; tells the address that is bound. Raises UsageError when it cannot be bound.
+
+        Faults of handlers of this node (LocalFault, InvariantBroken) escape, in an exception group.
+        """
+        listeners, bound = [], None
+        if self._listen is not None:
+            listeners, bound = await open_listeners(self._listen)
+        async with trio.open_nursery() as nursery:
+            await self._exchange.start(bound)
+            self._doors.open(nursery, listeners)
+            nursery.start_soon(self._look_after)
+            task_status.started(bound)
+
+    # -- Registrar
+
+    def add(self, method: str, handler: Handler, *, body_max: int) -> None:
+        """Serve a method; see ``core.ports.Registrar``."""
+        self._methods.add(method, handler, body_max=body_max)
+
+    def add_stream(self, method: str, handler: StreamHandler) -> None:
+        """Serve the streams that peers open under this name."""
+        self._methods.add_stream(method, handler)
+
+    # -- Caller
+
+    async def call(
+        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+    ) -> bytes:
+        """Return the peer's answer, dialling it first if it is known; see ``core.ports.Caller``."""
+        with trio.move_on_after(timeout / SECOND):
+            if peer == self._node_id:
+                await trio.lowlevel.checkpoint()
+                return unwrap(peer, method, await self._methods.answer(peer, method, body))
+            while True:
+                connection = await self._reach(peer)
+                try:
+                    return await connection.call(method, body, timeout=timeout, priority=priority)
+                except Retired:
+                    await trio.lowlevel.checkpoint()
+        raise Unreachable(f"{short_node(peer)} did not answer {method} in {timeout} ms")
+
+    async def open_stream(self, peer: NodeId, method: str, body: bytes) -> Stream:
+        """Open a stream to another node. Raises Unreachable; a refusal shows at the first use."""
+        with trio.move_on_after(self._limits.call_timeout / SECOND):
+            while True:
+                connection = await self._reach(peer)
+                try:
+                    return connection.open_stream(method, body)
+                except Retired:
+                    await trio.lowlevel.checkpoint()
+        raise Unreachable(f"{short_node(peer)} cannot be reached")
+
+    async def _reach(self, peer: NodeId) -> Connection:
+        connection = self._links.best(peer)
+        if connection is not None:
+            return connection
+        if not self._book.due_at(peer, trio.current_time()) and not self._doors.is_dialling(peer):
+            await self._exchange.look_up(peer)
+        return await self._doors.dial_now(peer)
+
+    # -- who is there
+
+    def connected(self) -> list[NodeId]:
+        """Return the peers that can be called without dialling."""
+        return self._links.peers()
+
+    def on_connect(self, callback: Callable[[NodeId], None]) -> None:
+        """Be told of every peer that is connected already and of each that connects later."""
+        self._links.callbacks.append(callback)
+        for peer in self.connected():
+            callback(peer)
+
+    def known(self) -> list[KnownPeer]:
+        """Return all nodes that we know of, connected or not."""
+        peers, up = list[KnownPeer](), set(self.connected())
+        for node in self._book.nodes():
+            if (peer := self._book.get(node)) is not None:
+                peers.append(KnownPeer(node, tuple(peer.addresses), node in up, peer.last_seen))
+        return peers
+
+    def address_of(self, node: NodeId) -> Address | None:
+        """Return where a node is best dialled; our own address for our own id."""
+        if node == self._node_id:
+            return next(iter(self._exchange.own_addresses()), None)
+        peer = self._book.get(node)
+        return min(peer.addresses, key=lambda a: peer.addresses[a].failures, default=None) if peer else None
+
+    def public_key_of(self, node: NodeId) -> PublicKey | None:
+        """Return the key behind an id, if we met the node or hold its record."""
+        if node == self._node_id:
+            return self._key.public
+        peer = self._book.get(node)
+        return peer.key if peer is not None else None
+
+    def learn(self, node: NodeId | None, address: Address) -> None:
+        """Take an address, of this node or of whoever answers there; it is dialled soon."""
+        self._book.learn(node, address)
+        self._doors.wake()
+
+    async def _look_after(self) -> None:
+        while True:
+            await trio.sleep(_LOOK_AFTER_EVERY)
+            for connection in self._links.all():
+                connection.look_after(trio.current_time())
+            await self._exchange.refresh()
