@@ -50,7 +50,7 @@ class Clearing:
     def _best(self, own: Bid) -> Agreement | None:
         search = Search(self.book, own, self.rules)
         for cycle in search.cycles():
-            if (given := quantities_of(cycle)) is not None:
+            if (given := quantities_of(cycle, self.rules)) is not None:
                 self.cut |= search.cut
                 return Agreement(cycle, given)
         self.cut |= search.cut

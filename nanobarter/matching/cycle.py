@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from nanobarter.matching.bids import Bid, Ratio
+from nanobarter.matching.openbarter import openbarter_flow
 from nanobarter.matching.quantities import Leg, flow, product
+from nanobarter.matching.rules import OWN, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,17 @@ def times(one: Ratio, other: Ratio) -> Ratio:
     return (one[0] * other[0], one[1] * other[1])
 
 
-def legs_of(bids: Sequence[Bid]) -> list[Leg]:
-    """Return the legs of a ring. Every bid must accept what the one before it gives."""
+def legs_of(bids: Sequence[Bid], *, floors: bool = True) -> list[Leg]:
+    """Return the legs of a ring, with or without the floors of best bids.
+
+    Every bid must accept what the one before it gives.
+    """
     legs = list[Leg]()
     for before, bid in zip((bids[-1], *bids[:-1]), bids, strict=True):
         discount = bid.wants.accepts(before.gives)
         if discount is None:
             raise ValueError(f"bid {bid.id!r} does not accept {before.gives!r}")
-        cap = bid.cap()
+        cap = bid.cap() if bid.limit or floors else None
         legs.append(
             Leg(
                 bid.owner,
@@ -55,8 +60,9 @@ def cycle_of(bids: Sequence[Bid]) -> Cycle:
     return Cycle(tuple(bids), product(legs_of(bids)))
 
 
-def quantities_of(cycle: Cycle) -> tuple[int, ...] | None:
+def quantities_of(cycle: Cycle, rules: Rules = OWN) -> tuple[int, ...] | None:
     """Return what each bid of the cycle gives, or None when it cannot be executed."""
     if cycle.omega < 1 and any(bid.limit for bid in cycle.bids):
         return None
-    return flow(legs_of(cycle.bids))
+    legs = legs_of(cycle.bids, floors=rules.floors)
+    return openbarter_flow(legs) if rules.double_precision else flow(legs)

@@ -9,11 +9,15 @@ class Rules:
 
     partners_max: int = 8
     self_trade: bool = False
+    floors: bool = True
+    """Hold the floors of best bids."""
     movements_max: int | None = None
     """The most transfers that one submitted bid may cause, or None."""
+    double_precision: bool = False
+    """Compare angles in double precision (``openbarter``) instead of exactly."""
     steps_max: int = 20_000
     """The most partial cycles that one search looks at, about a second; past it the answer says so."""
 
 
 OWN = Rules()
-OPENBARTER = Rules(partners_max=64, self_trade=True, movements_max=128)
+OPENBARTER = Rules(partners_max=64, self_trade=True, floors=False, movements_max=128, double_precision=True)
