@@ -1,0 +1,93 @@
+"""Before the agreement: the party has approved, the proposer gathers. A crash here means that nothing happened."""
+
+from typing import assert_never
+
+import msgspec
+
+from nanobarter.core.errors import Reason
+from nanobarter.core.units import Instant
+from nanobarter.swap.ending import Moved, ended, put
+from nanobarter.swap.messages import open_approve, open_draft, open_refuse
+from nanobarter.swap.objections import agreed_objection, approval_objection
+from nanobarter.swap.orders import Blame
+from nanobarter.swap.states import (
+    AgreementReceived,
+    ApprovalReceived,
+    Approved,
+    CancelReceived,
+    Collecting,
+    Deal,
+    Gathering,
+    Given,
+    LegSeen,
+    LegTaken,
+    LockedReceived,
+    LockFailed,
+    Locking,
+    RefusalReceived,
+    Restarted,
+    TimePassed,
+    VoteReceived,
+)
+from nanobarter.swap.terms import SwapTimes, agreement_of
+
+
+def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> Moved:
+    """Move a party that has reserved and waits for the agreement."""
+    match given:
+        case AgreementReceived():
+            if (objection := agreed_objection(state.draft, state.mine, given, times, now)) is not None:
+                return state, (Blame(given.signed.signer, objection),)
+            blank = (None,) * agreement_of(given.signed).size
+            return Locking(Deal(given.signed, state.mine), blank), ()
+        case CancelReceived():
+            if given.signed.signer != state.draft.signer:
+                return state, (Blame(given.signed.signer, "cancels the draft of another"),)
+            return ended(state, "cancelled", Reason.NOT_FOUND, now, by=given.signed.signer), ()
+        case LockFailed():  # the owner withdraws
+            return ended(state, "refused", given.reason, now, detail=given.detail, by=None, tell=True), ()
+        case Restarted():  # presumed abort: the reservation was in memory and in the wallet, and runs out
+            return ended(state, "expired", Reason.STOPPING, now, detail="restarted before the agreement"), ()
+        case ApprovalReceived() | RefusalReceived() | VoteReceived():
+            return state, ()  # for the proposer only; a stray one
+        case LockedReceived() | LegSeen() | LegTaken() | TimePassed():
+            return state, ()  # a LOCKED may overtake its AGREED; the sender repeats it
+        case _:
+            assert_never(given)
+
+
+def gathering(state: Gathering, given: Given, now: Instant, times: SwapTimes) -> Moved:
+    """Move the proposer while approvals come in."""
+    match given:
+        case ApprovalReceived():
+            return _approval(state, given)
+        case RefusalReceived():
+            refuse, giver = open_refuse(given.signed), open_draft(state.draft).arcs
+            if refuse.index >= len(giver) or giver[refuse.index].giver != given.signed.signer:
+                return state, (Blame(given.signed.signer, "refuses a position that is not its own"),)
+            detail, by = refuse.detail, given.signed.signer
+            return ended(state, "refused", refuse.reason, now, detail=detail, by=by, tell=True), ()
+        case AgreementReceived():  # our own, as we signed it for ``Agree``
+            if (objection := agreed_objection(state.draft, state.mine, given, times, now)) is not None:
+                return state, (Blame(given.signed.signer, objection),)
+            blank = (None,) * agreement_of(given.signed).size
+            votes = (state.mine.secret, *blank[1:])
+            return Collecting(Deal(given.signed, state.mine), blank, votes), ()
+        case LockFailed():
+            return ended(state, "refused", given.reason, now, detail=given.detail, tell=True), ()
+        case Restarted():  # AGREED was not recorded, so nobody has it
+            return ended(state, "expired", Reason.STOPPING, now, detail="restarted before the agreement", tell=True), ()
+        case CancelReceived() | LockedReceived() | VoteReceived() | LegSeen() | LegTaken() | TimePassed():
+            return state, ()  # nothing of the kind can be about this draft yet
+        case _:
+            assert_never(given)
+
+
+def _approval(state: Gathering, given: ApprovalReceived) -> Moved:
+    objection = approval_objection(state.draft, state.approvals, given)
+    if objection is not None:
+        return state, (Blame(given.signed.signer, objection),)
+    index = open_approve(given.signed).index
+    if state.approvals[index] is not None:
+        return state, ()  # a repeat, or a second thought that comes too late
+    return msgspec.structs.replace(state, approvals=put(state.approvals, index, given.signed)), ()
