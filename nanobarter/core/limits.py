@@ -46,5 +46,17 @@ class Limits:
     request_notes_max: int = 64
     request_valid_max: Span = Span(15 * MINUTE)  # how long a body that was not honoured may stay a live cheque
 
+    # -- wallet
+    wallet_tries_max: int = 4  # of one call; later ones are the background round's, so that callers can go on
+    wallet_backoff: Span = Span(500)  # doubles with each try: four tries take about 4 s beside the waiting
+    wallet_round: Span = Span(30 * SECOND)  # a peer that restarts is asked again within it
+    wallet_round_bodies_max: int = 64  # bodies sent again in one round; a mint that is down must not flood the line
+    wallet_body_valid: Span = Span(5 * MINUTE)  # how long notes can hang on an unanswered body; below the mint's bound
+    wallet_resizes_max: int = 8  # swaps before one payment: each merges 64 notes or makes the last split
+    wallet_keysets_max: int = 64  # announcements taken from one issuer at once: 4 kinds, 8 windows, changed terms
+    wallet_refresh_ahead: Span = Span(7 * 24 * 60 * MINUTE)  # notes are renewed a week before they end
+    wallet_journal_kept: Span = Span(70 * 24 * 60 * MINUTE)  # past every keyset's purge (49 days) and lock's take time
+    wallet_events_kept: int = 100_000  # a ledger that follows daily never meets the edge
+
 
 LIMITS = Limits()
