@@ -45,6 +45,14 @@ class Limits:
     request_bytes_max: int = 128 * 1024  # 64 notes in, 64 blinded notes out, about 300 bytes each
     request_notes_max: int = 64
     request_valid_max: Span = Span(15 * MINUTE)  # how long a body that was not honoured may stay a live cheque
+    mint_issue_span: Span = Span(7 * DAY)  # a keyset issues for a week: many notes share it, few weeks are kept
+    mint_redeem_span: Span = Span(35 * DAY)  # then a month and some days to spend them
+    mint_purge_span: Span = Span(7 * DAY)  # then a week in which "retired" can still be told from "unknown"
+    mint_keyset_lead: Span = Span(1 * DAY)  # keys are made and announced a day ahead of their window
+    mint_alive_gap: Span = Span(60 * SECOND)  # unmarked for longer: the mint counts as having been down
+    mint_sweep_span: Span = Span(60 * SECOND)  # how late an ended lease frees its space at most
+    mint_sweep_rows_max: int = 10_000  # rows that one sweep deletes: about 50 ms of the one writer
+    mint_locks_max: int = 100_000  # live locks: bounds the work of a sweep and an audit
 
     # -- wallet
     wallet_tries_max: int = 4  # of one call; later ones are the background round's, so that callers can go on

@@ -5,12 +5,13 @@ each input (a note's key, a lock's key, a lease's holder) signs the request id. 
 repeat gets the same answer. Every answer is signed by the mint's node key, refusals too.
 """
 
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Final, cast
 
 from msgspec import Meta
 
-from nanobarter.core.canonical import Record
-from nanobarter.core.errors import Reason
+from nanobarter.core.canonical import Record, decode, encode
+from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.ids import (
     AgreementId,
     Hash,
@@ -22,13 +23,17 @@ from nanobarter.core.ids import (
     PublicKey,
     RequestId,
     Signature,
+    sha256,
 )
-from nanobarter.core.keys import Signed
+from nanobarter.core.keys import Signed, SigningKey, open_signed
 from nanobarter.core.units import Instant, LeaseKind, Quantity, Span
 
 PARTIES_MAX: Final = 8
 NOTES_MAX: Final = 64
 MODULUS_BYTES: Final = 256  # RSA-2048
+
+REQUEST_BYTES_MAX: Final = 128 * 1024  # 64 notes in, 64 blinded messages out, about 300 bytes each, and witnesses
+ANSWER_BYTES_MAX: Final = 64 * 1024  # 64 blind signatures, or the states of 64 locks with all their preimages
 
 RsaBytes = Annotated[bytes, Meta(min_length=MODULUS_BYTES, max_length=MODULUS_BYTES)]
 Preimage = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -55,8 +60,8 @@ class Announcement(Record, frozen=True):
     """
 
     kind: LeaseKind
-    generation: int
-    scheme: int
+    generation: Annotated[int, Meta(ge=0, lt=2**32)]
+    scheme: Annotated[int, Meta(ge=0, lt=256)]
     issue_from: Instant
     issue_until: Instant
     redeem_until: Instant
@@ -111,6 +116,16 @@ class LeaseTerms(Record, frozen=True):
     kind: LeaseKind
     quantity: Quantity
     holder: PublicKey
+
+
+def lock_id_of(agreement: AgreementId, index: int) -> LockId:
+    """Return the id of the one lock that may exist for arc ``index``: SHA-256 of agreement id and one byte."""
+    return LockId(sha256(agreement + index.to_bytes(1, "big")))
+
+
+def lease_id_of(request: RequestId) -> LeaseId:
+    """Return the id of the lease that a request starts."""
+    return LeaseId(sha256(b"nanobarter/lease\x00" + request))
 
 
 # -- bodies of requests; witnesses are listed in the order of the inputs
@@ -242,11 +257,26 @@ class Request(Record, frozen=True):
     witnesses: Annotated[tuple[Signature, ...], Meta(max_length=NOTES_MAX + 1)]
 
 
+def request_id_of(body: bytes) -> RequestId:
+    """Return the id of a request: SHA-256 of its canonical body."""
+    return RequestId(sha256(body))
+
+
+def make_request(body: Body, witnesses: Sequence[SigningKey]) -> Request:
+    """Return the request with a witness by each key, in the order that its body's docstring tells."""
+    data = encode(body)
+    request = request_id_of(data)
+    return Request(data, tuple(key.sign(DOMAIN_REQUEST, request) for key in witnesses))
+
+
 # -- answers: bodies of a ``Signed`` under DOMAIN_ANSWER by the mint's node key
 
 
 class Minted(Record, frozen=True, tag="minted"):
-    """Swap, issue, take and restore: blind signatures in the order of the outputs (empty where never issued)."""
+    """Swap, issue, take and restore: blind signatures in the order of the outputs.
+
+    In the answer to ``restore`` a signature is empty where that output was never issued.
+    """
 
     request: RequestId
     committed_at: Instant
@@ -327,3 +357,17 @@ class Refusal(Record, frozen=True, tag="refusal"):
 
 
 Answer = Minted | LockAnswer | LockState | Leased | States | Refusal
+
+
+def open_answer(data: bytes, mint: NodeId, request: RequestId) -> tuple[Signed, Answer]:
+    """Return a mint's answer to this request, with the signed form that proves it to others.
+
+    Raises Malformed when it is not signed by that mint, or answers another request.
+    """
+    signed = decode(data, Signed, size_max=ANSWER_BYTES_MAX)
+    if signed.signer != mint:
+        raise Malformed("the answer is signed by another node")
+    answer = open_signed(signed, DOMAIN_ANSWER, cast("type[Answer]", Answer), size_max=ANSWER_BYTES_MAX)
+    if answer.request != request:
+        raise Malformed("the answer is to another request")
+    return signed, answer

@@ -1,0 +1,276 @@
+"""Reading and moving the mint's rows; each function is one step inside a transaction of the caller's.
+
+Nothing is judged here (``rules`` does), but a step that finds other rows than it was promised raises
+InvariantBroken, which undoes the whole change and stops the node.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.errors import InvariantBroken
+from nanobarter.core.ids import KeysetId, LeaseId, LockId, NoteId, RequestId, sha256
+from nanobarter.core.units import Instant, LeaseKind, Quantity, Span
+from nanobarter.mint.messages import BlindOutput, Contract, LockTerms, Preimage, SpentState
+from nanobarter.mint.rules import Lock, Outage
+
+ROW_BYTES_MAX = 16 * 1024  # what is read back was bounded when it was written
+OUTAGES_MAX = 1000
+
+Db = sqlite3.Connection
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A request that was honoured: when, and the contract it led to, if any."""
+
+    at: Instant
+    result: bytes | None
+
+
+def one(db: Db, sql: str, *values: Any) -> tuple[Any, ...] | None:
+    """Return the first row, or None."""
+    return db.execute(sql, values).fetchone()
+
+
+def change_one(db: Db, sql: str, *values: Any) -> None:
+    """Run a statement that must change exactly one row."""
+    if db.execute(sql, values).rowcount != 1:
+        raise InvariantBroken(f"a row that was there before is gone: {sql.partition(' WHERE')[0]}")
+
+
+# -- time
+
+
+def advance_time(db: Db, clock_now: Instant) -> Instant:
+    """Return now, and remember it: what was signed as past stays past, whatever the clock does."""
+    held = one(db, "SELECT value FROM mint_marks WHERE name = 'now'")
+    if held is not None and held[0] >= clock_now:
+        return Instant(held[0])
+    db.execute("INSERT OR REPLACE INTO mint_marks VALUES ('now', ?)", (clock_now,))
+    return clock_now
+
+
+def mark_alive(db: Db, now: Instant, gap_max: Span, *, heard: bool = True) -> None:
+    """Note that the mint is up; a longer gap since the last such note is an outage that refunds wait for.
+
+    Without ``heard`` only the gap is looked for: no peer answers, so opens may be missed right now.
+    """
+    held = one(db, "SELECT value FROM mint_marks WHERE name = 'alive'")
+    if held is not None and now - held[0] > gap_max:
+        db.execute(
+            "INSERT INTO mint_outages VALUES (?, ?) ON CONFLICT DO UPDATE SET ended = max(ended, excluded.ended)",
+            (held[0], now),
+        )
+        db.execute(
+            "DELETE FROM mint_outages WHERE began NOT IN (SELECT began FROM mint_outages ORDER BY began DESC LIMIT ?)",
+            (OUTAGES_MAX,),
+        )
+    if heard:
+        db.execute("INSERT OR REPLACE INTO mint_marks VALUES ('alive', ?)", (now,))
+
+
+def outages(db: Db, since: Instant) -> list[Outage]:
+    """Return the outages that reach into the time since then."""
+    found = db.execute("SELECT began, ended FROM mint_outages WHERE ended >= ?", (since,))
+    return [Outage(Instant(began), Instant(ended)) for began, ended in found]
+
+
+# -- totals
+
+
+def free(db: Db, kind: LeaseKind) -> int:
+    """Return the pledged space of a kind that no promise covers; zero for a kind that is not offered."""
+    row = one(db, "SELECT pledged - outstanding - locked - leased - reserved FROM mint_totals WHERE kind = ?", kind)
+    return 0 if row is None else row[0]
+
+
+def move(db: Db, kind: LeaseKind, *, outstanding: int = 0, locked: int = 0, leased: int = 0, reserved: int = 0) -> None:
+    """Add to the running totals of a kind. The table refuses what would break the law."""
+    change_one(
+        db,
+        "UPDATE mint_totals SET outstanding = outstanding + ?, locked = locked + ?, leased = leased + ?, "
+        "reserved = reserved + ? WHERE kind = ?",
+        outstanding,
+        locked,
+        leased,
+        reserved,
+        kind,
+    )
+
+
+# -- requests
+
+
+def find_request(db: Db, request: RequestId) -> Recorded | None:
+    """Return the record of an honoured request."""
+    row = one(db, "SELECT committed_at, result FROM mint_requests WHERE request_id = ?", request)
+    return None if row is None else Recorded(Instant(row[0]), row[1])
+
+
+def add_request(db: Db, request: RequestId, at: Instant, keep_until: Instant, result: bytes | None = None) -> int:
+    """Record a request as honoured and return its number."""
+    done = db.execute(
+        "INSERT INTO mint_requests (request_id, committed_at, keep_until, result) VALUES (?, ?, ?, ?)",
+        (request, at, keep_until, result),
+    )
+    if done.lastrowid is None:
+        raise InvariantBroken("a request got no number")
+    return done.lastrowid
+
+
+# -- notes
+
+
+def output_id(output: BlindOutput) -> bytes:
+    """Return the name of an output among the issued ones."""
+    return sha256(encode(output))
+
+
+def is_issued(db: Db, keyset: int, output: BlindOutput) -> bool:
+    """Tell whether this very output was signed before."""
+    return one(db, "SELECT 1 FROM mint_issued WHERE keyset = ? AND output = ?", keyset, output_id(output)) is not None
+
+
+def add_issued(db: Db, keyset: int, output: BlindOutput, request: int) -> None:
+    """Record one output as issued."""
+    db.execute("INSERT INTO mint_issued VALUES (?, ?, ?, ?)", (keyset, output_id(output), output.quantity, request))
+    change_one(
+        db, "UPDATE mint_keys SET issued = issued + 1 WHERE keyset = ? AND quantity = ?", keyset, output.quantity
+    )
+
+
+def find_spent(db: Db, keyset: int, note: NoteId) -> SpentState | None:
+    """Return who spent a note, with the witness, or None."""
+    row = one(
+        db,
+        "SELECT request_id, witness FROM mint_spent JOIN mint_requests ON number = request "
+        "WHERE keyset = ? AND note = ?",
+        keyset,
+        note,
+    )
+    return None if row is None else SpentState(note, row[0], row[1])
+
+
+def add_spent(db: Db, keyset: int, note: NoteId, quantity: Quantity, request: int, witness: bytes) -> None:
+    """Record one note as spent."""
+    db.execute("INSERT INTO mint_spent VALUES (?, ?, ?, ?, ?)", (keyset, note, quantity, request, witness))
+    change_one(db, "UPDATE mint_keys SET spent = spent + 1 WHERE keyset = ? AND quantity = ?", keyset, quantity)
+
+
+def private_key(db: Db, keyset: KeysetId, quantity: Quantity) -> bytes:
+    """Return the stored RSA key of a denomination."""
+    row = one(
+        db,
+        "SELECT private FROM mint_keys JOIN mint_keysets ON number = keyset WHERE keyset_id = ? AND quantity = ?",
+        keyset,
+        quantity,
+    )
+    if row is None:
+        raise InvariantBroken(f"keyset {keyset.hex()} has lost its key for {quantity} MiB")
+    return row[0]
+
+
+# -- locks
+
+_LOCK = "SELECT terms, fresh, locked_at, outcome, outcome_at, how, preimages, ended FROM mint_locks"
+
+
+def _lock(row: Sequence[Any]) -> Lock:
+    terms, fresh, locked_at, outcome, outcome_at, how, preimages, ended = row
+    secrets = decode(preimages, tuple[Preimage, ...], size_max=ROW_BYTES_MAX) if preimages else ()
+    whole = decode(terms, LockTerms, size_max=ROW_BYTES_MAX)
+    return Lock(whole, bool(fresh), Instant(locked_at), outcome, Instant(outcome_at), how, secrets, ended)
+
+
+def find_lock(db: Db, lock_id: LockId) -> Lock | None:
+    """Return the lock of this id, or None."""
+    row = one(db, f"{_LOCK} WHERE lock_id = ?", lock_id)
+    return None if row is None else _lock(row)
+
+
+def live_locks(db: Db) -> list[Lock]:
+    """Return all locks that still hold space."""
+    return [_lock(row) for row in db.execute(f"{_LOCK} WHERE ended = '' ORDER BY lock_id")]
+
+
+def add_lock(db: Db, terms: LockTerms, *, fresh: bool, request: int, at: Instant) -> Lock:
+    """Make a lock."""
+    db.execute(
+        "INSERT INTO mint_locks (lock_id, kind, quantity, terms, fresh, request, locked_at, take_until) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (terms.lock_id, terms.kind, terms.quantity, encode(terms), fresh, request, at, terms.take_until),
+    )
+    return Lock(terms, fresh, at, "", Instant(0), "", (), "")
+
+
+def open_lock(db: Db, lock_id: LockId, preimages: tuple[Preimage, ...], at: Instant) -> None:
+    """Fix a lock for its receiver. The first outcome stays."""
+    change_one(
+        db,
+        "UPDATE mint_locks SET outcome = 'opened', outcome_at = ?, preimages = ? "
+        "WHERE lock_id = ? AND outcome = '' AND ended = ''",
+        at,
+        encode(preimages),
+        lock_id,
+    )
+
+
+def return_lock(db: Db, lock_id: LockId, how: str, at: Instant) -> None:
+    """Fix a lock for its giver. The first outcome stays."""
+    change_one(
+        db,
+        "UPDATE mint_locks SET outcome = 'returned', outcome_at = ?, how = ? "
+        "WHERE lock_id = ? AND outcome = '' AND ended = ''",
+        at,
+        how,
+        lock_id,
+    )
+
+
+def end_lock(db: Db, lock_id: LockId, ended: str, at: Instant) -> None:
+    """Let a lock hold space no longer."""
+    change_one(db, "UPDATE mint_locks SET ended = ?, ended_at = ? WHERE lock_id = ? AND ended = ''", ended, at, lock_id)
+
+
+# -- leases
+
+
+def find_lease(db: Db, lease: LeaseId) -> Contract | None:
+    """Return the newest contract of a lease that runs, or None."""
+    row = one(db, "SELECT contract FROM mint_leases WHERE lease_id = ? AND ended = 0", lease)
+    return None if row is None else decode(row[0], Contract, size_max=ROW_BYTES_MAX)
+
+
+def live_leases(db: Db) -> list[Contract]:
+    """Return the contracts of all leases that run."""
+    rows = db.execute("SELECT contract FROM mint_leases WHERE ended = 0 ORDER BY lease_id")
+    return [decode(row[0], Contract, size_max=ROW_BYTES_MAX) for row in rows]
+
+
+def add_lease(db: Db, contract: Contract, request: int) -> None:
+    """Start a lease."""
+    terms = contract.terms
+    db.execute(
+        "INSERT INTO mint_leases (lease_id, kind, quantity, ends, contract, request) VALUES (?, ?, ?, ?, ?, ?)",
+        (contract.lease_id, terms.kind, terms.quantity, contract.end, encode(contract), request),
+    )
+
+
+def renew_lease(db: Db, contract: Contract) -> None:
+    """Put a newer contract in the place of a lease's former one."""
+    change_one(
+        db,
+        "UPDATE mint_leases SET quantity = ?, ends = ?, contract = ? WHERE lease_id = ? AND ended = 0",
+        contract.terms.quantity,
+        contract.end,
+        encode(contract),
+        contract.lease_id,
+    )
+
+
+def end_lease(db: Db, lease: LeaseId) -> None:
+    """Let a lease hold space no longer."""
+    change_one(db, "UPDATE mint_leases SET ended = 1 WHERE lease_id = ? AND ended = 0", lease)

@@ -1,0 +1,121 @@
+"""What time alone changes: notes leave the sum, locks lapse, leases end, old rows are reclaimed in bounded steps."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from nanobarter.core.errors import InvariantBroken, UsageError
+from nanobarter.core.ids import LeaseId, LockId
+from nanobarter.core.units import MIB, Instant, LeaseKind, Quantity, Span, before, show_size
+from nanobarter.mint import rows
+from nanobarter.mint.operations import KEEP_AFTER
+from nanobarter.mint.rows import Db
+
+_TURN_MAX: Final = 1000  # promises that end in one turn; the next sweep takes the others
+
+
+def sweep(db: Db, now: Instant, rows_max: int) -> list[LeaseId]:
+    """End what has run out and reclaim at most so many old rows. Returns the leases that ended."""
+    _drop_reservations(db, now)
+    _close_keysets(db, now)
+    _lapse_locks(db, now)
+    ended = _end_leases(db, now)
+    _purge(db, now, rows_max)
+    return ended
+
+
+def _drop_reservations(db: Db, now: Instant) -> None:
+    found = db.execute("SELECT purpose FROM mint_reservations WHERE until <= ? LIMIT ?", (now, _TURN_MAX)).fetchall()
+    for (purpose,) in found:
+        drop_reservation(db, purpose)
+
+
+def drop_reservation(db: Db, purpose: bytes) -> None:
+    """Free what was set aside for a purpose; nothing happens when nothing was."""
+    row = rows.one(db, "SELECT kind, quantity FROM mint_reservations WHERE purpose = ?", purpose)
+    if row is not None:
+        rows.change_one(db, "DELETE FROM mint_reservations WHERE purpose = ?", purpose)
+        rows.move(db, row[0], reserved=-row[1])
+
+
+def _close_keysets(db: Db, now: Instant) -> None:
+    found = db.execute(
+        "SELECT number, kind FROM mint_keysets WHERE closed = 0 AND redeem_until <= ?", (now,)
+    ).fetchall()
+    for number, kind in found:
+        row = rows.one(
+            db, "SELECT coalesce(sum((issued - spent) * quantity), 0) FROM mint_keys WHERE keyset = ?", number
+        )
+        if row is None:
+            raise InvariantBroken("a sum has no row")
+        rows.move(db, kind, outstanding=-row[0])
+        rows.change_one(db, "UPDATE mint_keysets SET closed = 1 WHERE number = ?", number)
+
+
+def _lapse_locks(db: Db, now: Instant) -> None:
+    found = db.execute(
+        "SELECT lock_id, kind, quantity FROM mint_locks WHERE ended = '' AND take_until <= ? LIMIT ?", (now, _TURN_MAX)
+    ).fetchall()
+    for lock_id, kind, quantity in found:
+        rows.end_lock(db, LockId(lock_id), "lapsed", now)
+        rows.move(db, kind, locked=-quantity)
+
+
+def _end_leases(db: Db, now: Instant) -> list[LeaseId]:
+    found = db.execute(
+        "SELECT lease_id, kind, quantity FROM mint_leases WHERE ended = 0 AND ends <= ? LIMIT ?", (now, _TURN_MAX)
+    ).fetchall()
+    for lease_id, kind, quantity in found:
+        rows.end_lease(db, LeaseId(lease_id))
+        rows.move(db, kind, leased=-quantity)
+    return [LeaseId(lease_id) for lease_id, _, _ in found]
+
+
+def _purge(db: Db, now: Instant, rows_max: int) -> None:
+    db.execute("UPDATE mint_keysets SET closed = 2 WHERE closed = 1 AND purge_at <= ?", (now,))
+    left = rows_max
+    for (number,) in db.execute("SELECT number FROM mint_keysets WHERE closed = 2").fetchall():
+        left -= _purge_keyset(db, number, left)
+    old = before(now, Span(KEEP_AFTER))
+    left -= _delete(db, "mint_locks", "lock_id", "ended <> '' AND take_until <= ?", (old, max(left, 0)))
+    left -= _delete(db, "mint_leases", "lease_id", "ended = 1 AND ends <= ?", (old, max(left, 0)))
+    _delete(db, "mint_requests", "number", "keep_until <= ?", (now, max(left, 0)))
+
+
+def _purge_keyset(db: Db, number: int, rows_max: int) -> int:
+    """Delete up to so many rows of a keyset, and the keyset itself once none are left."""
+    spent = _delete(db, "mint_spent", "note", "keyset = ?", (number, max(rows_max, 0)), also="keyset = ? AND ")
+    left = max(rows_max - spent, 0)
+    issued = _delete(db, "mint_issued", "output", "keyset = ?", (number, left), also="keyset = ? AND ")
+    if spent + issued < rows_max:
+        db.execute("DELETE FROM mint_keys WHERE keyset = ?", (number,))
+        db.execute("DELETE FROM mint_keysets WHERE number = ?", (number,))
+    return spent + issued
+
+
+def _delete(db: Db, table: str, key: str, where: str, values: tuple[int, int], also: str = "") -> int:
+    inner = f"SELECT {key} FROM {table} WHERE {where} LIMIT ?"  # noqa: S608 - names from this file alone
+    sql = f"DELETE FROM {table} WHERE {also}{key} IN ({inner})"  # noqa: S608 - as above
+    return db.execute(sql, (values[0], *values) if also else values).rowcount
+
+
+def set_pledges(db: Db, pledged: Mapping[LeaseKind, Quantity]) -> None:
+    """Take over what the owner pledges now. Kinds not named are pledged no longer.
+
+    Raises UsageError, changing nothing, when less is pledged of a kind than is promised, and says what of.
+    """
+    known = [kind for (kind,) in db.execute("SELECT kind FROM mint_totals").fetchall()]
+    for kind in {*known, *pledged}:
+        quantity = pledged.get(kind, Quantity(0))
+        row = rows.one(db, "SELECT outstanding, locked, leased, reserved FROM mint_totals WHERE kind = ?", kind)
+        if row is not None and sum(row) > quantity:
+            notes, locks, leases, reserved = (show_size(q * MIB) for q in row)
+            raise UsageError(
+                f"{show_size(quantity * MIB)} of {kind} is less than what is promised: "
+                f"{notes} in notes, {locks} in locks, {leases} in leases, {reserved} reserved",
+                hint="offer more, or wait until these have ended",
+            )
+        db.execute(
+            "INSERT INTO mint_totals (kind, pledged) VALUES (?, ?) "
+            "ON CONFLICT DO UPDATE SET pledged = excluded.pledged",
+            (kind, quantity),
+        )

@@ -1,0 +1,131 @@
+"""The mint's tables, and the law as the database holds it.
+
+The law: outstanding + locked + leased + reserved never exceeds what is pledged, per kind. It is a CHECK on one
+row of running totals, which moves in the transaction that moves the things themselves; ``audit`` counts them
+anew. ``spent <= issued`` holds per denomination key in the same way. Private keys lie here unencrypted, since
+the daemon must sign without a person; that only the daemon may read the file (mode 0600) is the home's concern.
+
+Spent and issued rows are clustered by keyset, so that one retired keyset is one range to reclaim. They refer to
+their request by number without a foreign key, whose check would make each deletion of a request a scan.
+"""
+
+from typing import Final
+
+from nanobarter.core.store import Migration
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    Migration(
+        "mint",
+        1,
+        """
+        CREATE TABLE mint_totals (
+            kind TEXT PRIMARY KEY,
+            pledged INTEGER NOT NULL CHECK (pledged >= 0),
+            outstanding INTEGER NOT NULL DEFAULT 0 CHECK (outstanding >= 0),
+            locked INTEGER NOT NULL DEFAULT 0 CHECK (locked >= 0),
+            leased INTEGER NOT NULL DEFAULT 0 CHECK (leased >= 0),
+            reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+            CHECK (outstanding + locked + leased + reserved <= pledged)
+        ) STRICT;
+
+        CREATE TABLE mint_keysets (
+            number INTEGER PRIMARY KEY,
+            keyset_id BLOB NOT NULL UNIQUE CHECK (length(keyset_id) = 16),
+            kind TEXT NOT NULL REFERENCES mint_totals (kind),
+            generation INTEGER NOT NULL,
+            issue_from INTEGER NOT NULL,
+            redeem_until INTEGER NOT NULL CHECK (redeem_until > issue_from),
+            purge_at INTEGER NOT NULL CHECK (purge_at > redeem_until),
+            signed BLOB NOT NULL,
+            closed INTEGER NOT NULL DEFAULT 0 CHECK (closed IN (0, 1, 2)), -- 1: past redeem_until, 2: being purged
+            UNIQUE (kind, issue_from, generation)
+        ) STRICT;
+
+        CREATE TABLE mint_keys (
+            keyset INTEGER NOT NULL REFERENCES mint_keysets (number),
+            quantity INTEGER NOT NULL CHECK (quantity > 0),
+            private BLOB NOT NULL,
+            issued INTEGER NOT NULL DEFAULT 0,
+            spent INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+            PRIMARY KEY (keyset, quantity),
+            CHECK (spent <= issued)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE mint_requests (
+            number INTEGER PRIMARY KEY,
+            request_id BLOB NOT NULL UNIQUE CHECK (length(request_id) = 32),
+            committed_at INTEGER NOT NULL,
+            keep_until INTEGER NOT NULL,
+            result BLOB
+        ) STRICT;
+        CREATE INDEX mint_requests_old ON mint_requests (keep_until);
+
+        CREATE TABLE mint_issued (
+            keyset INTEGER NOT NULL,
+            output BLOB NOT NULL CHECK (length(output) = 32),
+            quantity INTEGER NOT NULL,
+            request INTEGER NOT NULL,
+            PRIMARY KEY (keyset, output)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE mint_spent (
+            keyset INTEGER NOT NULL,
+            note BLOB NOT NULL CHECK (length(note) = 32),
+            quantity INTEGER NOT NULL,
+            request INTEGER NOT NULL,
+            witness BLOB NOT NULL CHECK (length(witness) = 64),
+            PRIMARY KEY (keyset, note)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE mint_locks (
+            lock_id BLOB PRIMARY KEY CHECK (length(lock_id) = 32),
+            kind TEXT NOT NULL REFERENCES mint_totals (kind),
+            quantity INTEGER NOT NULL CHECK (quantity > 0),
+            terms BLOB NOT NULL,
+            fresh INTEGER NOT NULL CHECK (fresh IN (0, 1)),
+            request INTEGER NOT NULL,
+            locked_at INTEGER NOT NULL,
+            take_until INTEGER NOT NULL,
+            outcome TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'opened', 'returned')),
+            outcome_at INTEGER NOT NULL DEFAULT 0,
+            how TEXT NOT NULL DEFAULT '' CHECK (how IN ('', 'refund', 'release')),
+            preimages BLOB NOT NULL DEFAULT x'',
+            ended TEXT NOT NULL DEFAULT '' CHECK (ended IN ('', 'taken', 'lapsed', 'freed')),
+            ended_at INTEGER NOT NULL DEFAULT 0,
+            CHECK ((how <> '') = (outcome = 'returned')),
+            CHECK ((length(preimages) > 0) = (outcome = 'opened')),
+            CHECK (ended <> 'taken' OR outcome <> ''),
+            CHECK (ended <> 'freed' OR (fresh = 1 AND outcome = 'returned'))
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX mint_locks_live ON mint_locks (take_until) WHERE ended = '';
+
+        CREATE TABLE mint_leases (
+            lease_id BLOB PRIMARY KEY CHECK (length(lease_id) = 32),
+            kind TEXT NOT NULL REFERENCES mint_totals (kind),
+            quantity INTEGER NOT NULL CHECK (quantity > 0),
+            ends INTEGER NOT NULL,
+            contract BLOB NOT NULL,
+            request INTEGER NOT NULL,
+            ended INTEGER NOT NULL DEFAULT 0 CHECK (ended IN (0, 1))
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX mint_leases_live ON mint_leases (ends) WHERE ended = 0;
+
+        CREATE TABLE mint_reservations (
+            purpose BLOB PRIMARY KEY CHECK (length(purpose) BETWEEN 1 AND 64),
+            kind TEXT NOT NULL REFERENCES mint_totals (kind),
+            quantity INTEGER NOT NULL CHECK (quantity > 0),
+            until INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE mint_outages (
+            began INTEGER PRIMARY KEY,
+            ended INTEGER NOT NULL CHECK (ended > began)
+        ) STRICT;
+
+        CREATE TABLE mint_marks (
+            name TEXT PRIMARY KEY CHECK (name IN ('now', 'alive')),
+            value INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+)
