@@ -66,5 +66,10 @@ class Limits:
     wallet_journal_kept: Span = Span(70 * 24 * 60 * MINUTE)  # past every keyset's purge (49 days) and lock's take time
     wallet_events_kept: int = 100_000  # a ledger that follows daily never meets the edge
 
+    # -- local API: one person with a few terminals
+    api_connections_max: int = 64
+    api_body_bytes_max: int = 256 * 1024  # the longest list of folders a command line can name
+    api_request_timeout: Span = Span(10 * SECOND)  # to send the request; the answer may take hours
+
 
 LIMITS = Limits()

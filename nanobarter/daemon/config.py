@@ -1,0 +1,266 @@
+"""What the person wants of her node: the sections of config.toml, their defaults and what their texts mean.
+
+A value is kept as it was written (``space = "10GB"``) and read by a property beside it (``space_bytes``).
+``config_file.load_config`` is the only door: whatever it returns has been checked, so the properties do not
+fail. Every key is described in docs/config.md; a test holds the two together.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, Literal
+
+import msgspec
+
+from nanobarter.core.ids import NodeId, parse_node
+from nanobarter.core.units import LeaseKind, Span, parse_size, parse_span
+
+PORT_DEFAULT: Final = 4773
+
+Durability = Literal["normal", "high"]
+MarketMode = Literal["par", "ticket", "discount"]
+Approval = Literal["auto", "manual"]
+
+_SURVIVAL: Final[dict[str, str]] = {"normal": "99.99%", "high": "99.9999%"}
+_ANCHOR = re.compile(
+    r"^\s*(?P<size>[0-9.]+\s*[KMGT]?i?B)\s+for\s+(?P<days>[1-9][0-9]{0,3})\s+days?"
+    r"(?:\s+on\s+an?\s+(?P<percent>[1-9][0-9]?)\s*%\s+peer)?\s*=\s*(?P<worth>[0-9]+(?:\.[0-9]+)?)(?:\s+\S+)?\s*$",
+    re.IGNORECASE,
+)
+_KEEP = re.compile(r"^\s*(daily|weekly|monthly|yearly|last)\s+([1-9][0-9]{0,3})\s*$")
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of the sections: keyword only, unknown keys refused."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How many snapshots stay, by age class. Zero keeps none of that class."""
+
+    last: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What the pet currency is tied to: so much space, for so long, on a peer this reliable, is worth ``worth``."""
+
+    size_bytes: int
+    days: int
+    reliability_percent: int
+    worth: Fraction
+
+
+class Backup(_Section, frozen=True, kw_only=True):
+    """``[backup]``: what to keep safe, how safe, how often."""
+
+    folders: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    durability: Durability = "normal"
+    survive: str = ""
+    schedule: str = "off"
+    keep: str = "daily 7, weekly 4, monthly 12"
+
+    @property
+    def survive_probability(self) -> Fraction:
+        """The wanted probability that everything can be read back: ``survive``, or what ``durability`` stands for."""
+        return parse_percent(self.survive or _SURVIVAL[self.durability])
+
+    @property
+    def every(self) -> Span | None:
+        """How long after a backup the next one starts by itself; None when only by hand."""
+        return parse_schedule(self.schedule)
+
+    @property
+    def keep_counts(self) -> Keep:
+        """How many snapshots stay."""
+        return parse_keep(self.keep)
+
+
+class Offer(_Section, frozen=True, kw_only=True):
+    """``[offer]``: what this node lends to others."""
+
+    space: str = "10GB"
+    kinds: tuple[str, ...] = ("30d",)
+
+    @property
+    def space_bytes(self) -> int:
+        """The bytes of this disk that are pledged to others."""
+        return parse_size(self.space)
+
+    @property
+    def lease_kinds(self) -> tuple[LeaseKind, ...]:
+        """The kinds of lease that this node issues notes for."""
+        return tuple(LeaseKind(kind) for kind in self.kinds)
+
+
+class Market(_Section, frozen=True, kw_only=True):
+    """``[market]``: on which terms the translator barters."""
+
+    mode: MarketMode = "par"
+    approve: Approval = "auto"
+    reserve: str = "0"
+    wants: tuple[str, ...] = ()
+    bid_span: str = "1h"
+
+    @property
+    def reserve_bytes(self) -> int:
+        """The space of others to keep in hand beyond what the folders need."""
+        return parse_size(self.reserve)
+
+    @property
+    def wanted_issuers(self) -> tuple[NodeId, ...]:
+        """The issuers whose notes alone are wanted; empty means anyone's."""
+        return tuple(parse_node(text) for text in self.wants)
+
+    @property
+    def bid_lifetime(self) -> Span:
+        """How long a bid stands before it is renewed."""
+        return parse_span(self.bid_span)
+
+
+class Pet(_Section, frozen=True, kw_only=True):
+    """``[pet]``: the person's own currency, for telling only; it never leaves the machine."""
+
+    name: str = "acorn"
+    symbol: str = "ac"
+    anchor: str = "1 GB for 30 days on a 95 % peer = 10"
+
+    @property
+    def anchor_rate(self) -> Anchor:
+        """What the currency is tied to."""
+        return parse_anchor(self.anchor)
+
+
+class Network(_Section, frozen=True, kw_only=True):
+    """``[network]``: where this node listens and whom it asks first."""
+
+    listen: str = f"0.0.0.0:{PORT_DEFAULT}"
+    bootstrap: tuple[str, ...] = ()
+    same_host_ok: bool = False
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port to bind; port 0 lets the system choose."""
+        return parse_host_port(self.listen)
+
+    @property
+    def bootstrap_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Hosts and ports of nodes to dial at first."""
+        return tuple(parse_host_port(text) for text in self.bootstrap)
+
+
+class Swap(_Section, frozen=True, kw_only=True):
+    """``[swap]``: the clock of an agreement. Every party must run the same delta."""
+
+    approve: str = "60s"
+    lock: str = "60s"
+    vote: str = "120s"
+    delta: str = "15min"
+
+    @property
+    def approve_span(self) -> Span:
+        """How long the proposer waits for approvals."""
+        return parse_span(self.approve)
+
+    @property
+    def lock_span(self) -> Span:
+        """From the agreed start until every lock must stand."""
+        return parse_span(self.lock)
+
+    @property
+    def vote_span(self) -> Span:
+        """From the agreed start until every vote must be heard; longer than ``lock``."""
+        return parse_span(self.vote)
+
+    @property
+    def delta_span(self) -> Span:
+        """The distance between the deadlines of neighbours in the ring."""
+        return parse_span(self.delta)
+
+
+class Audit(_Section, frozen=True, kw_only=True):
+    """``[audit]``: how often peers must prove what they store."""
+
+    period: str = "14d"
+    grace: str = "72h"
+
+    @property
+    def period_span(self) -> Span:
+        """Within this span every share is challenged once."""
+        return parse_span(self.period)
+
+    @property
+    def grace_span(self) -> Span:
+        """How long a peer may be offline before its shares count as lost."""
+        return parse_span(self.grace)
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole of config.toml."""
+
+    backup: Backup = Backup()
+    offer: Offer = Offer()
+    market: Market = Market()
+    pet: Pet = Pet()
+    network: Network = Network()
+    swap: Swap = Swap()
+    audit: Audit = Audit()
+
+
+def parse_percent(text: str) -> Fraction:
+    """Return ``"99.99%"`` as a fraction of one. Raises ValueError, naming the text."""
+    found = re.fullmatch(r"\s*([0-9]{1,2}(?:\.[0-9]{1,12})?)\s*%\s*", text)
+    if found is None or not Fraction(found[1]):
+        raise ValueError(f"{text!r} is not a percentage above 0% and below 100%; write it like 99.99%")
+    return Fraction(found[1]) / 100
+
+
+def parse_schedule(text: str) -> Span | None:
+    """Return the span of ``"every 6h"``, None for ``"off"``. Raises ValueError, naming the text."""
+    words = text.split()
+    match words:
+        case ["off"]:
+            return None
+        case ["every", span] if (length := _span_or_none(span)) is not None:
+            return length
+        case _:
+            raise ValueError(f'{text!r} is not a schedule; write "off" or "every 6h"')
+
+
+def parse_keep(text: str) -> Keep:
+    """Return ``"daily 7, weekly 4"`` as counts. Raises ValueError, naming the part at fault."""
+    counts = dict[str, int]()
+    for part in text.split(","):
+        found = _KEEP.match(part)
+        if found is None or found[1] in counts:
+            raise ValueError(f"{part.strip()!r} is not a rule to keep snapshots; write it like daily 7, weekly 4")
+        counts[found[1]] = int(found[2])
+    return Keep(**counts)
+
+
+def parse_anchor(text: str) -> Anchor:
+    """Return what ``"1 GB for 30 days on a 95 % peer = 10"`` means. Raises ValueError, naming the text."""
+    found = _ANCHOR.match(text)
+    if found is None or not parse_size(found["size"]) or not Fraction(found["worth"]):
+        raise ValueError(f"{text!r} is not an anchor; write it like 1 GB for 30 days on a 95 % peer = 10")
+    return Anchor(parse_size(found["size"]), int(found["days"]), int(found["percent"] or 95), Fraction(found["worth"]))
+
+
+def parse_host_port(text: str) -> tuple[str, int]:
+    """Return the host and port of ``host:port`` or ``[ipv6]:port``. Raises ValueError, naming the text."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
+    if found is None or int(found[3]) > 65535:  # noqa: PLR2004 - the last TCP port
+        raise ValueError(f"{text!r} is not an address; write it like 192.0.2.7:{PORT_DEFAULT}")
+    return found[1] or found[2], int(found[3])
+
+
+def _span_or_none(text: str) -> Span | None:
+    try:
+        return parse_span(text) or None
+    except ValueError:
+        return None

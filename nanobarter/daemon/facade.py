@@ -1,0 +1,425 @@
+"""What a node tells and does for its person: the shapes of the local API, and the door behind it.
+
+``NodeFacade`` is implemented by the daemon's node and, in tests, by a fake; ``api_routes`` serves it; ``nbctl``
+reads the same shapes back. Every answer is a JSON object whose ``type`` names its shape. Instants are
+milliseconds since 1970 UTC, spaces are MiB where the name ends in ``_mib`` and bytes where it ends in
+``_bytes``, ids are text. Amounts in the pet currency are decimal text, for telling only.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+import msgspec
+
+HealthState = Literal["none", "good", "thin", "degraded", "below_threshold"]
+Outcome = Literal["complete", "partial"]
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """The base of what is answered: told apart by ``type``."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of what is inside an answer."""
+
+
+# -- the node and its peers
+
+
+class PeerRow(Part, frozen=True, kw_only=True):
+    """One known node."""
+
+    node: str
+    addresses: tuple[str, ...] = ()
+    connected: bool = False
+    last_seen: int | None = None
+
+
+class Peers(Shape, frozen=True, kw_only=True, tag="peers"):
+    """Every node we know of."""
+
+    peers: tuple[PeerRow, ...] = ()
+
+
+class HolderRow(Part, frozen=True, kw_only=True):
+    """One peer that keeps shares of ours: of how many packs, and of how many with a recent valid proof."""
+
+    node: str
+    shares: int
+    packs: int
+    proven: int
+
+
+class HealthProblem(Part, frozen=True, kw_only=True):
+    """One thing that is wrong with what is stored: ``wrong`` (altered, a broken lease), ``silent`` or ``offline``."""
+
+    node: str
+    pack: str
+    kind: str
+    detail: str = ""
+
+
+class Health(Shape, frozen=True, kw_only=True, tag="health"):
+    """What peers have proven to keep. ``below_threshold`` counts packs under k + 0.4 (n - k) proven shares."""
+
+    state: HealthState = "none"
+    packs: int = 0
+    k: int = 0
+    n: int = 0
+    shares_placed: int = 0
+    shares_proven: int = 0
+    below_threshold: int = 0
+    audits_passed: int = 0
+    audits_failed: int = 0
+    oldest_proof: int | None = None
+    holders: tuple[HolderRow, ...] = ()
+    problems: tuple[HealthProblem, ...] = ()
+
+
+class Status(Shape, frozen=True, kw_only=True, tag="status"):
+    """The node at a glance."""
+
+    node: str
+    version: str
+    pid: int
+    started: int
+    listen: str
+    home: str
+    peers_connected: int = 0
+    peers_known: int = 0
+    same_host: bool = False
+    folders: tuple[str, ...] = ()
+    snapshots: int = 0
+    last_snapshot: int | None = None
+    offered_mib: int = 0
+    lent_mib: int = 0
+    held_mib: int = 0
+    bids_heard: int = 0
+    agreements: int = 0
+    health: Health = Health()
+    problems: tuple[str, ...] = ()
+
+
+# -- barter
+
+
+class BidRow(Part, frozen=True, kw_only=True):
+    """One live bid: what its author gives for what. ``gives`` and ``wants`` are for reading, not parsing."""
+
+    bid: str
+    node: str
+    own: bool
+    gives: str
+    wants: str
+    quantity_mib: int
+    expires: int
+
+
+class Agreement(Part, frozen=True, kw_only=True):
+    """One ring that this node took part in: the parties in ring order, what it gave and what it got."""
+
+    draft_id: str
+    parties: tuple[str, ...]
+    state: Literal["drafted", "approved", "settled", "refused", "aborted"]
+    gave_issuer: str = ""
+    gave_kind: str = ""
+    gave_mib: int = 0
+    got_issuer: str = ""
+    got_kind: str = ""
+    got_mib: int = 0
+    at: int = 0
+    detail: str = ""
+
+
+class MarketView(Shape, frozen=True, kw_only=True, tag="market"):
+    """The book as this node heard it, and its agreements, newest last."""
+
+    bids: tuple[BidRow, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+
+
+class HoldingRow(Part, frozen=True, kw_only=True):
+    """Notes of one quality in the wallet."""
+
+    issuer: str
+    kind: str
+    mib: int
+    reserved_mib: int = 0
+
+
+class WalletView(Shape, frozen=True, kw_only=True, tag="wallet"):
+    """The notes that this node holds."""
+
+    holdings: tuple[HoldingRow, ...] = ()
+
+
+class CapacityRow(Part, frozen=True, kw_only=True):
+    """Where the pledged space of one lease kind is: the five others sum to ``pledged_mib``."""
+
+    kind: str
+    pledged_mib: int
+    outstanding_mib: int
+    locked_mib: int
+    leased_mib: int
+    free_mib: int
+
+
+class MintStatus(Shape, frozen=True, kw_only=True, tag="mint_status"):
+    """The state of this node's own mint."""
+
+    capacity: tuple[CapacityRow, ...] = ()
+    keysets: int = 0
+
+
+class FindingRow(Part, frozen=True, kw_only=True):
+    """One row of the mint's books that breaks its law."""
+
+    row: str
+    quantity: str
+    problem: str
+
+
+class MintAudit(Shape, frozen=True, kw_only=True, tag="mint_audit"):
+    """What the mint's own audit found; ``ok`` when nothing."""
+
+    ok: bool
+    findings: tuple[FindingRow, ...] = ()
+
+
+class LeaseRow(Part, frozen=True, kw_only=True):
+    """One lease: ``held`` on a peer's disk, or ``given`` to a peer on this one."""
+
+    lease_id: str
+    side: Literal["held", "given"]
+    issuer: str
+    kind: str
+    mib: int
+    used_bytes: int
+    start: int
+    end: int
+
+
+class Leases(Shape, frozen=True, kw_only=True, tag="leases"):
+    """The leases in force."""
+
+    leases: tuple[LeaseRow, ...] = ()
+
+
+# -- backup and restore
+
+
+class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
+    """What the folders need. ``problems`` says what stands against it, for a person."""
+
+    folder_bytes: int
+    files: int
+    peers: int
+    k: int
+    n: int
+    stored_bytes: int
+    lend_bytes: int
+    offered_bytes: int
+    upload_seconds: int
+    recover_probability: float
+    problems: tuple[str, ...] = ()
+
+
+class SnapshotRow(Part, frozen=True, kw_only=True):
+    """One snapshot."""
+
+    snapshot_id: str
+    at: int
+    files: int
+    size_bytes: int
+    outcome: Outcome
+    thin: bool
+    unread: int = 0
+
+
+class Snapshots(Shape, frozen=True, kw_only=True, tag="snapshots"):
+    """The snapshots that can be restored, oldest first."""
+
+    snapshots: tuple[SnapshotRow, ...] = ()
+
+
+class Progress(Shape, frozen=True, kw_only=True, tag="progress"):
+    """How far a long job is. ``total`` 0 means not known yet; ``unit`` is bytes, files, MiB, shares or empty."""
+
+    phase: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    note: str = ""
+
+
+class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
+    """The end of a backup: every share that ``shares`` counts is on a peer's disk.
+
+    ``partial`` when some files could not be read; their paths are in ``unread`` (at most a hundred, with
+    odd bytes shown as question marks). ``thin`` when fewer peers than wanted hold it.
+    """
+
+    snapshot_id: str
+    outcome: Outcome
+    thin: bool = False
+    files: int = 0
+    size_bytes: int = 0
+    new_bytes: int = 0
+    packs: int = 0
+    shares: int = 0
+    k: int = 0
+    n: int = 0
+    unread_count: int = 0
+    unread: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
+    """The end of a restore. ``problems`` names what could not be given back exactly (at most a hundred)."""
+
+    snapshot_id: str
+    target: str
+    files: int = 0
+    size_bytes: int = 0
+    problem_count: int = 0
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+# -- the ledger, told in the pet currency
+
+
+class Currency(Part, frozen=True, kw_only=True):
+    """The person's own currency."""
+
+    name: str
+    symbol: str
+
+
+class Posting(Part, frozen=True, kw_only=True):
+    """One line of an entry; ``amount`` counts MiB of the commodity, ``value`` is in the pet currency or empty."""
+
+    account: str
+    commodity: str
+    amount: int
+    value: str = ""
+
+
+class LedgerEntry(Part, frozen=True, kw_only=True):
+    """One thing that happened; its postings sum to zero per commodity."""
+
+    entry: int
+    at: int
+    text: str
+    postings: tuple[Posting, ...] = ()
+
+
+class Ledger(Shape, frozen=True, kw_only=True, tag="ledger"):
+    """What happened, oldest first."""
+
+    currency: Currency
+    entries: tuple[LedgerEntry, ...] = ()
+
+
+class BalanceRow(Part, frozen=True, kw_only=True):
+    """What stands in one account; ``source`` says where the rate came from."""
+
+    account: str
+    commodity: str
+    amount: int
+    value: str = ""
+    source: str = ""
+
+
+class Balance(Shape, frozen=True, kw_only=True, tag="balance"):
+    """What stands where, and its sum in the pet currency."""
+
+    currency: Currency
+    rows: tuple[BalanceRow, ...] = ()
+    total: str = ""
+
+
+class Report(Shape, frozen=True, kw_only=True, tag="report"):
+    """Tell of one month (``2026-11``) in few lines."""
+
+    currency: Currency
+    month: str
+    lines: tuple[str, ...] = ()
+    total: str = ""
+
+
+BackupEvent = Progress | BackupDone
+RestoreEvent = Progress | RestoreDone
+
+
+class NodeFacade(Protocol):
+    """One running node, as its person sees it.
+
+    An expected no is raised as ``RefusedError``. A UsageError, LocalFault, PeerFault or Unreachable that a
+    method raises is told to the person as it is. The iterators of ``backup`` and ``restore`` yield Progress and
+    end with one result; closing one cancels the job, and what it has done so far stays valid.
+    """
+
+    async def status(self) -> Status:
+        """Show the node at a glance."""
+        ...
+
+    async def peers(self) -> Peers:
+        """List every node we know of."""
+        ...
+
+    async def market(self) -> MarketView:
+        """List bids and agreements."""
+        ...
+
+    async def wallet(self) -> WalletView:
+        """Show the notes held."""
+        ...
+
+    async def mint_status(self) -> MintStatus:
+        """Sum up the books of the own mint."""
+        ...
+
+    async def mint_audit(self) -> MintAudit:
+        """Check the own mint's books."""
+        ...
+
+    def backup(self, folders: tuple[str, ...]) -> AsyncIterator[BackupEvent]:
+        """Back up these folders (those of the config when empty) until every share is placed."""
+        ...
+
+    async def snapshots(self) -> Snapshots:
+        """List what can be restored."""
+        ...
+
+    def restore(self, snapshot: str, target: str, *, overwrite: bool) -> AsyncIterator[RestoreEvent]:
+        """Write a snapshot (the newest when empty) under a folder; existing files stay unless ``overwrite``."""
+        ...
+
+    async def ledger(self) -> Ledger:
+        """Tell what happened."""
+        ...
+
+    async def balance(self) -> Balance:
+        """Tell what stands where."""
+        ...
+
+    async def report(self, month: str) -> Report:
+        """Tell of one month (``YYYY-MM``; the current one when empty)."""
+        ...
+
+    async def leases(self) -> Leases:
+        """List the leases in force."""
+        ...
+
+    async def health(self) -> Health:
+        """Tell what peers have proven, by the last audits."""
+        ...
+
+    async def audit_now(self) -> Health:
+        """Challenge every share now, then tell."""
+        ...
+
+    async def plan(self) -> Plan:
+        """Work out what the folders need."""
+        ...

@@ -1,0 +1,234 @@
+"""The home of a node: one folder with everything it may never lose, readable by its owner alone.
+
+Layout: ``config.toml`` (the person's), ``seed`` (the secret from which all keys grow), ``state.db``, ``vault/``
+(others' shares), ``spool/``, ``log/``, ``lock`` (the pid of the running daemon), ``api.sock`` or, where that path
+is too long for a socket, ``api.path`` with the place of the socket.
+
+The seed lies in a file of mode 0600, not wrapped by a passphrase: whoever can read this home as its owner or as
+root has the keys. The same is true of ssh keys without a passphrase; docs/cli.md says so too.
+"""
+
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nanobarter.core.errors import LocalFault, UsageError
+
+SEED_BYTES: Final = 64  # BIP 39
+SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path holds 108 with its final NUL (unix(7))
+_PRIVATE_FOLDER: Final = 0o700
+_PRIVATE_FILE: Final = 0o600
+_LOCK_TRIES: Final = 5  # ``running_pid`` of another process holds the lock for some microseconds
+_FOLDERS: Final = ("vault", "spool", "log")
+
+
+def default_home() -> Path:
+    """Return the home where no ``--home`` and no NANOBARTER_HOME names one."""
+    import platformdirs  # noqa: PLC0415 - only commands that need a home pay for it
+
+    named = os.environ.get("NANOBARTER_HOME", "")
+    return Path(named) if named else Path(platformdirs.user_data_dir("nanobarter"))
+
+
+@dataclass(frozen=True)
+class Home:
+    """One home. Make it with ``create``, find it with ``open``."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, seed: bytes, config_text: str) -> "Home":
+        """Make a fresh home with its seed and config; the folder may exist if it is empty.
+
+        Raises UsageError when something is there already (nothing is changed), LocalFault when the disk refuses.
+        """
+        home = cls(path.absolute())
+        try:
+            if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
+                raise UsageError(f"{home.path} is not empty", hint="name another home: --home DIR")
+            home.path.mkdir(parents=True, exist_ok=True)
+            home.path.chmod(_PRIVATE_FOLDER)
+            for name in _FOLDERS:
+                (home.path / name).mkdir(mode=_PRIVATE_FOLDER)
+            write_private(home.config_path, config_text.encode())
+            write_private(home.seed_path, seed.hex().encode() + b"\n")  # last: a home is one that has its seed
+        except OSError as error:
+            raise LocalFault(
+                f"cannot make the home {home.path}: {error.strerror}", hint="check the disk and the folder's owner"
+            ) from None
+        return home
+
+    @classmethod
+    def open(cls, path: Path) -> "Home":
+        """Return the home at this path. Raises UsageError when there is none."""
+        home = cls(path.absolute())
+        if not home.seed_path.exists():
+            raise UsageError(f"{home.path} is not a nanobarter home", hint="make one: nbctl init")
+        return home
+
+    @property
+    def config_path(self) -> Path:
+        """The person's settings."""
+        return self.path / "config.toml"
+
+    @property
+    def seed_path(self) -> Path:
+        """The secret of this node."""
+        return self.path / "seed"
+
+    @property
+    def state_path(self) -> Path:
+        """The database."""
+        return self.path / "state.db"
+
+    @property
+    def vault_path(self) -> Path:
+        """The folder of others' shares."""
+        return self.path / "vault"
+
+    @property
+    def spool_path(self) -> Path:
+        """The folder of packs on their way out."""
+        return self.path / "spool"
+
+    @property
+    def log_path(self) -> Path:
+        """The daemon's log."""
+        return self.path / "log" / "nanobarterd.log"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that the running daemon holds locked."""
+        return self.path / "lock"
+
+    def read_seed(self) -> bytes:
+        """Return the secret seed. Raises UsageError when others may read it, LocalFault when it is damaged."""
+        try:
+            mode = stat.S_IMODE(self.seed_path.stat().st_mode)
+            text = self.seed_path.read_text(encoding="ascii", errors="replace").strip()
+        except OSError as error:
+            raise LocalFault(f"cannot read {self.seed_path}: {error.strerror}", hint="check its owner") from None
+        if mode & 0o077:
+            raise UsageError(
+                f"{self.seed_path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {self.seed_path}"
+            )
+        try:
+            seed = bytes.fromhex(text)
+        except ValueError:
+            seed = b""
+        if len(seed) != SEED_BYTES:
+            raise LocalFault(f"{self.seed_path} is damaged", hint="make a new home and restore into it by the phrase")
+        return seed
+
+    def running_pid(self) -> int | None:
+        """Return the pid of the daemon that holds this home, None when there is none.
+
+        0 stands for a daemon that has not written its pid yet.
+        """
+        try:
+            descriptor = os.open(self.lock_path, os.O_RDWR)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_pid(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Hold this home against any other daemon. Raises UsageError that names the pid of the one that has it.
+
+        The lock is the kernel's (flock): it ends with the process however that dies, so a stale file means nothing.
+        """
+        descriptor = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+        try:
+            if not _lock(descriptor):
+                raise UsageError(
+                    f"another daemon (pid {_read_pid(descriptor)}) already serves {self.path}",
+                    hint="stop it first: nbctl down",
+                )
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def place_socket(self) -> Path:
+        """Return where the daemon binds its API, and say so in ``api.path`` when it is not ``api.sock`` here.
+
+        Raises LocalFault when no short enough place of our own can be had.
+        """
+        path, note = self.path / "api.sock", self.path / "api.path"
+        if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+            note.unlink(missing_ok=True)
+            return path
+        path = _runtime_folder() / (hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16] + ".sock")
+        if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+            raise LocalFault(f"no place for a socket is short enough; tried {path}", hint="use a home near the root")
+        write_private(note, os.fsencode(path) + b"\n")
+        return path
+
+    def find_socket(self) -> Path:
+        """Return where a client finds the API of this home."""
+        try:
+            return Path(os.fsdecode((self.path / "api.path").read_bytes().rstrip(b"\n")))
+        except OSError:
+            return self.path / "api.sock"
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 so that a crash leaves the old one or the new one, never half of it."""
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name is durable too
+    finally:
+        os.close(folder)
+
+
+def _lock(descriptor: int) -> bool:
+    for attempt in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02 if attempt + 1 < _LOCK_TRIES else 0)
+        else:
+            return True
+    return False
+
+
+def _read_pid(descriptor: int) -> int:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _runtime_folder() -> Path:
+    """Find a short private folder: that of the session, else one in the temporary folder, checked to be ours."""
+    session = os.environ.get("XDG_RUNTIME_DIR", "")
+    folder = Path(session) / "nanobarter" if session else Path(tempfile.gettempdir()) / f"nanobarter-{os.getuid()}"
+    try:
+        folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise LocalFault(f"cannot make {folder} for the socket: {error.strerror}", hint="use a shorter home") from None
+    # Anyone may make names in the temporary folder; a folder of another's must not catch our commands.
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise LocalFault(f"{folder} is not a private folder of ours", hint="remove it, or use a shorter home")
+    return folder

@@ -1,0 +1,138 @@
+"""A node that answers from memory: what ``nbctl`` and the API are tested against, over the real socket."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from nanobarter.core.errors import LocalFault, Reason, UsageError
+from nanobarter.daemon import facade as f
+from nanobarter.daemon.api import refuse, serve_api
+from nanobarter.daemon.api_routes import routes_of
+from nanobarter.daemon.home import Home
+
+HEALTHY = f.Health(state="good", packs=2, k=2, n=5, shares_placed=10, shares_proven=10, audits_passed=10)
+ACORN = f.Currency(name="acorn", symbol="ac")
+
+
+@dataclass
+class FakeNode:
+    """Answers that a test may replace; ``trouble`` is raised by every method when set."""
+
+    health_now: f.Health = HEALTHY
+    backup_done: f.BackupDone = field(
+        default_factory=lambda: f.BackupDone(
+            snapshot_id="s1", outcome="complete", files=3, size_bytes=5_000_000, packs=2, shares=10, k=2, n=5
+        )
+    )
+    trouble: Exception | None = None
+    asked: list[str] = field(default_factory=list[str])
+    closed: trio.Event = field(default_factory=trio.Event)
+    hang: bool = False
+
+    def _note(self, what: str) -> None:
+        self.asked.append(what)
+        if self.trouble:
+            raise self.trouble
+
+    async def status(self) -> f.Status:
+        self._note("status")
+        return f.Status(
+            node="nb1fake", version="0", pid=1, started=0, listen="127.0.0.1:1", home="/h", peers_connected=5,
+            peers_known=5, folders=("/f",), snapshots=1, last_snapshot=0, offered_mib=1000, lent_mib=10, held_mib=20,
+            bids_heard=7, agreements=1, health=self.health_now,
+        )  # fmt: skip
+
+    async def peers(self) -> f.Peers:
+        self._note("peers")
+        return f.Peers(peers=(f.PeerRow(node="nb1peer", addresses=("127.0.0.1:2",), connected=True, last_seen=0),))
+
+    async def market(self) -> f.MarketView:
+        self._note("market")
+        bid = f.BidRow(bid="b1", node="nb1peer", own=False, gives="g", wants="w", quantity_mib=5, expires=0)
+        ring = f.Agreement(draft_id="d1", parties=("a", "b", "c"), state="settled", gave_mib=5, got_mib=5)
+        return f.MarketView(bids=(bid,), agreements=(ring,))
+
+    async def wallet(self) -> f.WalletView:
+        self._note("wallet")
+        return f.WalletView(holdings=(f.HoldingRow(issuer="nb1peer", kind="30d", mib=12, reserved_mib=2),))
+
+    async def mint_status(self) -> f.MintStatus:
+        self._note("mint_status")
+        row = f.CapacityRow(kind="30d", pledged_mib=10, outstanding_mib=4, locked_mib=1, leased_mib=2, free_mib=3)
+        return f.MintStatus(capacity=(row,), keysets=1)
+
+    async def mint_audit(self) -> f.MintAudit:
+        self._note("mint_audit")
+        return f.MintAudit(ok=True)
+
+    async def backup(self, folders: tuple[str, ...]) -> AsyncIterator[f.BackupEvent]:
+        self._note(f"backup {','.join(folders)}")
+        try:
+            yield f.Progress(phase="scan", done=1, total=3, unit="files")
+            if self.hang:
+                await trio.sleep_forever()
+            yield f.Progress(phase="upload", done=5_000_000, total=5_000_000, unit="bytes")
+            yield self.backup_done
+        finally:
+            self.closed.set()
+
+    async def snapshots(self) -> f.Snapshots:
+        self._note("snapshots")
+        row = f.SnapshotRow(snapshot_id="s1", at=0, files=3, size_bytes=5_000_000, outcome="complete", thin=False)
+        return f.Snapshots(snapshots=(row,))
+
+    async def restore(self, snapshot: str, target: str, *, overwrite: bool) -> AsyncIterator[f.RestoreEvent]:
+        self._note(f"restore {snapshot} {target} {overwrite}")
+        yield f.Progress(phase="restore", done=1, total=3, unit="files")
+        if snapshot == "late":
+            raise LocalFault("the disk is full", hint="free some space")
+        if snapshot == "none":
+            raise UsageError("there is no snapshot none", hint="see nbctl snapshots")
+        yield f.RestoreDone(snapshot_id=snapshot or "s1", target=target, files=3, size_bytes=5_000_000)
+
+    async def ledger(self) -> f.Ledger:
+        self._note("ledger")
+        postings = (f.Posting(account="wallet", commodity="30d:nb1peer", amount=5, value="0.05"),)
+        return f.Ledger(currency=ACORN, entries=(f.LedgerEntry(entry=1, at=0, text="swap", postings=postings),))
+
+    async def balance(self) -> f.Balance:
+        self._note("balance")
+        row = f.BalanceRow(account="wallet", commodity="30d:nb1peer", amount=5, value="0.05", source="anchor")
+        return f.Balance(currency=ACORN, rows=(row,), total="0.05")
+
+    async def report(self, month: str) -> f.Report:
+        self._note(f"report {month}")
+        if month == "never":
+            raise refuse(Reason.NOT_FOUND, "no such month")
+        return f.Report(currency=ACORN, month=month or "2026-11", lines=("1 agreement",), total="0.05")
+
+    async def leases(self) -> f.Leases:
+        self._note("leases")
+        row = f.LeaseRow(
+            lease_id="l1", side="held", issuer="nb1peer", kind="30d", mib=5, used_bytes=9, start=0, end=86_400_000
+        )
+        return f.Leases(leases=(row,))
+
+    async def health(self) -> f.Health:
+        self._note("health")
+        return self.health_now
+
+    async def audit_now(self) -> f.Health:
+        self._note("audit_now")
+        return self.health_now
+
+    async def plan(self) -> f.Plan:
+        self._note("plan")
+        return f.Plan(
+            folder_bytes=12, files=1, peers=5, k=2, n=5, stored_bytes=30, lend_bytes=30, offered_bytes=100,
+            upload_seconds=1, recover_probability=0.98,
+        )  # fmt: skip
+
+
+async def serve_fake(
+    home: Home, node: FakeNode, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve a fake node where ``nbctl --home`` looks for it."""
+    await serve_api(home.place_socket(), routes_of(node), task_status=task_status)
