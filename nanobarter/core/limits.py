@@ -71,5 +71,18 @@ class Limits:
     api_body_bytes_max: int = 256 * 1024  # the longest list of folders a command line can name
     api_request_timeout: Span = Span(10 * SECOND)  # to send the request; the answer may take hours
 
+    # -- storage engine: what is in memory at once is about uploads x 16 MiB and batches x 1 MiB
+    storage_uploads_max: int = 4  # packs being sealed or stored at once; hides the waiting for peers
+    storage_batch_bytes_max: int = 1024 * 1024  # chunks handed to a worker together: small files come in thousands
+    storage_batch_chunks_max: int = 512
+    storage_workers_max: int = 2  # batches compressed at once; a backup leaves the rest of the machine alone
+    storage_listings_max: int = 256  # directories per transaction of the unchanged-files table
+    storage_links_max: int = 100_000  # files with several names remembered in a walk; others are read per name
+    storage_racy: Span = Span(2 * SECOND)  # a file changed so shortly before it was read is read again (git: "racy")
+    storage_open_bytes_max: int = 64 * 1024 * 1024  # packs kept open while restoring
+    storage_fetches_max: int = 4  # packs fetched ahead of their use
+    storage_lookahead_max: int = 64  # files whose packs are asked for before their turn
+    storage_catalog_bytes_max: int = 2 * 1024 * 1024 * 1024  # unpacked; 40 bytes per chunk of 256 KiB: 12 TB
+
 
 LIMITS = Limits()

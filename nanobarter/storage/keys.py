@@ -18,7 +18,8 @@ class VaultKeys:
     """The secrets of a vault. Never printed.
 
     ``signing`` holds the leases and signs snapshots; ``head`` signs the root record that recovery looks for;
-    ``chunk_id_key`` keys the chunk ids (32 bytes); ``chunker_seed`` moves the cut points (64 bits); ``hpke_secret``
+    ``chunk_id_key`` keys the chunk ids (32 bytes); ``chunker_seed`` moves the cut points (1 to
+    2^63 - 1, what pyfastcdc takes); ``hpke_secret``
     is a raw X25519 private key that opens packs (RFC 9180).
     """
 
@@ -37,7 +38,7 @@ class VaultKeys:
             signing=SigningKey(derive(seed, "vault/signing")),
             head=SigningKey(derive(seed, "vault/head")),
             chunk_id_key=derive(seed, "vault/chunk-id"),
-            chunker_seed=int.from_bytes(derive(seed, "vault/chunker")[:8], "big"),
+            chunker_seed=(int.from_bytes(derive(seed, "vault/chunker")[:8], "big") >> 1) or 1,
             hpke_secret=derive(seed, "vault/hpke"),
             seal_key=derive(seed, "vault/seal"),
         )

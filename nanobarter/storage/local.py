@@ -1,0 +1,80 @@
+"""Packs on this machine: in memory, and as files in a folder. For drills, tools and tests; they pass the same tests."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from nanobarter.core.errors import LocalFault
+from nanobarter.core.ids import PackId
+from nanobarter.storage.ports import Pack, PackMissing
+
+
+@dataclass
+class MemoryPacks:
+    """Keeps packs until the process ends. A PackSink and a PackSource."""
+
+    packs: dict[PackId, Pack] = field(default_factory=dict[PackId, Pack])
+
+    async def put(self, pack: Pack) -> None:
+        """Keep a pack."""
+        await trio.lowlevel.checkpoint()
+        self.packs[pack.pack_id] = pack
+
+    async def get(self, pack_id: PackId) -> bytes:
+        """Return the body of a pack."""
+        await trio.lowlevel.checkpoint()
+        if pack_id not in self.packs:
+            raise PackMissing(pack_id)
+        return self.packs[pack_id].body
+
+
+@dataclass
+class DirectoryPacks:
+    """Keeps each pack's body as a file named by its id. A PackSink and a PackSource."""
+
+    folder: Path
+
+    async def put(self, pack: Pack) -> None:
+        """Keep a pack: on the disk, file and name, when this returns."""
+        await trio.to_thread.run_sync(self._write, pack)
+
+    async def get(self, pack_id: PackId) -> bytes:
+        """Return the body of a pack."""
+        try:
+            return await trio.to_thread.run_sync(self._path(pack_id).read_bytes)
+        except FileNotFoundError:
+            raise PackMissing(pack_id) from None
+        except OSError as error:
+            raise PackMissing(pack_id, str(error)) from None
+
+    def _path(self, pack_id: PackId) -> Path:
+        return self.folder / pack_id.hex()
+
+    def _write(self, pack: Pack) -> None:
+        path = self._path(pack.pack_id)
+        if path.exists():
+            return
+        made = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with made.open("wb") as file:
+                file.write(pack.body)
+                file.flush()
+                os.fsync(file.fileno())
+            made.rename(path)
+            _sync_folder(self.folder)
+        except OSError as error:
+            with suppress(OSError):
+                made.unlink(missing_ok=True)
+            raise LocalFault(f"{path} cannot be written: {error.strerror}", hint="free some space") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

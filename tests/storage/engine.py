@@ -1,0 +1,83 @@
+"""A vault with its engine, catalog and packs, for the tests of the engine."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import trio
+
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.store import Store
+from nanobarter.core.system import SystemClock, SystemEntropy
+from nanobarter.core.units import Span
+from nanobarter.storage.backup import Summary, backup
+from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.excludes import Excludes
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.local import DirectoryPacks, MemoryPacks
+from nanobarter.storage.ports import PackSink
+from nanobarter.storage.restore import Restored, restore
+from nanobarter.storage.snapshot import Snapshot
+from nanobarter.storage.tables import MIGRATIONS
+
+KEYS = VaultKeys.from_seed(bytes(range(64)))
+QUICK = replace(LIMITS, storage_racy=Span(0))
+
+
+@dataclass
+class Engine:
+    """Backs up and restores with short calls."""
+
+    catalog: Catalog
+    packs: MemoryPacks | DirectoryPacks = field(default_factory=MemoryPacks)
+    geometry: tuple[int, int] = (2, 5)
+    limits: Limits = QUICK
+    keys: VaultKeys = KEYS
+
+    async def backup(self, *roots: Path, sink: PackSink | None = None, excludes: Excludes | None = None) -> Summary:
+        return await backup(
+            roots=roots,
+            keys=self.keys,
+            catalog=self.catalog,
+            sink=sink or self.packs,
+            geometry=self.geometry,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            host="here",
+            excludes=excludes,
+            limits=self.limits,
+        )
+
+    async def restore(
+        self, snapshot: Snapshot, target: Path, *, overwrite: bool = False, paths: tuple[bytes, ...] = ()
+    ) -> Restored:
+        return await restore(
+            snapshot,
+            target,
+            keys=self.keys,
+            catalog=self.catalog,
+            source=self.packs,
+            overwrite=overwrite,
+            paths=paths,
+            limits=self.limits,
+        )
+
+
+def open_store(folder: Path) -> Store:
+    """Open or make the store in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Store.open(folder / "store", MIGRATIONS)
+
+
+@asynccontextmanager
+async def opened(folder: Path, limits: Limits = QUICK) -> AsyncGenerator[Engine]:
+    """Open the engine's store in a folder; closing it is a restart."""
+    store = open_store(folder)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(store.run)
+            yield Engine(Catalog(store), limits=limits)
+            nursery.cancel_scope.cancel()
+    finally:
+        store.close()
