@@ -41,6 +41,21 @@ class Limits:
     misbehaved_for: Span = Span(10 * MINUTE)  # how long a peer that broke the protocol is not spoken to
     node_record_valid: Span = Span(7 * DAY)  # a machine that was off over a week is found through others
 
+    # -- gossip
+    items_max: int = 100_000  # about 200 MB of bids; the matcher's book has the same order of size
+    items_per_author_max: int = 512  # one node's bids, keysets and withdrawals; the default market has 1,000 nodes
+    item_valid_max: Span = Span(31 * DAY)  # how long a withdrawal may have to be remembered
+    gossip_bytes_per_s: int = 100 * 1024  # of one peer's pushes or one author's items, as LND allows per peer
+    gossip_burst_bytes: int = 4 * 1024 * 1024  # all items of a busy author at once, after a partition
+    gossip_served_bytes_per_s: int = 1024 * 1024  # answers to one peer that catches up
+    gossip_degree: int = 6  # GossipSub's D: peers that an item is passed on to; one's own goes to all
+    gossip_queue_max: int = 4096  # items that wait for one peer; what does not fit is caught up with
+    gossip_seen_max: int = 65_536  # ids of items refused or replaced lately, so that they are judged once
+    gossip_faults_max: int = 16  # forged or senseless items until a peer is not listened to
+    gossip_muted_for: Span = Span(10 * MINUTE)
+    gossip_sync_every: Span = Span(5 * MINUTE)  # with one peer; finds what was lost on the way
+    gossip_sync_tries_max: int = 5
+
     # -- mint
     request_bytes_max: int = 128 * 1024  # 64 notes in, 64 blinded notes out, about 300 bytes each
     request_notes_max: int = 64

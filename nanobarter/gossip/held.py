@@ -1,0 +1,138 @@
+"""The items that a node holds, and which version of a slot wins. Pure: wall time is passed in.
+
+A slot is (topic, author, key). The version with the higher sequence wins; of two with the same sequence, which
+only a careless or lying author makes, the one with the higher id, so that all nodes end with the same. A version
+is remembered until the latest expiry ever seen in its slot: else an older version that lives longer would come
+back when the newer one, say a withdrawal, has expired.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nanobarter.core.errors import Reason, Refused
+from nanobarter.core.ids import Hash, sha256
+from nanobarter.core.item import Item
+from nanobarter.core.limits import Limits
+from nanobarter.core.units import Instant, after
+from nanobarter.gossip.messages import RANGES
+
+Slot = tuple[str, bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The winning version of a slot. ``until`` is how long its sequence must be remembered."""
+
+    item: Item
+    item_id: Hash
+    until: Instant
+
+
+class Held:
+    """All items of one node."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._slots: dict[Slot, Entry] = {}
+        self._by_id: dict[Hash, Slot] = {}
+        self._per_author: dict[bytes, int] = {}
+        self._ranges = [set[Hash]() for _ in range(RANGES)]
+        self._digests: list[Hash | None] = [None] * RANGES
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def get(self, slot: Slot) -> Item | None:
+        """Return the winning version of a slot, live or not."""
+        entry = self._slots.get(slot)
+        return None if entry is None else entry.item
+
+    def entry(self, slot: Slot) -> Entry | None:
+        """Return a slot with how long it must be remembered."""
+        return self._slots.get(slot)
+
+    def by_id(self, item_id: Hash) -> Item | None:
+        """Return a held item."""
+        slot = self._by_id.get(item_id)
+        return None if slot is None else self._slots[slot].item
+
+    def judge(self, item: Item, item_id: Hash, now: Instant) -> Refused | None:
+        """Tell why an item is not wanted: expired, no news, or too many. The signature is checked elsewhere."""
+        if item.expires <= now:
+            return Refused(Reason.EXPIRED)
+        if item.expires > after(now, self._limits.item_valid_max):
+            return Refused(Reason.NOT_YET, "it lives longer than an item may")
+        held = self._slots.get(item.slot)
+        if held is not None:
+            newer = (item.sequence, item_id) > (held.item.sequence, held.item_id)
+            return None if newer else Refused(Reason.CONFLICT, "a version at least as new is held")
+        if self._per_author.get(item.author, 0) >= self._limits.items_per_author_max:
+            return Refused(Reason.TOO_MANY, "its author has too many items")
+        if len(self._slots) >= self._limits.items_max:
+            return Refused(Reason.TOO_MANY, "too many items are held")
+        return None
+
+    def prepare(self, item: Item, item_id: Hash) -> Entry:
+        """Return the entry that an item would get; nothing is changed."""
+        held = self._slots.get(item.slot)
+        return Entry(item, item_id, item.expires if held is None else max(item.expires, held.until))
+
+    def put(self, entry: Entry) -> None:
+        """Take an entry in, in place of an older version; ``judge`` must have let it pass."""
+        held = self._slots.get(entry.item.slot)
+        if held is not None:
+            self._unlist(held.item_id)
+        if entry.item.slot not in self._slots:
+            self._per_author[entry.item.author] = self._per_author.get(entry.item.author, 0) + 1
+        self._slots[entry.item.slot] = entry
+        self._by_id[entry.item_id] = entry.item.slot
+        self._ranges[entry.item_id[0]].add(entry.item_id)
+        self._digests[entry.item_id[0]] = None
+
+    def live(self, topic: str, now: Instant) -> list[Item]:
+        """Return what is said now: neither expired nor withdrawn."""
+        items = (entry.item for slot, entry in self._slots.items() if slot[0] == topic)
+        return [item for item in items if item.body and item.expires > now]
+
+    def expire(self, now: Instant) -> list[Slot]:
+        """Drop what need not be remembered, and stop offering what has expired. Returns the slots dropped."""
+        dropped = list[Slot]()
+        for slot, entry in list(self._slots.items()):
+            if entry.item.expires <= now:
+                self._unlist(entry.item_id)
+            if entry.until <= now:
+                del self._slots[slot]
+                dropped.append(slot)
+                self._per_author[entry.item.author] -= 1
+                if self._per_author[entry.item.author] <= 0:
+                    del self._per_author[entry.item.author]
+        return dropped
+
+    # -- digests, for comparing with a peer
+
+    def ids(self, number: int) -> list[Hash]:
+        """Return the ids of the items offered in one range, sorted."""
+        return sorted(self._ranges[number])
+
+    def digests(self) -> tuple[Hash, ...]:
+        """Return one digest for each range: the hash of its sorted ids, so that nobody can craft an equal one."""
+        result = list[Hash]()
+        for number, known in enumerate(self._digests):
+            digest = known if known is not None else sha256(b"".join(self.ids(number)))
+            self._digests[number] = digest
+            result.append(digest)
+        return tuple(result)
+
+    def root(self) -> Hash:
+        """Return the digest over all ranges."""
+        return root_of(self.digests())
+
+    def _unlist(self, item_id: Hash) -> None:
+        self._by_id.pop(item_id, None)
+        self._ranges[item_id[0]].discard(item_id)
+        self._digests[item_id[0]] = None
+
+
+def root_of(digests: Iterable[Hash]) -> Hash:
+    """Return the digest over the digests of all ranges."""
+    return sha256(b"".join(digests))
