@@ -1,0 +1,96 @@
+"""The long commands: back up and restore, with progress."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.reading import client_of, put
+from nanobarter.cli.talk import Follower, follow
+from nanobarter.core.errors import LocalFault, UsageError
+from nanobarter.core.phrase import seed_of
+from nanobarter.daemon.config import parse_host_port
+from nanobarter.daemon.facade import RestoreEvent
+
+Recover = Callable[..., AsyncIterator[RestoreEvent]]
+
+
+def backup(asked: argparse.Namespace) -> int:
+    """Back up; done when peers hold every share."""
+    folders = [str(_folder(text)) for text in asked.folders]
+    done = follow(client_of(asked).stream("/v1/backup", {"folders": folders}))
+    put(done, as_json=asked.json)
+    return Exit.PARTLY_READ if done["outcome"] == "partial" else Exit.DONE
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder", hint="name a folder that exists")
+    return path
+
+
+def restore(asked: argparse.Namespace) -> int:
+    """Restore through the daemon of a home or, with a phrase, from nothing."""
+    target: Path = asked.target.expanduser().absolute()
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is not a folder", hint="name a new folder: --target DIR")
+    if asked.phrase_file is None:
+        if asked.bootstrap:
+            raise UsageError("--bootstrap goes with --phrase-file", hint="the daemon of a home knows its peers")
+        asks = {"snapshot": asked.snapshot, "target": str(target), "overwrite": asked.overwrite}
+        done = follow(client_of(asked).stream("/v1/restore", asks))
+    else:
+        done = _restore_from_phrase(asked, target)
+    put(done, as_json=asked.json)
+    return Exit.FAILED if done["problem_count"] else Exit.DONE
+
+
+def _restore_from_phrase(asked: argparse.Namespace, target: Path) -> dict[str, Any]:
+    seed = seed_of(_read_phrase(asked.phrase_file))
+    if not asked.bootstrap:
+        raise UsageError("a restore from the phrase needs one living node", hint="name it: --bootstrap HOST:PORT")
+    addresses = [_address(text) for text in asked.bootstrap]
+    try:
+        recover = cast("Recover", importlib.import_module("nanobarter.daemon.recover").recover_and_restore)
+    except ModuleNotFoundError as error:
+        raise LocalFault(f"this build cannot restore from a phrase: {error}") from None
+    import msgspec  # noqa: PLC0415 - with trio, only here
+    import trio  # noqa: PLC0415 - as above
+
+    last = dict[str, Any]()
+
+    async def run() -> None:
+        events = recover(seed, addresses, target, snapshot=asked.snapshot, overwrite=asked.overwrite)
+        with Follower() as follower:
+            async for event in events:
+                told = cast("dict[str, Any]", msgspec.to_builtins(event))
+                if follower.see(told):
+                    last.update(told)
+
+    trio.run(run)
+    if not last:
+        raise CommandFailed("the restore ended without a result")
+    return last
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return parse_host_port(text)
+    except ValueError as error:
+        what, _, remedy = str(error).partition("; ")
+        raise UsageError(f"--bootstrap: {what}", hint=remedy) from None
+
+
+def _read_phrase(name: str) -> str:
+    if name == "-":
+        return sys.stdin.read()
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}", hint="name the file with the phrase") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{name} is not text", hint="name the file with the phrase") from None

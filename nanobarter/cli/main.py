@@ -1,0 +1,178 @@
+"""nbctl: the command line. This file knows the commands; the modules it names do them.
+
+Only argparse is imported here, so that ``nbctl --version`` costs next to nothing: a command names its function as
+text, and the module is loaded when it is run. No traceback ever reaches a person; ``NANOBARTER_DEBUG=1`` shows it.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+from nanobarter import __version__
+from nanobarter.cli.exits import CommandFailed, Exit
+
+Command = Callable[[argparse.Namespace], int]
+
+READING = {
+    "status": ("the node at a glance; exit 4 when a pack is below its repair threshold", "/v1/status"),
+    "peers": ("every node we know of", "/v1/peers"),
+    "wallet": ("the notes held", "/v1/wallet"),
+    "snapshots": ("what can be restored", "/v1/snapshots"),
+    "ledger": ("what happened, entry by entry", "/v1/ledger"),
+    "balance": ("what stands where, in your own currency", "/v1/balance"),
+    "leases": ("space held at others and given to them", "/v1/leases"),
+    "plan": ("what the folders need", "/v1/plan"),
+    "health": ("what peers have proven to keep", "/v1/health"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        asked = parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else Exit.USAGE
+    try:
+        module, _, function = str(asked.run).partition(":")
+        command = cast("Command", getattr(importlib.import_module(f"nanobarter.cli.{module}"), function))
+        code = command(asked)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except BaseException as error:  # noqa: BLE001 - the edge of the program: every failure becomes one message
+        return _tell(error)
+    return code
+
+
+def _tell(error: BaseException) -> int:
+    from nanobarter.cli.talk import say  # noqa: PLC0415 - only a command that fails pays for it
+    from nanobarter.core.errors import NanobarterError, Unreachable, UsageError  # noqa: PLC0415 - as above
+
+    if os.environ.get("NANOBARTER_DEBUG"):
+        import traceback  # noqa: PLC0415 - asked for
+
+        traceback.print_exception(error)
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseException", error.exceptions[0])
+    if isinstance(error, KeyboardInterrupt):
+        say("interrupted")
+        return Exit.INTERRUPTED
+    if isinstance(error, CommandFailed):
+        say(str(error), error.hint)
+        return error.code
+    if isinstance(error, NanobarterError):
+        say(str(error), str(getattr(error, "hint", "")))
+        if isinstance(error, UsageError):
+            return Exit.USAGE
+        return Exit.NO_CREDIT if isinstance(error, Unreachable) else Exit.FAILED
+    if isinstance(error, OSError):
+        say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        return Exit.FAILED
+    say(f"failed by a bug: {type(error).__name__}: {error}", "NANOBARTER_DEBUG=1 shows where; please report it")
+    return Exit.FAILED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(prog="nbctl", description="back up your folders on other people's disks")
+    top.add_argument("--version", action="version", version=f"nbctl {__version__}")
+    top.add_argument("--home", type=Path, metavar="DIR", help="the home of the node")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _add_node(commands)
+    _add_reading(commands)
+    _add_market(commands)
+    _add_jobs(commands)
+    _add_rest(commands)
+    return top
+
+
+class Commands(Protocol):
+    """What argparse calls its subparsers; its own class is private."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's name
+        """Add a command."""
+        ...
+
+
+def _command(commands: Commands, name: str, text: str, run: str, *, json: bool = False) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    if json:
+        command.add_argument("--json", action="store_true", help="answer as JSON")
+    return command
+
+
+def _add_node(commands: Commands) -> None:
+    init = _command(commands, "init", "make a home: phrase, config, keys", "node:init", json=True)
+    init.add_argument("--folder", action="append", default=[], metavar="DIR", help="a folder to back up (repeat)")
+    init.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="what to leave out (repeat)")
+    init.add_argument("--space", metavar="SIZE", help="how much of this disk to lend (default: what the folders need)")
+    init.add_argument("--listen", metavar="HOST:PORT", help="where to listen")
+    init.add_argument("--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a node to ask (repeat)")
+    init.add_argument("--peers", type=int, default=6, metavar="N", help="other nodes to expect, for the estimate")
+    init.add_argument("--phrase-out", type=Path, metavar="FILE", help="write the phrase here instead of showing it")
+    init.add_argument("--yes", action="store_true", help="accept the plan without being asked")
+    up = _command(commands, "up", "start the daemon and wait until it is ready", "node:up")
+    up.add_argument("--foreground", action="store_true", help="stay in front until Ctrl-C")
+    up.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
+    down = _command(commands, "down", "stop the daemon and wait until it is gone", "node:down")
+    down.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
+
+
+def _add_reading(commands: Commands) -> None:
+    for name, (text, path) in READING.items():
+        _command(commands, name, text, "reading:read", json=True).set_defaults(path=path)
+    report = _command(commands, "report", "one month in few lines", "reading:report", json=True)
+    report.add_argument("--month", default="", metavar="YYYY-MM", help="which month (default: this one)")
+    _command(commands, "audit", "challenge every share now, then tell", "reading:audit", json=True)
+    mint = commands.add_parser("mint", help="the own mint", description="the own mint").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    _command(mint, "status", "where the pledged space is", "reading:read", json=True).set_defaults(
+        path="/v1/mint/status"
+    )
+    _command(mint, "audit", "check the mint's books; exit 1 when they are wrong", "reading:mint_audit", json=True)
+
+
+def _add_market(commands: Commands) -> None:
+    market = _command(commands, "market", "bids heard and agreements made", "reading:read", json=True)
+    market.set_defaults(path="/v1/market")
+    what = market.add_subparsers(metavar="WHAT")
+    _command(what, "show", "bids heard and agreements made", "reading:read", json=True).set_defaults(path="/v1/market")
+    clear = _command(what, "clear", "match the books of a file", "reading:market_clear", json=True)
+    clear.add_argument("book", type=Path, metavar="BOOK.json")
+    clear.add_argument("--rules", default="nanobarter", choices=("nanobarter", "openbarter"))
+    flow = _command(what, "flow", "compute the quantities of the cycles of a file", "reading:market_flow", json=True)
+    flow.add_argument("file", type=Path, metavar="F.json")
+
+
+def _add_jobs(commands: Commands) -> None:
+    backup = _command(
+        commands, "backup", "back up the folders and wait until peers hold them", "jobs:backup", json=True
+    )
+    backup.add_argument("folders", nargs="*", metavar="DIR", help="these instead of those in the config")
+    backup.add_argument("--wait", action="store_true", help="wait until every share is placed (always so; for scripts)")
+    restore = _command(commands, "restore", "give folders back", "jobs:restore", json=True)
+    restore.add_argument("--target", type=Path, required=True, metavar="DIR", help="where to put them")
+    restore.add_argument("--snapshot", default="", metavar="ID", help="which (default: the newest)")
+    restore.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    restore.add_argument("--phrase-file", metavar="FILE", help="restore from nothing but this phrase; - reads stdin")
+    restore.add_argument("--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a living node (repeat)")
+
+
+def _add_rest(commands: Commands) -> None:
+    demo = _command(commands, "demo", "a small network of real daemons: loss and restore", "demo:demo", json=True)
+    demo.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="default: Python's standard library")
+    demo.add_argument("--nodes", type=int, default=6, metavar="N", help="daemons, the owner's included (default 6)")
+    demo.add_argument("--keep", action="store_true", help="leave the folders of the demo behind")
+    completion = _command(commands, "completion", "print a script that completes nbctl", "reading:completion")
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

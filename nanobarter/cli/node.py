@@ -1,0 +1,198 @@
+"""The commands that make, start and stop a node."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from nanobarter.cli.client import Client
+from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_cost
+from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.talk import answer_json, say
+from nanobarter.core.errors import UsageError
+from nanobarter.core.phrase import make_phrase, seed_of
+from nanobarter.core.system import SystemEntropy
+from nanobarter.core.units import MIB, LeaseKind, parse_size, show_size
+from nanobarter.daemon.config import Backup, Config, Network, Offer
+from nanobarter.daemon.config_file import SPACE_BYTES_MIN, parse_config, write_config
+from nanobarter.daemon.home import Home, default_home
+
+POLL_SECONDS: Final = 0.05
+GIGABYTE: Final = 10**9
+
+
+def init(asked: argparse.Namespace) -> int:
+    """Make a home: show the cost, ask, write the config and the seed, show the phrase once."""
+    path: Path = (asked.home or default_home()).absolute()
+    _refuse_used(path, asked.phrase_out)
+    folders = [str(Path(text).expanduser().absolute()) for text in asked.folder or _ask_folders(asked)]
+    config = config_from_flags(asked, folders)
+    found = measure(map(Path, folders))
+    _check_cost(config, found, asked.peers, chosen=asked.space is not None)
+    if not asked.yes:
+        _ask_consent()
+    phrase = make_phrase(SystemEntropy())
+    home = make_home(path, phrase, config)
+    if asked.phrase_out:
+        _write_phrase(asked.phrase_out, phrase)
+    if asked.json:
+        answer_json({"type": "init", "home": str(home.path), "config": str(home.config_path),
+                     "phrase": None if asked.phrase_out else phrase})  # fmt: skip
+    elif asked.phrase_out:
+        print(f"{home.path} is made; the phrase is in {asked.phrase_out}")
+    else:
+        _show_phrase(phrase)
+        print(f"{home.path} is made; start it: nbctl up")
+    return Exit.DONE
+
+
+def config_from_flags(asked: argparse.Namespace, folders: list[str]) -> Config:
+    """Return the checked config that the flags of ``nbctl init`` mean. Raises UsageError."""
+    needed = expected_plan(measure(map(Path, folders)).size_bytes, LeaseKind("30d"), asked.peers).lent * MIB
+    space = asked.space or f"{max(1, -(-needed // GIGABYTE))}GB"
+    network = Network(bootstrap=tuple(asked.bootstrap))
+    if asked.listen:
+        network = Network(bootstrap=tuple(asked.bootstrap), listen=asked.listen)
+    return Config(
+        backup=Backup(folders=tuple(folders), exclude=tuple(asked.exclude)), offer=Offer(space=space), network=network
+    )
+
+
+def make_home(path: Path, phrase: str, config: Config) -> Home:
+    """Write a fresh home. The config is read back first, so that no home is made that could not start."""
+    text = write_config(config)
+    parse_config(text, path / "config.toml")
+    return Home.create(path, seed_of(phrase), text)
+
+
+def _refuse_used(path: Path, phrase_out: Path | None) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} is not empty", hint="name another home: nbctl --home DIR init")
+    if phrase_out and phrase_out.exists():
+        raise UsageError(f"{phrase_out} exists already", hint="name a new file: --phrase-out FILE")
+
+
+def _ask_folders(asked: argparse.Namespace) -> list[str]:
+    if asked.yes or asked.json or not sys.stdin.isatty():
+        return []
+    say("folders to back up, one per line; an empty line ends")
+    return list(iter(lambda: input("folder: ").strip(), ""))
+
+
+def _check_cost(config: Config, found: FolderSize, peers: int, *, chosen: bool) -> None:
+    plan = expected_plan(found.size_bytes, LeaseKind(config.offer.kinds[0]), peers)
+    offered = parse_size(config.offer.space)
+    say(show_cost(plan, peers))
+    say(f"this node will lend {config.offer.space}")
+    if chosen and max(plan.lent * MIB, SPACE_BYTES_MIN) > offered:
+        needed = max(plan.lent * MIB, SPACE_BYTES_MIN)
+        hint = f"lend more: --space {-(-needed // 10**6)}MB"
+        raise UsageError(f"too little space: {show_size(needed)} are needed, {show_size(offered)} offered", hint=hint)
+
+
+def _ask_consent() -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to accept the plan", hint="accept it: --yes")
+    if input("nbctl: make this home? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandFailed("nothing was made")
+
+
+def _show_phrase(phrase: str) -> None:
+    words = phrase.split()
+    print("These words are the only way back to your data. Write them down; they are shown once.\n")
+    for row in range(0, len(words), 6):
+        print("  " + "  ".join(f"{row + i + 1:>2} {word:<9}" for i, word in enumerate(words[row : row + 6])).rstrip())
+    print()
+
+
+def _write_phrase(path: Path, phrase: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(phrase + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def up(asked: argparse.Namespace) -> int:
+    """Start the daemon; in front, or behind and wait until it answers."""
+    home = Home.open(asked.home or default_home())
+    if pid := home.running_pid():
+        raise UsageError(f"a daemon (pid {pid}) already serves {home.path}", hint="ask it: nbctl status")
+    if asked.foreground:
+        sys.stdout.flush()
+        os.execv(sys.executable, daemon_command(home))  # noqa: S606 - the daemon takes our place, no shell
+    process = start_daemon(home)
+    wait_ready(home, process, asked.wait)
+    print(f"{home.path} is up (pid {process.pid})")
+    return Exit.DONE
+
+
+def daemon_command(home: Home) -> list[str]:
+    """Return the command line that runs the daemon of a home with this same interpreter."""
+    return [sys.executable, "-m", "nanobarter.daemon.main", "--home", str(home.path)]
+
+
+def start_daemon(home: Home) -> subprocess.Popen[bytes]:
+    """Start the daemon of a home in the background; what it says before its log opens goes to ``log/start.log``."""
+    said = home.path / "log" / "start.log"
+    with said.open("wb") as output:
+        return subprocess.Popen(
+            daemon_command(home), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+
+
+def wait_ready(home: Home, process: subprocess.Popen[bytes], seconds: float) -> dict[str, object]:
+    """Return the status of a started daemon once it answers. Raises CommandFailed when it ends or takes too long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (code := process.poll()) is not None:
+            raise CommandFailed(_last_words(home, code), hint=f"see {home.path / 'log'}", code=_code_of(code))
+        try:
+            return Client(home).get("/v1/status")
+        except CommandFailed as failed:
+            if failed.code != Exit.NO_DAEMON:
+                raise
+        time.sleep(POLL_SECONDS)
+    raise CommandFailed(f"the daemon was not ready within {seconds:g} s", hint=f"see {home.log_path}")
+
+
+def _code_of(code: int) -> Exit:
+    return Exit.USAGE if code == Exit.USAGE else Exit.FAILED
+
+
+def _last_words(home: Home, code: int) -> str:
+    try:
+        lines = (home.path / "log" / "start.log").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    told = [line.removeprefix("nanobarterd: ") for line in lines if line.startswith("nanobarterd: ")]
+    told = [line for line in told if not line.startswith(("INFO", "DEBUG", "hint:"))]
+    return told[-1] if told else f"the daemon ended at once (exit {code})"
+
+
+def down(asked: argparse.Namespace) -> int:
+    """Stop the daemon and wait until its home is free."""
+    home = Home.open(asked.home or default_home())
+    pid = home.running_pid()
+    if not pid:
+        raise CommandFailed(f"no daemon serves {home.path}", code=Exit.NO_DAEMON)
+    os.kill(pid, signal.SIGTERM)
+    if not wait_until(lambda: home.running_pid() is None, asked.wait):
+        raise CommandFailed(f"the daemon (pid {pid}) did not stop within {asked.wait:g} s", hint=f"see {home.log_path}")
+    print(f"{home.path} is down")
+    return Exit.DONE
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Poll until the condition holds; tell whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True

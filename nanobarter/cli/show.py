@@ -1,0 +1,202 @@
+"""Answers of the daemon as a person reads them: few lines, what matters first."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from nanobarter.core.units import MIB, show_size
+from nanobarter.daemon import facade as f
+
+T = TypeVar("T")
+
+_HEALTH_TEXT: Final = {
+    "none": "nothing is backed up yet",
+    "good": "backed up: every pack is proven at enough peers",
+    "thin": "backed up, but thin: fewer peers than wanted",
+    "degraded": "backed up, with some shares not proven",
+    "below_threshold": "in danger: packs are below their repair threshold",
+}
+
+
+def lines_of(answer: dict[str, Any]) -> Iterator[str]:
+    """Return the lines that tell an answer; its JSON shape is in daemon.facade."""
+    shape, tell = _TELLERS[answer["type"]]
+    return tell(msgspec.convert(answer, shape))
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], nothing: str) -> Iterator[str]:
+    """Return aligned columns, or one line that says there is nothing."""
+    body = list(rows)
+    if not body:
+        yield nothing
+        return
+    widths = [max(len(row[column]) for row in (head, *body)) for column in range(len(head))]
+    for row in (head, *body):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def when(instant: int | None) -> str:
+    """Return an instant in UTC, to the minute."""
+    return "never" if instant is None else datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def mib(count: int) -> str:
+    """Return an amount of MiB as a person reads it."""
+    return show_size(count * MIB)
+
+
+def _short(node: str) -> str:
+    return node[:10]
+
+
+def _status(status: f.Status) -> Iterator[str]:
+    yield f"node      {status.node}"
+    yield f"listens   {status.listen}" + (" (same host)" if status.same_host else "")
+    yield f"peers     {status.peers_connected} connected, {status.peers_known} known"
+    yield f"space     {mib(status.lent_mib)} of {mib(status.offered_mib)} lent, {mib(status.held_mib)} held at others"
+    yield f"market    {status.bids_heard} bids heard, {status.agreements} agreements"
+    yield f"snapshots {status.snapshots}, last {when(status.last_snapshot)}"
+    yield from _health(status.health)
+    for problem in status.problems:
+        yield f"problem   {problem}"
+
+
+def _health(health: f.Health) -> Iterator[str]:
+    yield f"health    {_HEALTH_TEXT[health.state]}"
+    if health.packs:
+        yield f"          {health.packs} packs, any {health.k} of {health.n} shares bring one back"
+        oldest = when(health.oldest_proof)
+        yield f"          {health.shares_proven} of {health.shares_placed} shares proven, oldest proof {oldest}"
+    for problem in health.problems:
+        what = f"pack {problem.pack[:12]} at {_short(problem.node)}" if problem.pack else _short(problem.node)
+        yield f"problem   {problem.kind}: {what} {problem.detail}".rstrip()
+
+
+def _peers(peers: f.Peers) -> Iterator[str]:
+    rows = (
+        (row.node, "connected" if row.connected else when(row.last_seen), " ".join(row.addresses))
+        for row in peers.peers
+    )
+    return table(("node", "seen", "addresses"), rows, "no peers yet")
+
+
+def _market(market: f.MarketView) -> Iterator[str]:
+    bids = (
+        ("mine" if bid.own else _short(bid.node), bid.gives, bid.wants, mib(bid.quantity_mib), when(bid.expires))
+        for bid in market.bids
+    )
+    yield from table(("by", "gives", "wants", "quantity", "until"), bids, "no bids heard")
+    yield ""
+    rings = (
+        (a.draft_id[:12], a.state, " -> ".join(map(_short, a.parties)), mib(a.gave_mib), mib(a.got_mib), a.detail)
+        for a in market.agreements
+    )
+    yield from table(("agreement", "state", "parties", "gave", "got", ""), rings, "no agreements yet")
+
+
+def _wallet(wallet: f.WalletView) -> Iterator[str]:
+    rows = ((row.issuer, row.kind, mib(row.mib), mib(row.reserved_mib)) for row in wallet.holdings)
+    return table(("issuer", "kind", "space", "reserved"), rows, "no notes")
+
+
+def _mint(status: f.MintStatus) -> Iterator[str]:
+    rows = (
+        (row.kind, *map(mib, (row.pledged_mib, row.outstanding_mib, row.locked_mib, row.leased_mib, row.free_mib)))
+        for row in status.capacity
+    )
+    return table(("kind", "pledged", "notes", "locked", "leased", "free"), rows, "nothing is pledged")
+
+
+def _mint_audit(audit: f.MintAudit) -> Iterator[str]:
+    rows = ((row.row, row.quantity, row.problem) for row in audit.findings)
+    return table(("row", "quantity", "problem"), rows, "the mint's books are in order")
+
+
+def _leases(leases: f.Leases) -> Iterator[str]:
+    rows = (
+        (row.side, _short(row.issuer), row.kind, mib(row.mib), show_size(row.used_bytes), when(row.end))
+        for row in leases.leases
+    )
+    return table(("side", "issuer", "kind", "space", "used", "until"), rows, "no leases")
+
+
+def _plan(plan: f.Plan) -> Iterator[str]:
+    yield f"{show_size(plan.folder_bytes)} in {plan.files} files need {show_size(plan.lend_bytes)} lent"
+    yield f"{show_size(plan.offered_bytes)} offered; {plan.peers} peers: any {plan.k} of {plan.n} shares suffice"
+    yield from plan.problems
+
+
+def _snapshots(snapshots: f.Snapshots) -> Iterator[str]:
+    rows = (
+        (row.snapshot_id[:12], when(row.at), str(row.files), show_size(row.size_bytes), _outcome(row))
+        for row in snapshots.snapshots
+    )
+    return table(("snapshot", "made", "files", "size", "state"), rows, "no snapshots")
+
+
+def _outcome(row: f.SnapshotRow) -> str:
+    said = f"partial, {row.unread} unread" if row.outcome == "partial" else "complete"
+    return said + (", thin" if row.thin else "")
+
+
+def _backup(done: f.BackupDone) -> Iterator[str]:
+    yield f"snapshot {done.snapshot_id[:12]}: {done.files} files, {show_size(done.size_bytes)}"
+    yield f"{done.shares} shares of {done.packs} packs (any {done.k} of {done.n}) placed in {done.seconds:.1f} s"
+    if done.thin:
+        yield "thin: fewer peers hold it than wanted"
+    if done.unread_count:
+        yield f"{done.unread_count} could not be read:"
+        yield from (f"  {path}" for path in done.unread)
+
+
+def _restore(done: f.RestoreDone) -> Iterator[str]:
+    yield f"{done.files} files, {show_size(done.size_bytes)} in {done.target} in {done.seconds:.1f} s"
+    if done.problem_count:
+        yield f"{done.problem_count} not given back exactly:"
+        yield from (f"  {problem}" for problem in done.problems)
+
+
+def _worth(value: str, currency: f.Currency) -> str:
+    return f"{value} {currency.symbol}" if value else ""
+
+
+def _ledger(ledger: f.Ledger) -> Iterator[str]:
+    for entry in ledger.entries:
+        yield f"{when(entry.at)}  {entry.text}"
+        for p in entry.postings:
+            worth = _worth(p.value, ledger.currency)
+            yield f"    {p.account:<28} {p.amount:>10} {p.commodity[:24]:<24} {worth}".rstrip()
+    if not ledger.entries:
+        yield "nothing has happened yet"
+
+
+def _balance(balance: f.Balance) -> Iterator[str]:
+    rows = (
+        (row.account, mib(row.amount) if row.amount >= 0 else f"-{mib(-row.amount)}", row.commodity[:24],
+         _worth(row.value, balance.currency), row.source)
+        for row in balance.rows
+    )  # fmt: skip
+    yield from table(("account", "space", "of", "worth", "rate from"), rows, "nothing stands anywhere")
+    if balance.total:
+        yield f"together {_worth(balance.total, balance.currency)}"
+
+
+def _report(report: f.Report) -> Iterator[str]:
+    yield f"{report.month}, told in {report.currency.name}s"
+    yield from report.lines
+    if report.total:
+        yield f"together {_worth(report.total, report.currency)}"
+
+
+_TELLERS: Final = cast(
+    "dict[str, tuple[type[f.Shape], Callable[[f.Shape], Iterator[str]]]]",
+    {
+        "status": (f.Status, _status), "health": (f.Health, _health), "peers": (f.Peers, _peers),
+        "market": (f.MarketView, _market), "wallet": (f.WalletView, _wallet), "mint_status": (f.MintStatus, _mint),
+        "mint_audit": (f.MintAudit, _mint_audit), "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
+        "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (f.RestoreDone, _restore),
+        "ledger": (f.Ledger, _ledger), "balance": (f.Balance, _balance), "report": (f.Report, _report),
+    },
+)  # fmt: skip
