@@ -5,7 +5,7 @@ Each part of the house keeps its bounds together under its own heading.
 
 from dataclasses import dataclass
 
-from nanobarter.core.units import DAY, MINUTE, SECOND, Span
+from nanobarter.core.units import DAY, HOUR, MINUTE, SECOND, Span
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,33 @@ class Limits:
     storage_fetches_max: int = 4  # packs fetched ahead of their use
     storage_lookahead_max: int = 64  # files whose packs are asked for before their turn
     storage_catalog_bytes_max: int = 2 * 1024 * 1024 * 1024  # unpacked; 40 bytes per chunk of 256 KiB: 12 TB
+
+    # -- vault and placement
+    vault_range_bytes_max: int = 1024 * 1024 + 1024  # two of them carry the largest share and its header
+    vault_skew_max: Span = Span(10 * MINUTE)  # how far a holder's clock may be off
+    vault_nonces_max: int = 64 * 1024  # remembered asks that change something; ten minutes of 100 a second
+    vault_grace: Span = Span(7 * DAY)  # an expired lease is kept this long, for holders who were away
+    vault_upload_span: Span = Span(1 * DAY)  # an allocation that was not committed by then is dropped
+    vault_list_max: int = 1000  # entries of one answer to ``list``: 40 KiB
+    vault_head_bytes_max: int = 256 * 1024  # a head with 150 catalog packs at 12 peers each
+    vault_disk_reserve_bytes: int = 256 * 1024 * 1024  # left free for the node's own database and log
+    vault_sweep_period: Span = Span(1 * HOUR)
+    share_range_bytes: int = 512 * 1024  # one write or read of a share; a home line carries it within call_timeout
+    share_patience: Span = Span(3 * SECOND)  # what a laggard gets beyond the time that k others took
+    share_peer_rest: Span = Span(2 * MINUTE)  # a peer that failed is asked last for so long
+    share_transfers_max: int = 24  # shares under way at once, 2 MiB each; bounds memory
+    share_packs_max: int = 3  # packs under way at once, 16 MiB and their shares each; bounds memory
+    lease_step_quantity: int = 64  # notes become leases in steps, since their term runs from then on
+    lease_head_reserve_bytes: int = 512 * 1024  # kept free in each lease for the vault's head
+    audit_period: Span = Span(15 * MINUTE)
+    audit_cover: Span = Span(14 * DAY)  # every share is proven at least this often
+    audit_offline: Span = Span(72 * HOUR)  # a silent peer's shares stop counting after this
+    audit_round_max: int = 2000  # challenges in one round: 10 MB of answers
+    audit_parallel: int = 8
+    repair_period: Span = Span(30 * MINUTE)
+    recovery_asks_parallel: int = 16  # peers asked at once for the vault's head
+    recovery_rounds_max: int = 10  # times that peers of peers are asked before giving up
+    recovery_levels_max: int = 4  # a head that points to packs that hold a head, and so on
 
 
 LIMITS = Limits()

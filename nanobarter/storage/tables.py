@@ -3,5 +3,6 @@
 from typing import Final
 
 from nanobarter.storage.catalog_tables import CATALOG_MIGRATIONS
+from nanobarter.storage.network_tables import NETWORK_MIGRATIONS
 
-MIGRATIONS: Final = (*CATALOG_MIGRATIONS,)
+MIGRATIONS: Final = (*CATALOG_MIGRATIONS, *NETWORK_MIGRATIONS)

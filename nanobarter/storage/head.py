@@ -1,0 +1,130 @@
+"""The vault's head: the one small record from which an empty home finds everything else.
+
+    head  = Signed(HeadBody) by the vault's head key, under "storage/head"
+    body  = sequence, time, and a sealed HeadPlain, padded to whole 4 KiB
+    plain = where the packs of the catalog are, and addresses of nodes
+
+It is kept at every holder of a lease under the SHA-256 of the head's public key. Anyone may fetch it, and learns its
+length and sequence. A reader believes the highest sequence with a good signature. Sealed with AES-256-GCM under a
+key of the vault, a fresh nonce, and the sequence as associated data.
+"""
+
+import zlib
+from typing import Annotated, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Meta
+
+from nanobarter.core.canonical import Record, decode, encode
+from nanobarter.core.errors import Malformed
+from nanobarter.core.ids import Hash, LeaseId, NodeId, PackId, sha256
+from nanobarter.core.keys import Signed, derive, open_signed, seal_signed
+from nanobarter.core.ports import Entropy
+from nanobarter.core.units import Instant
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.share import Count, Index, ShareBytes
+from nanobarter.storage.vault_messages import DOMAIN_HEAD
+
+PAD_BYTES: Final = 4096
+_NONCE_BYTES: Final = 12
+_PLAIN_MAX: Final = 4 * 1024 * 1024
+
+
+class HeadBody(Record, frozen=True):
+    """What all may see of a head."""
+
+    sequence: Annotated[int, Meta(ge=1, le=2**62)]
+    at: Instant
+    sealed: bytes
+
+
+class PlacedShare(Record, frozen=True):
+    """One share of a catalog pack: who has it, under which lease, by which name."""
+
+    index: Index
+    node: NodeId
+    lease: LeaseId
+    root: Hash
+
+
+class PlacedPack(Record, frozen=True):
+    """One pack of the catalog. Its body is k * share_size bytes."""
+
+    pack: PackId
+    k: Count
+    n: Count
+    share_size: ShareBytes
+    shares: Annotated[tuple[PlacedShare, ...], Meta(max_length=255)]
+
+
+class NodeAddress(Record, frozen=True):
+    """Where a node was last reached."""
+
+    node: NodeId
+    host: Annotated[str, Meta(max_length=255)]
+    port: Annotated[int, Meta(ge=1, le=65535)]
+
+
+class HeadPlain(Record, frozen=True):
+    """The packs of the catalog, in order, and how long their joined bodies are.
+
+    ``level`` 0: they hold the catalog. Above: they hold a canonical HeadPlain of the level below, which was too
+    long for a head.
+    """
+
+    level: Annotated[int, Meta(ge=0, le=8)]
+    size: Annotated[int, Meta(ge=0)]
+    packs: tuple[PlacedPack, ...]
+    addresses: tuple[NodeAddress, ...]
+
+
+def head_id_of(keys: VaultKeys) -> Hash:
+    """Return the name under which peers keep the head of these keys."""
+    return sha256(keys.head.public)
+
+
+def seal(key: bytes, label: str, plain: bytes, entropy: Entropy, bound_to: bytes = b"") -> bytes:
+    """Return the bytes, compressed, padded to whole 4 KiB and encrypted, under a key of this label."""
+    packed = zlib.compress(plain, 6)
+    framed = len(packed).to_bytes(8, "big") + packed
+    padded = framed.ljust(-(-len(framed) // PAD_BYTES) * PAD_BYTES, b"\x00")
+    nonce = entropy.token(_NONCE_BYTES)
+    return nonce + AESGCM(derive(key, label)).encrypt(nonce, padded, bound_to)
+
+
+def unseal(key: bytes, label: str, sealed: bytes, size_max: int, bound_to: bytes = b"") -> bytes:
+    """Return what was sealed. Raises Malformed for a wrong key, changed bytes, or more than ``size_max`` of plain."""
+    try:
+        padded = AESGCM(derive(key, label)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
+    except (InvalidTag, ValueError):
+        raise Malformed("this was not sealed by the vault's key") from None
+    size = int.from_bytes(padded[:8], "big")
+    machine = zlib.decompressobj()
+    try:
+        plain = machine.decompress(padded[8 : 8 + size], size_max)
+    except zlib.error as error:
+        raise Malformed(f"what was sealed does not decompress: {error}") from None
+    if not machine.eof:
+        raise Malformed(f"what was sealed is longer than {size_max} bytes, or cut")
+    return plain
+
+
+def make_head(keys: VaultKeys, sequence: int, at: Instant, plain: HeadPlain, entropy: Entropy) -> Signed:
+    """Return the signed head. ``sequence`` must exceed that of every head before."""
+    sealed = seal(keys.seal_key, "storage/head", encode(plain), entropy, sequence.to_bytes(8, "big"))
+    return seal_signed(keys.head, DOMAIN_HEAD, HeadBody(sequence, at, sealed))
+
+
+def read_head(head: Signed, size_max: int) -> HeadBody:
+    """Return what all may see of a head. Raises Malformed unless its own key signed it."""
+    return open_signed(head, DOMAIN_HEAD, HeadBody, size_max=size_max)
+
+
+def open_head(keys: VaultKeys, head: Signed, size_max: int) -> tuple[HeadBody, HeadPlain]:
+    """Return the whole head of these keys. Raises Malformed when it is not theirs or not whole."""
+    if head.key != keys.head.public:
+        raise Malformed("this is the head of another vault")
+    body = read_head(head, size_max)
+    plain = unseal(keys.seal_key, "storage/head", body.sealed, _PLAIN_MAX, body.sequence.to_bytes(8, "big"))
+    return body, decode(plain, HeadPlain, size_max=_PLAIN_MAX)

@@ -1,0 +1,236 @@
+"""The leases that this vault holds at others: made from notes in steps, filled exactly, extended in time.
+
+A lease's bytes are counted from the placements under it, those under way included, so a crash forgets nothing. A
+little of each stays free for the vault's head. Notes become leases in steps, since a lease's term runs from the day
+it is made: at least 64 MiB, and half of what is held at that issuer already.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import trio
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.ids import LeaseId, NodeId, PublicKey
+from nanobarter.core.keys import Signed, SigningKey, open_signed
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Clock
+from nanobarter.core.quality import Quality
+from nanobarter.core.store import Store
+from nanobarter.core.units import MIB, Instant, Quantity, quantity_for, span_between, term
+from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract
+
+_CONTRACT_MAX: Final = 4096
+
+
+class Holding(Protocol):
+    """Notes of one quality in the wallet; ``reserved`` of them are promised elsewhere."""
+
+    @property
+    def quality(self) -> Quality:
+        """Whose notes, for how long."""
+        ...
+
+    @property
+    def quantity(self) -> Quantity:
+        """All of them, MiB."""
+        ...
+
+    @property
+    def reserved(self) -> Quantity:
+        """How many of them are promised, MiB."""
+        ...
+
+
+class LeaseSource(Protocol):
+    """Where leases come from: the wallet."""
+
+    def holdings(self) -> Sequence[Holding]:
+        """Return the notes held, by quality."""
+        ...
+
+    async def redeem(self, quality: Quality, quantity: Quantity, holder: PublicKey) -> Signed | Refused:
+        """Return a contract, signed under DOMAIN_CONTRACT, for a lease of so many MiB paid with notes."""
+        ...
+
+    async def extend(self, contract: Contract, holder_key: SigningKey, keep: Quantity) -> Signed | Refused:
+        """Return the contract of the lease with one more term from its old end, paid with notes."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldLease:
+    """One live lease and how full it is. ``used_bytes`` counts shares, not the head."""
+
+    lease_id: LeaseId
+    issuer: NodeId
+    quota_bytes: int
+    used_bytes: int
+    starts_at: Instant
+    ends_at: Instant
+    contract: Signed
+
+
+def room_bytes(lease: HeldLease, head_reserve: int) -> int:
+    """Return what shares may still take."""
+    return max(lease.quota_bytes - head_reserve - lease.used_bytes, 0)
+
+
+def renewal_due(lease: HeldLease, now: Instant, term_span: int) -> bool:
+    """Tell whether a third of the term, or less, is left."""
+    return span_between(now, lease.ends_at) * 3 <= term_span
+
+
+def read_contract(signed: Signed, holder: PublicKey) -> Contract:
+    """Return the contract inside. Raises PeerFault unless its issuer signed it for this holder."""
+    try:
+        contract = open_signed(signed, DOMAIN_CONTRACT, Contract, size_max=_CONTRACT_MAX)
+    except Malformed as error:
+        raise PeerFault(f"the contract cannot be read: {error}", evidence=encode(signed)) from None
+    if signed.signer != contract.issuer or contract.terms.holder != holder:
+        raise PeerFault("the contract is not this vault's, or not signed by its issuer", evidence=encode(signed))
+    return contract
+
+
+# -- rows
+
+
+_LIVE = """
+    SELECT l.lease_id, l.issuer, l.quota_bytes,
+        (SELECT coalesce(sum(p.size), 0) FROM storage_placements AS p WHERE p.lease_id = l.lease_id),
+        l.starts_at, l.ends_at, l.contract
+    FROM storage_leases AS l WHERE l.ends_at > ? ORDER BY l.ends_at DESC, l.lease_id
+"""
+
+
+def live_leases(db: sqlite3.Connection, now: Instant) -> list[HeldLease]:
+    """Return the leases that have not ended, the longest first."""
+    return [
+        HeldLease(*row[:6], contract=decode(row[6], Signed, size_max=_CONTRACT_MAX))
+        for row in db.execute(_LIVE, (now,)).fetchall()
+    ]
+
+
+def keep_contract(db: sqlite3.Connection, signed: Signed, contract: Contract) -> None:
+    """Keep a lease, or its newer version."""
+    db.execute(
+        "INSERT INTO storage_leases VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "quota_bytes = excluded.quota_bytes, ends_at = excluded.ends_at, contract = excluded.contract "
+        "WHERE excluded.ends_at >= ends_at",
+        (
+            contract.lease_id,
+            contract.issuer,
+            contract.terms.quantity * MIB,
+            contract.start,
+            contract.end,
+            encode(signed),
+        ),
+    )
+
+
+class LeaseBook:
+    """The leases of one vault."""
+
+    def __init__(
+        self, *, store: Store, source: LeaseSource, holder: SigningKey, clock: Clock, limits: Limits = LIMITS
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._holder = holder
+        self._clock = clock
+        self._limits = limits
+        self._redeeming = dict[NodeId, trio.Lock]()
+        self._pending = dict[LeaseId, int]()  # bytes given out whose placements are not recorded yet
+
+    def live(self) -> list[HeldLease]:
+        """Return the leases that have not ended."""
+        now = self._clock.now()
+        return self._store.read_now(lambda db: live_leases(db, now))
+
+    def capacity(self) -> dict[NodeId, int]:
+        """Return, by issuer, the bytes that shares may take: in leases, and in notes that could become leases."""
+        reserve, found = self._limits.lease_head_reserve_bytes, dict[NodeId, int]()
+        for lease in self.live():
+            found[lease.issuer] = found.get(lease.issuer, 0) + room_bytes(lease, reserve)
+        for held in self._source.holdings():
+            room = (held.quantity - held.reserved) * MIB - reserve
+            found[held.quality.issuer] = found.get(held.quality.issuer, 0) + max(room, 0)
+        return found
+
+    async def lease_for(self, issuer: NodeId, size: int) -> HeldLease | Refused:
+        """Return a lease at this issuer with room for a share, making one from notes when none has.
+
+        The room is set aside until ``recorded`` is called with the same lease and size, once the placement is in
+        the store or was given up. Raises Unreachable and PeerFault.
+        """
+        async with self._redeeming.setdefault(issuer, trio.Lock()):
+            found = self._with_room(issuer, size)
+            if found is None:
+                no = await self._redeem(issuer, size)
+                found = self._with_room(issuer, size)
+                if no is not None or found is None:
+                    return no or Refused(Reason.NO_CAPACITY, "the new lease has no room")
+            self._pending[found.lease_id] = self._pending.get(found.lease_id, 0) + size
+            return found
+
+    def recorded(self, lease_id: LeaseId, size: int) -> None:
+        """Give back what ``lease_for`` set aside: from now on the placement itself counts."""
+        self._pending[lease_id] -= size
+        if not self._pending[lease_id]:
+            del self._pending[lease_id]
+
+    async def keep(self, signed: Signed) -> Contract:
+        """Take a lease made elsewhere, for instance out of a swap. Raises PeerFault when it is not this vault's."""
+        contract = read_contract(signed, self._holder.public)
+        await self._store.write(lambda db: keep_contract(db, signed, contract))
+        return contract
+
+    async def extend_due(self) -> list[tuple[LeaseId, Refused | None]]:
+        """Extend each lease that has a third of its term left and shares in it; return how each attempt went.
+
+        Only what is used is kept, with the head's reserve: an emptied lease ends by itself.
+        """
+        now, went = self._clock.now(), list[tuple[LeaseId, Refused | None]]()
+        for lease in self.live():
+            contract = read_contract(lease.contract, self._holder.public)
+            if lease.used_bytes and renewal_due(lease, now, term(contract.terms.kind)):
+                went.append((lease.lease_id, await self._extend(lease, contract)))
+        return went
+
+    async def _extend(self, lease: HeldLease, contract: Contract) -> Refused | None:
+        needed = quantity_for(lease.used_bytes + self._limits.lease_head_reserve_bytes)
+        keep = Quantity(min(needed, contract.terms.quantity))
+        try:
+            answer = await self._source.extend(contract, self._holder, keep)
+        except (Unreachable, PeerFault) as error:
+            return Refused(Reason.BUSY, str(error))
+        if isinstance(answer, Refused):
+            return answer
+        await self.keep(answer)
+        return None
+
+    def _with_room(self, issuer: NodeId, size: int) -> HeldLease | None:
+        for lease in self.live():
+            left = room_bytes(lease, self._limits.lease_head_reserve_bytes) - self._pending.get(lease.lease_id, 0)
+            if lease.issuer == issuer and left >= size:
+                return lease
+        return None
+
+    async def _redeem(self, issuer: NodeId, size: int) -> Refused | None:
+        mine = [held for held in self._source.holdings() if held.quality.issuer == issuer]
+        least = quantity_for(size + self._limits.lease_head_reserve_bytes)
+        fitting = [held for held in mine if held.quantity - held.reserved >= least]
+        if not fitting:
+            return Refused(Reason.NO_CAPACITY, f"no notes for {least} MiB at this peer")
+        chosen = max(fitting, key=lambda held: (term(held.quality.kind), held.quantity))
+        leased = sum(lease.quota_bytes for lease in self.live() if lease.issuer == issuer) // MIB
+        wanted = max(least, self._limits.lease_step_quantity, leased // 2)
+        quantity = Quantity(min(wanted, chosen.quantity - chosen.reserved))
+        answer = await self._source.redeem(chosen.quality, quantity, self._holder.public)
+        if isinstance(answer, Refused):
+            return answer
+        await self.keep(answer)
+        return None

@@ -1,0 +1,411 @@
+"""The placer: packs become shares at distinct peers, and come back from any k of them.
+
+What kills an upload elsewhere is the one peer that hangs. Here every share has its own task; as soon as k of a
+pack's shares are proven, the others get as long again (at least ``share_patience``), then a spare takes their place.
+So the wait grows with the line's own speed and not with the slowest peer, and a slow line is not taken for a hung
+peer. A peer that failed rests for a while. What cannot be placed on distinct peers is left out, the pack is marked
+thin, and repair fills it up when peers come.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+import trio
+
+from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.ids import Hash, NodeId, PackId
+from nanobarter.core.keys import derive
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Clock
+from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND, Instant, after
+from nanobarter.storage import erasure
+from nanobarter.storage import placements as rows
+from nanobarter.storage.geometry import RECOVERY_MARK, Geometry, for_peers, recovery
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.leases import HeldLease, LeaseBook
+from nanobarter.storage.placements import PlacedKind, PlacedPackRow, Placement
+from nanobarter.storage.ports import Pack, PackMissing
+from nanobarter.storage.share import HEADER_BYTES, Share, make_share, open_share
+from nanobarter.storage.targets import Candidate, Picker
+from nanobarter.storage.vault_client import Proven, VaultClient
+
+_NOTHING_THERE: Final = frozenset({Reason.OVER_QUOTA, Reason.DISK_FULL, Reason.UNKNOWN_LEASE, Reason.EXPIRED})
+
+
+class NotPlaced(Unreachable):
+    """Fewer than k shares of a pack found a peer. What was placed stays; putting the pack again goes on from there."""
+
+
+class HostPort(Protocol):
+    """Where a node answers."""
+
+    @property
+    def host(self) -> str:
+        """A name or a literal address."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+        ...
+
+
+class Directory(Protocol):
+    """What the placer asks of the network besides calls."""
+
+    def connected(self) -> Sequence[NodeId]:
+        """Return the peers that can be called now."""
+        ...
+
+    def address_of(self, node: NodeId) -> HostPort | None:
+        """Return where a node was last reached."""
+        ...
+
+
+@dataclass
+class _Job:
+    """One pack on its way out."""
+
+    row: PlacedPackRow
+    shares: dict[int, Share]
+    picker: Picker
+    placed: set[int]
+    resting_too: bool = False
+    started: float = field(default_factory=trio.current_time)
+    patience: float | None = None  # set once k are placed
+    running: set[trio.CancelScope] = field(default_factory=set[trio.CancelScope])
+
+    def enough(self, least_s: float) -> None:
+        """From now on nobody is waited for longer than it took until now."""
+        if self.patience is None and len(self.placed) >= self.row.k:
+            self.patience = max(least_s, trio.current_time() - self.started)
+            for scope in self.running:
+                scope.deadline = trio.current_time() + self.patience
+
+
+class Placer:
+    """Implements PackSink and PackSource over the vault's leases. Call ``start`` once before use."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        keys: VaultKeys,
+        leases: LeaseBook,
+        client: VaultClient,
+        directory: Directory,
+        clock: Clock,
+        limits: Limits = LIMITS,
+        same_host_ok: bool = False,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._mask = derive(keys.seal_key, "storage/share-masks")
+        self._leases = leases
+        self._client = client
+        self._directory = directory
+        self._clock = clock
+        self._limits = limits
+        self._same_host_ok = same_host_ok
+        self._resting = dict[NodeId, Instant]()
+        self._busy = set[tuple[NodeId, Hash]]()  # being sent or deleted: never both at once
+        self._packs_out = trio.CapacityLimiter(limits.share_packs_max)
+        self._packs_in = trio.CapacityLimiter(limits.share_packs_max)
+        self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
+
+    async def start(self) -> None:
+        """Mark what a crash left half placed; ``tidy`` deletes it at the peers."""
+        await self._store.write(rows.abandon_started)
+
+    def geometry(self) -> Geometry:
+        """Return the geometry for the distinct peers that can take shares now. Raises NotPlaced without any."""
+        picker = self._picker([])
+        count = picker.distinct(HEADER_BYTES)
+        if not count:
+            raise NotPlaced("no peer has space for this vault yet")
+        return for_peers(count)
+
+    async def put(self, pack: Pack) -> None:
+        """Place a pack: see PackSink. Raises NotPlaced when fewer than k shares found a peer."""
+        await self.place(pack, pack.kind)
+
+    async def place(self, pack: Pack, kind: PlacedKind) -> PlacedPackRow:
+        """Place what is missing of a pack, and return how it stands."""
+        async with self._packs_out:
+            found = await self._store.read(lambda db: rows.of_pack(db, pack.pack_id))
+            held = [p for p in found if p.state == "held"]
+            missing = sorted(set(range(pack.n)) - {p.index for p in held})
+            row = PlacedPackRow(pack.pack_id, kind, pack.k, pack.n, pack.share_size, thin=True)
+            await self._store.write(lambda db: rows.keep_pack(db, row))
+            shares = await trio.to_thread.run_sync(self._shares, pack, missing)
+            return await self._place(row, shares, held)
+
+    async def fill(self, row: PlacedPackRow, body: bytes, held: Sequence[Placement]) -> PlacedPackRow:
+        """Place the shares of a pack that ``held`` does not name, for repair."""
+        pack = Pack(row.pack_id, "data", body, row.share_size, row.k, row.n)
+        missing = sorted(set(range(row.n)) - {p.index for p in held})
+        async with self._packs_out:
+            shares = await trio.to_thread.run_sync(self._shares, pack, missing)
+            return await self._place(row, shares, held)
+
+    async def get(self, pack_id: PackId) -> bytes:
+        """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""
+        row = await self._store.read(lambda db: rows.find_pack(db, pack_id))
+        if row is None:
+            raise PackMissing(pack_id)
+        found = await self._store.read(lambda db: rows.of_pack(db, pack_id))
+        async with self._packs_in:
+            shares = await self._fetch(row, [p for p in found if p.state == "held"])
+            if len(shares) < row.k:
+                raise PackMissing(pack_id, f"{len(shares)} of the {row.k} shares needed came back")
+            size = row.k * row.share_size
+            try:
+                return await trio.to_thread.run_sync(erasure.decode, shares, row.k, row.n, size)
+            except Malformed as error:
+                raise PackMissing(pack_id, str(error)) from None
+
+    async def remove(self, pack_id: PackId) -> None:
+        """Give up a pack: its shares are deleted at the peers by the next ``tidy``."""
+        await self._store.write(lambda db: rows.leave_pack(db, pack_id))
+
+    async def tidy(self) -> int:
+        """Delete at the peers what is to leave; return how many placements are still waiting for theirs."""
+        waiting = await self._store.read(lambda db: rows.in_state(db, "leaving"))
+        live = {lease.lease_id for lease in self._leases.live()}
+        left = list[Placement]()
+        gate = trio.CapacityLimiter(self._limits.audit_parallel)
+
+        async def forget(placement: Placement) -> None:
+            async with gate:
+                if placement.lease_id in live and not await self._forget(placement):
+                    left.append(placement)
+                elif placement.lease_id not in live:
+                    await self._store.write(lambda db: rows.drop_if_leaving(db, placement))
+
+        async with trio.open_nursery() as nursery:
+            for placement in waiting:
+                nursery.start_soon(forget, placement)
+        return len(left)
+
+    def rest(self, node: NodeId) -> None:
+        """Ask a peer last for a while: it failed."""
+        self._resting[node] = after(self._clock.now(), self._limits.share_peer_rest)
+
+    def candidates(self) -> list[Candidate]:
+        """Return every peer with space for this vault."""
+        connected, now = set(self._directory.connected()), self._clock.now()
+        found = list[Candidate]()
+        for node, room in self._leases.capacity().items():
+            if room > 0 and node != self._client.node_id:
+                resting = self._resting.get(node, 0) > now
+                found.append(Candidate(node, self._host(node), room, node in connected, resting))
+        return found
+
+    # -- out
+
+    def _shares(self, pack: Pack, indices: list[int]) -> dict[int, Share]:
+        pieces = erasure.encode(pack.body, pack.k, pack.n) if indices else []
+        geometry = (pack.k, pack.n)
+        return {i: make_share(self._keys.vault_id, pack.pack_id, i, geometry, pieces[i], self._mask) for i in indices}
+
+    def _host(self, node: NodeId) -> str | None:
+        address = self._directory.address_of(node)
+        return None if address is None else address.host
+
+    def _picker(self, held: Sequence[Placement]) -> Picker:
+        picker = Picker(self.candidates(), self._same_host_ok)
+        picker.occupy((p.node, self._host(p.node)) for p in held)
+        return picker
+
+    async def _place(self, row: PlacedPackRow, shares: dict[int, Share], held: Sequence[Placement]) -> PlacedPackRow:
+        job = _Job(row, shares, self._picker(held), {p.index for p in held})
+        await self._round(job)
+        if len(job.placed) < row.k:  # rather a peer that failed before than no backup
+            job.picker, job.resting_too, job.patience = self._picker([]), True, None
+            now_held = [p for p in self._store.read_now(lambda db: rows.of_pack(db, row.pack_id)) if p.state == "held"]
+            job.picker.occupy((p.node, self._host(p.node)) for p in now_held)
+            await self._round(job)
+        placed = len(job.placed)
+        done = replace(row, thin=placed < row.n or recovery(row.k, placed) < RECOVERY_MARK)
+        await self._store.write(lambda db: rows.keep_pack(db, done))
+        if placed < row.k:
+            raise NotPlaced(f"{placed} of the {row.k} shares that a pack needs found a peer")
+        return done
+
+    async def _round(self, job: _Job) -> None:
+        job.enough(self._limits.share_patience / SECOND)
+        async with trio.open_nursery() as nursery:
+            for index in sorted(set(job.shares) - job.placed):
+                nursery.start_soon(self._place_one, job, job.shares[index])
+
+    async def _place_one(self, job: _Job, share: Share) -> None:
+        while (candidate := job.picker.take(len(share.raw), resting_too=job.resting_too)) is not None:
+            async with self._transfers:
+                with trio.CancelScope() as scope:
+                    if job.patience is not None:
+                        scope.deadline = trio.current_time() + job.patience
+                    job.running.add(scope)
+                    try:
+                        if await self._send(candidate.node, share):
+                            job.placed.add(share.header.index)
+                            job.enough(self._limits.share_patience / SECOND)
+                            return
+                    finally:
+                        job.running.discard(scope)
+            self.rest(candidate.node)
+            job.picker.give_back(candidate)
+
+    async def _send(self, node: NodeId, share: Share) -> bool:
+        """Put one share at one peer and have it proven; False when the peer cannot or does not."""
+        name = (node, share.root)
+        if name in self._busy:
+            return False
+        self._busy.add(name)
+        try:
+            return await self._send_alone(node, share)
+        finally:
+            self._busy.discard(name)
+
+    async def _send_alone(self, node: NodeId, share: Share) -> bool:
+        try:
+            lease = await self._leases.lease_for(node, len(share.raw))
+        except (Unreachable, PeerFault):
+            return False
+        if isinstance(lease, Refused):
+            return False
+        placement = await self._begin(share, lease)
+        there = True
+        try:
+            no = await self._client.put(node, lease.lease_id, share)
+            there = no is None or no.reason not in _NOTHING_THERE
+            if no is None and await self._first_proof(placement):
+                there = False  # nothing to clear away
+                return True
+        except (Unreachable, PeerFault):
+            pass
+        else:
+            if not there:
+                await self._store.write(lambda db: rows.drop(db, placement))
+        finally:
+            if there:
+                with trio.CancelScope(shield=True):
+                    await self._store.write(lambda db: rows.leave(db, placement))
+        return False
+
+    async def _begin(self, share: Share, lease: HeldLease) -> Placement:
+        header, size = share.header, len(share.raw)
+        placement = Placement(
+            header.pack, header.index, lease.issuer, lease.lease_id, share.root, size, "placing", Instant(0), None
+        )
+        try:
+            with trio.CancelScope(shield=True):  # or a row would outlive its task
+                await self._store.write(lambda db: rows.put(db, placement))
+        finally:
+            self._leases.recorded(lease.lease_id, size)
+        return placement
+
+    async def _first_proof(self, placement: Placement) -> bool:
+        outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)
+        if not isinstance(outcome, Proven):
+            return False
+        now = self._clock.now()
+        await self._store.write(lambda db: rows.put(db, replace(placement, state="held", last_proof_at=now)))
+        return True
+
+    async def _forget(self, placement: Placement) -> bool:
+        name = (placement.node, placement.root)
+        if name in self._busy:
+            return False
+        self._busy.add(name)
+        try:
+            no = await self._client.delete(placement.node, placement.lease_id, placement.root)
+            if no is not None and no.reason not in _NOTHING_THERE:
+                return False
+            await self._store.write(lambda db: rows.drop_if_leaving(db, placement))
+        except (Unreachable, PeerFault):
+            return False
+        finally:
+            self._busy.discard(name)
+        return True
+
+    # -- in
+
+    async def _fetch(self, row: PlacedPackRow, found: list[Placement]) -> dict[int, bytes]:
+        """Return up to k unmasked shares by index: k peers at once, a spare for each that fails or is slow."""
+        connected, now = set(self._directory.connected()), self._clock.now()
+
+        def last_choice(p: Placement) -> tuple[bool, bool, int, int]:
+            return (self._resting.get(p.node, 0) > now, p.node not in connected, p.silent_since or 0, p.index)
+
+        job = _Fetch(row.k, sorted(found, key=last_choice), self._limits.share_patience / SECOND)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(job.watch, nursery, self._fetch_one)
+            for _ in range(row.k):
+                job.next_one(nursery, self._fetch_one)
+            if not job.running:
+                nursery.cancel_scope.cancel()
+        return job.shares
+
+    async def _fetch_one(self, placement: Placement) -> bytes | None:
+        """Return one unmasked share, or None when the peer does not give it back as it was."""
+        async with self._transfers:
+            try:
+                raw = await self._client.get(placement.node, placement.lease_id, placement.root, placement.size)
+                if not isinstance(raw, Refused):
+                    _, data = await trio.to_thread.run_sync(open_share, raw, self._mask)
+                    return data
+            except Unreachable:
+                self.rest(placement.node)
+                return None
+            except (PeerFault, Malformed):
+                pass
+        self.rest(placement.node)
+        await self._store.write(lambda db: rows.suspect(db, placement))
+        return None
+
+
+_FetchOne = Callable[[Placement], Awaitable[bytes | None]]
+
+
+@dataclass
+class _Fetch:
+    """One pack on its way in."""
+
+    k: int
+    waiting: list[Placement]
+    patience: float
+    shares: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    running: dict[int, float] = field(default_factory=dict[int, float])  # index to start
+    slowest: float = 0
+
+    def next_one(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
+        """Ask the next peer, if there is one."""
+        if self.waiting:
+            placement = self.waiting.pop(0)
+            self.running[placement.index] = trio.current_time()
+            nursery.start_soon(self._one, placement, nursery, fetch)
+
+    async def watch(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
+        """Ask a spare for each peer that takes much longer than those that answered."""
+        asked = set[int]()
+        while True:
+            await trio.sleep(self.patience)
+            limit = trio.current_time() - max(self.patience, 2 * self.slowest)
+            late = [i for i, start in self.running.items() if start <= limit and i not in asked]
+            for index in late if self.shares else late[:1]:  # all slow: the line is, so ask little more of it
+                asked.add(index)
+                self.next_one(nursery, fetch)
+
+    async def _one(self, placement: Placement, nursery: trio.Nursery, fetch: _FetchOne) -> None:
+        start = trio.current_time()
+        data = await fetch(placement)
+        del self.running[placement.index]
+        if data is None:
+            self.next_one(nursery, fetch)
+        else:
+            self.shares[placement.index] = data
+            self.slowest = max(self.slowest, trio.current_time() - start)
+        if len(self.shares) >= self.k or not self.running:
+            nursery.cancel_scope.cancel()

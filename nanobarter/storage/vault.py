@@ -1,0 +1,313 @@
+"""The vault: other people's shares, kept under the leases that this node's mint has signed.
+
+Not here: who issued the lease (asked of the mint through a port), and what the shares mean. Each ask is judged by
+``vault_access``, counted by ``vault_rows`` and done by ``vault_files``; a share is promised only when its file, its
+directory and its row are on disk, in this order. What is lost between the steps is tidied away at the start.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, assert_never
+
+import trio
+from blake3 import blake3
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.errors import Malformed, Reason, Refused
+from nanobarter.core.ids import Hash, LeaseId, NodeId, sha256
+from nanobarter.core.keys import Signed, SigningKey, seal_signed
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Clock, Handler, Registrar
+from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND, Instant, after, before
+from nanobarter.mint.messages import Contract
+from nanobarter.storage import vault_rows as rows
+from nanobarter.storage.head import read_head
+from nanobarter.storage.ranges import Ranges
+from nanobarter.storage.share import BLOCK_BYTES, Tree, block_count
+from nanobarter.storage.vault_access import Nonces, Rules, judge, lease_of, read_ask, remembered
+from nanobarter.storage.vault_files import DiskFull, ShareFiles
+from nanobarter.storage.vault_messages import (
+    DOMAIN_RECEIPT,
+    ENVELOPE_BYTES,
+    RANGES_MAX,
+    Allocate,
+    Allocated,
+    Answer,
+    Ask,
+    Commit,
+    Data,
+    Delete,
+    Done,
+    GetHead,
+    HeadAnswer,
+    Held,
+    List,
+    Listing,
+    NoProof,
+    Proof,
+    Prove,
+    PutHead,
+    Read,
+    Receipt,
+    ReceiptBody,
+    Refusal,
+    VaultRequest,
+    Write,
+)
+from nanobarter.storage.vault_rows import Lease
+
+LeaseLookup = Callable[[LeaseId], Contract | None]
+"""The mint's word on a lease: its newest contract, or None when there is none or it is long over."""
+
+METHODS: Final[dict[str, type]] = {
+    "storage.allocate": Allocate,
+    "storage.write": Write,
+    "storage.commit": Commit,
+    "storage.read": Read,
+    "storage.prove": Prove,
+    "storage.list": List,
+    "storage.delete": Delete,
+    "storage.head.put": PutHead,
+}
+HEAD_GET: Final = "storage.head.get"
+
+_STRIPES: Final = 64  # locks over shares: two asks about one share never meet on disk
+_UPLOADS_MAX: Final = 4096  # unfinished shares whose ranges are remembered; others start again
+
+
+class Vault:
+    """Serves the storage methods. Call ``start`` once before the network runs, and run ``run`` beside it."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        store: Store,
+        key: SigningKey,
+        lease: LeaseLookup,
+        clock: Clock,
+        limits: Limits = LIMITS,
+        files: ShareFiles | None = None,
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._lookup = lease
+        self._clock = clock
+        self._limits = limits
+        self._files = files or ShareFiles(home / "vault")
+        self._locks = [trio.Lock() for _ in range(_STRIPES)]
+        self._have = OrderedDict[tuple[LeaseId, Hash], Ranges]()
+        self._nonces = Nonces(limits.vault_nonces_max)
+
+    def register(self, registrar: Registrar) -> None:
+        """Serve the vault's methods."""
+        limits = self._limits
+        for method, deed in METHODS.items():
+            more = {Write: limits.vault_range_bytes_max, PutHead: limits.vault_head_bytes_max}.get(deed, 0)
+            registrar.add(method, self._handler(deed), body_max=ENVELOPE_BYTES + more)
+        registrar.add(HEAD_GET, self._get_head, body_max=ENVELOPE_BYTES)
+
+    async def start(self) -> int:
+        """Tidy what a crash left and return how many committed shares have lost their files (a damaged disk)."""
+        kept = await self._store.read(rows.committed)
+        lost = await trio.to_thread.run_sync(self._files.tidy, kept)
+        if lost:
+            await self._store.write(lambda db: rows.drop_lost(db, lost))
+        return len(lost)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Delete what has outlived its lease and the grace, now and then, until cancelled."""
+        task_status.started()
+        while True:
+            await self.sweep()
+            await trio.sleep(self._limits.vault_sweep_period / SECOND)
+
+    async def sweep(self) -> None:
+        """Delete leases that ended a grace ago, with all that is under them, and uploads that were given up."""
+        now = self._clock.now()
+        for lease in await self._store.read(rows.all_leases):
+            contract = self._lookup(lease.lease_id)
+            newest = lease if contract is None else lease_of(contract)
+            if now >= after(newest.ends_at, self._limits.vault_grace):
+                await self._store.write(lambda db, gone=lease: rows.forget_lease(db, gone.lease_id))
+                await trio.to_thread.run_sync(self._files.delete_lease, lease.lease_id)
+        limit = before(now, self._limits.vault_upload_span)
+        for lease_id, share in await self._store.write(lambda db: rows.drop_stale_uploads(db, limit)):
+            async with self._lock(share):
+                self._have.pop((lease_id, share), None)
+                await trio.to_thread.run_sync(self._files.delete, lease_id, share)
+
+    def used_bytes(self, lease_id: LeaseId) -> int:
+        """Return the bytes that count under a lease."""
+        return self._store.read_now(lambda db: rows.used_bytes(db, lease_id))
+
+    # -- the edge
+
+    def _handler(self, kind: type) -> Handler:
+        async def handle(_peer: NodeId, body: bytes) -> bytes:
+            size_max = ENVELOPE_BYTES + max(self._limits.vault_range_bytes_max, self._limits.vault_head_bytes_max)
+            request = decode(body, VaultRequest, size_max=size_max)
+            answer = await self._answer(kind, request)
+            return encode(Refusal(answer.reason, answer.detail[:200]) if isinstance(answer, Refused) else answer)
+
+        return handle
+
+    async def _answer(self, kind: type, request: VaultRequest) -> Answer | Refused:
+        ask = read_ask(request.ask, self._limits.vault_head_bytes_max)
+        if isinstance(ask, Refused):
+            return ask
+        if not isinstance(ask.deed, kind):
+            raise Malformed("the ask is for another method")
+        lease = judge(ask, request.ask.key, self._find_lease(ask.lease), self._rules())
+        if isinstance(lease, Refused):
+            return lease
+        if remembered(ask) and not self._nonces.fresh(request.ask.key, ask.nonce):
+            return Refused(Reason.CONFLICT, "this very ask was answered before")
+        try:
+            return await self._do(lease, ask, request.data)
+        except DiskFull as error:
+            return Refused(Reason.DISK_FULL, str(error))
+
+    def _rules(self) -> Rules:
+        limits = self._limits
+        return Rules(self._key.node_id, self._clock.now(), limits.vault_skew_max, limits.vault_grace)
+
+    def _find_lease(self, lease_id: LeaseId) -> Lease | None:
+        contract = self._lookup(lease_id)
+        if contract is not None:
+            return lease_of(contract)
+        return self._store.read_now(lambda db: rows.find_lease(db, lease_id))
+
+    async def _do(self, lease: Lease, ask: Ask, data: bytes) -> Answer | Refused:
+        deed = ask.deed
+        if isinstance(deed, List):
+            return self._list(lease, deed)
+        if isinstance(deed, PutHead):
+            return await self._put_head(lease, deed)
+        async with self._lock(deed.share):
+            match deed:
+                case Allocate():
+                    answer = await self._allocate(lease, deed, ask.at)
+                case Write():
+                    answer = await self._write(lease, deed, data)
+                case Commit():
+                    answer = await self._commit(lease, deed)
+                case Read():
+                    answer = await self._read(lease, deed)
+                case Prove():
+                    answer = await self._prove(lease, deed)
+                case Delete():
+                    answer = await self._delete(lease, deed, ask.at)
+                case _:
+                    assert_never(deed)
+        return answer
+
+    def _lock(self, share: Hash) -> trio.Lock:
+        return self._locks[share[0] % _STRIPES]
+
+    def _receipt(self, body: ReceiptBody) -> Receipt:
+        return Receipt(seal_signed(self._key, DOMAIN_RECEIPT, body))
+
+    def _entry(self, lease: Lease, share: Hash) -> rows.Entry | Refused:
+        found = self._store.read_now(lambda db: rows.find_share(db, lease.lease_id, share))
+        return found or Refused(Reason.NOT_FOUND, "there is no such share under this lease")
+
+    # -- the deeds; each runs under the lock of its share
+
+    async def _allocate(self, lease: Lease, deed: Allocate, at: Instant) -> Answer | Refused:
+        free = await trio.to_thread.run_sync(self._files.free_bytes)
+        if free < deed.size + self._limits.vault_disk_reserve_bytes:
+            return Refused(Reason.DISK_FULL, f"{free} bytes are free on the disk")
+        entry = await self._store.write(lambda db: rows.allocate(db, lease, deed.share, deed.size, at))
+        if isinstance(entry, Refused):
+            return entry
+        ranges = self._have.get((lease.lease_id, deed.share), Ranges())
+        return Allocated(entry.committed, ranges.spans[:RANGES_MAX])
+
+    async def _write(self, lease: Lease, deed: Write, data: bytes) -> Answer | Refused:
+        entry = self._entry(lease, deed.share)
+        if isinstance(entry, Refused):
+            return entry
+        end = deed.offset + len(data)
+        if not data or end > entry.size:
+            raise Malformed(f"bytes {deed.offset} to {end} of a share of {entry.size}")
+        if blake3(data).digest() != deed.digest:
+            raise Malformed("the bytes are not those that the ask names")
+        if entry.committed:
+            return Done()  # a late repeat; the content is fixed by the share's name
+        name = (lease.lease_id, deed.share)
+        try:
+            await trio.to_thread.run_sync(self._files.write, *name, entry.size, deed.offset, data)
+        except DiskFull:
+            self._have.pop(name, None)
+            raise
+        self._have[name] = self._have.get(name, Ranges()).with_range(deed.offset, end)
+        if len(self._have) > _UPLOADS_MAX:
+            self._have.popitem(last=False)
+        return Done()
+
+    async def _commit(self, lease: Lease, deed: Commit) -> Answer | Refused:
+        entry = self._entry(lease, deed.share)
+        if isinstance(entry, Refused):
+            return entry
+        if not entry.committed:
+            good = await trio.to_thread.run_sync(self._files.commit, lease.lease_id, deed.share)
+            self._have.pop((lease.lease_id, deed.share), None)
+            if not good:
+                return Refused(Reason.CONFLICT, "what was written is not the share of this name; write it again")
+            if not await self._store.write(lambda db: rows.commit(db, lease.lease_id, deed.share)):
+                await trio.to_thread.run_sync(self._files.delete, lease.lease_id, deed.share)  # swept meanwhile
+                return Refused(Reason.NOT_FOUND, "the allocation was given up before the commit")
+        return self._receipt(Held(lease.lease_id, deed.share, entry.size, self._clock.now()))
+
+    async def _read(self, lease: Lease, deed: Read) -> Answer | Refused:
+        entry = self._entry(lease, deed.share)
+        if isinstance(entry, Refused):
+            return entry
+        if deed.length > self._limits.vault_range_bytes_max or deed.offset + deed.length > entry.size:
+            raise Malformed(f"{deed.length} bytes at {deed.offset} of a share of {entry.size}")
+        if not entry.committed:
+            return Refused(Reason.NOT_YET, "this share was not committed")
+        data = await trio.to_thread.run_sync(self._files.read, lease.lease_id, deed.share, deed.offset, deed.length)
+        return Refused(Reason.NOT_FOUND, "the share's file is gone") if data is None else Data(data)
+
+    async def _prove(self, lease: Lease, deed: Prove) -> Answer | Refused:
+        entry = self._entry(lease, deed.share)
+        at, name = self._clock.now(), (lease.lease_id, deed.share)
+        raw = None
+        if not isinstance(entry, Refused):
+            if deed.block_index >= block_count(entry.size):
+                raise Malformed(f"block {deed.block_index} of a share of {entry.size} bytes")
+            raw = await trio.to_thread.run_sync(self._files.read, *name)
+        if not raw or deed.block_index >= block_count(len(raw)):
+            return self._receipt(NoProof(*name, deed.nonce, at))
+        tree = await trio.to_thread.run_sync(Tree, raw)
+        block = raw[deed.block_index * BLOCK_BYTES :][:BLOCK_BYTES]
+        path = tree.path(deed.block_index)
+        return self._receipt(Proof(*name, deed.nonce, deed.block_index, at, block, path))
+
+    async def _delete(self, lease: Lease, deed: Delete, at: Instant) -> Answer:
+        gone = await self._store.write(lambda db: rows.delete(db, lease, deed.share, at))
+        if gone:
+            self._have.pop((lease.lease_id, deed.share), None)
+            await trio.to_thread.run_sync(self._files.delete, lease.lease_id, deed.share)
+        return Done()
+
+    def _list(self, lease: Lease, deed: List) -> Answer:
+        count = self._limits.vault_list_max
+        found = self._store.read_now(lambda db: rows.entries(db, lease.lease_id, deed.after, count + 1))
+        return Listing(tuple(found[:count]), self.used_bytes(lease.lease_id), len(found) > count)
+
+    async def _put_head(self, lease: Lease, deed: PutHead) -> Answer | Refused:
+        sequence = read_head(deed.head, self._limits.vault_head_bytes_max).sequence
+        head_id, body = sha256(deed.head.key), encode(deed.head)
+        no = await self._store.write(lambda db: rows.put_head(db, lease, head_id, sequence, body))
+        return no or Done()
+
+    async def _get_head(self, _peer: NodeId, body: bytes) -> bytes:
+        wanted = decode(body, GetHead, size_max=ENVELOPE_BYTES).head_id
+        found = self._store.read_now(lambda db: rows.find_head(db, wanted))
+        size_max = ENVELOPE_BYTES + self._limits.vault_head_bytes_max
+        return encode(HeadAnswer(decode(found, Signed, size_max=size_max) if found else None))

@@ -1,0 +1,253 @@
+"""The holder's side of one vault: put a share there, get it back, have it proven.
+
+A peer's yes is believed only as far as it can be checked: a receipt's signature, a share's root. What cannot be
+checked raises PeerFault with the answer as evidence; silence raises Unreachable; a no is a value.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import trio
+from blake3 import blake3
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.ids import Hash, LeaseId, NodeId
+from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Caller, Clock, Entropy
+from nanobarter.core.units import Instant, Span
+from nanobarter.storage.ranges import Ranges
+from nanobarter.storage.share import BLOCK_BYTES, Share, Tree, block_count, verify_block
+from nanobarter.storage.vault_messages import (
+    ANSWER,
+    DOMAIN_ASK,
+    DOMAIN_RECEIPT,
+    ENVELOPE_BYTES,
+    RECEIPT_BODY,
+    Allocate,
+    Allocated,
+    Answer,
+    Ask,
+    Commit,
+    Data,
+    Deed,
+    Delete,
+    Done,
+    GetHead,
+    HeadAnswer,
+    Held,
+    List,
+    Listing,
+    NoProof,
+    Prove,
+    PutHead,
+    Read,
+    Receipt,
+    ReceiptBody,
+    Refusal,
+    VaultRequest,
+    Write,
+)
+
+T = TypeVar("T")
+
+_METHODS: Final[dict[type, str]] = {
+    Allocate: "storage.allocate",
+    Write: "storage.write",
+    Commit: "storage.commit",
+    Read: "storage.read",
+    Prove: "storage.prove",
+    List: "storage.list",
+    Delete: "storage.delete",
+    PutHead: "storage.head.put",
+}
+_PROOF_BYTES: Final = ENVELOPE_BYTES + BLOCK_BYTES
+
+
+@dataclass(frozen=True)
+class Proven:
+    """The peer showed the block."""
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """The peer signed something that breaks its promise; ``evidence`` is the canonical Signed receipt."""
+
+    problem: str
+    evidence: bytes
+
+
+@dataclass(frozen=True)
+class Silent:
+    """No usable answer: offline, busy, or not to be understood. Retried; counts against nobody yet."""
+
+    detail: str
+
+
+Outcome = Proven | Wrong | Silent
+
+
+class VaultClient:
+    """Asks vaults in the name of one holder key."""
+
+    def __init__(
+        self, *, caller: Caller, holder: SigningKey, clock: Clock, entropy: Entropy, limits: Limits = LIMITS
+    ) -> None:
+        self._caller = caller
+        self._holder = holder
+        self._clock = clock
+        self._entropy = entropy
+        self._limits = limits
+        self._last_at = 0
+
+    @property
+    def node_id(self) -> NodeId:
+        """The id of this node."""
+        return self._caller.node_id
+
+    async def put(self, node: NodeId, lease: LeaseId, share: Share) -> Refused | None:
+        """Store a share: returns None once the peer has signed that it is on its disk.
+
+        Goes on where an earlier attempt stopped. Raises Unreachable and PeerFault.
+        """
+        size = len(share.raw)
+        answer = await self._ask(node, lease, Allocate(share.root, size))
+        if isinstance(answer, Refused):
+            return answer
+        allocated = self._expect(answer, Allocated)
+        if not allocated.committed:
+            have = Ranges(allocated.have)
+            for start, end in split(size, self._limits.share_range_bytes):
+                if not have.covers(start, end):
+                    data = share.raw[start:end]
+                    deed = Write(share.root, start, Hash(blake3(data).digest()))
+                    answer = await self._ask(node, lease, deed, data)
+                    if isinstance(answer, Refused):
+                        return answer
+                    self._expect(answer, Done)
+        answer = await self._ask(node, lease, Commit(share.root))
+        if isinstance(answer, Refused):
+            return answer
+        held, _ = self._open(node, answer)
+        if not isinstance(held, Held) or (held.lease, held.share, held.size) != (lease, share.root, size):
+            raise PeerFault("the receipt is for another share", evidence=encode(answer))
+        return None
+
+    async def get(self, node: NodeId, lease: LeaseId, root: Hash, size: int) -> bytes | Refused:
+        """Return a whole share, checked against its root. Raises Unreachable and PeerFault."""
+        parts = list[bytes]()
+        for start, end in split(size, self._limits.share_range_bytes):
+            answer = await self._ask(node, lease, Read(root, start, end - start))
+            if isinstance(answer, Refused):
+                return answer
+            parts.append(self._expect(answer, Data).data)
+        raw = b"".join(parts)
+        if len(raw) != size or (await trio.to_thread.run_sync(Tree, raw)).root != root:
+            raise PeerFault(f"the bytes that came back are not share {root.hex()[:16]}")
+        return raw
+
+    async def challenge(self, node: NodeId, lease: LeaseId, root: Hash, size: int) -> Outcome:
+        """Ask for a block that nobody could foresee, and judge the answer."""
+        nonce = self._entropy.token(16)
+        block_index = int.from_bytes(self._entropy.token(8), "big") % block_count(size)
+        try:
+            answer = await self._ask(node, lease, Prove(root, nonce, block_index))
+            if isinstance(answer, Refused):
+                return Silent(f"refused: {answer.detail}")
+            body, evidence = self._open(node, answer)
+        except (Unreachable, PeerFault) as error:
+            return Silent(str(error))
+        return judge_proof(body, evidence, Prove(root, nonce, block_index), lease, size)
+
+    async def delete(self, node: NodeId, lease: LeaseId, root: Hash) -> Refused | None:
+        """Give a share's bytes back to the lease. Raises Unreachable and PeerFault."""
+        answer = await self._ask(node, lease, Delete(root))
+        if isinstance(answer, Refused):
+            return answer
+        self._expect(answer, Done)
+        return None
+
+    async def list(self, node: NodeId, lease: LeaseId, after: bytes = b"") -> Listing | Refused:
+        """Return one page of the shares under a lease. Raises Unreachable and PeerFault."""
+        answer = await self._ask(node, lease, List(after))
+        return answer if isinstance(answer, Refused) else self._expect(answer, Listing)
+
+    async def put_head(self, node: NodeId, lease: LeaseId, head: Signed) -> Refused | None:
+        """Store the vault's head at a peer. Raises Unreachable and PeerFault."""
+        answer = await self._ask(node, lease, PutHead(head))
+        if isinstance(answer, Refused):
+            return answer
+        self._expect(answer, Done)
+        return None
+
+    async def _ask(self, node: NodeId, lease: LeaseId, deed: Deed, data: bytes = b"") -> Answer | Refused:
+        # Each ask is later than the one before, so that a repeated delete never meets a newer share.
+        self._last_at = max(self._clock.now(), self._last_at + 1)
+        ask = Ask(node, lease, Instant(self._last_at), self._entropy.token(16), deed)
+        request = VaultRequest(seal_signed(self._holder, DOMAIN_ASK, ask), data)
+        size_max = ENVELOPE_BYTES + self._limits.vault_range_bytes_max
+        timeout = self._limits.call_timeout
+        method = _METHODS[type(deed)]
+        answer = await call(self._caller, node, method, encode(request), timeout=timeout, size_max=size_max)
+        return Refused(answer.reason, answer.detail) if isinstance(answer, Refusal) else answer
+
+    def _expect(self, answer: Answer, kind: type[T]) -> T:
+        if not isinstance(answer, kind):
+            raise PeerFault(f"{type(answer).__name__} where {kind.__name__} was due", evidence=encode(answer))
+        return answer
+
+    def _open(self, node: NodeId, answer: Answer) -> tuple[ReceiptBody, bytes]:
+        signed = self._expect(answer, Receipt).signed
+        evidence = encode(signed)
+        if signed.signer != node:
+            raise PeerFault("the receipt is signed by another key", evidence=evidence)
+        try:
+            return open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=_PROOF_BYTES), evidence
+        except Malformed as error:
+            raise PeerFault(f"the receipt cannot be read: {error}", evidence=evidence) from None
+
+
+def judge_proof(body: ReceiptBody, evidence: bytes, asked: Prove, lease: LeaseId, size: int) -> Outcome:
+    """Return what a signed answer to a challenge is worth. Anyone who knows the contract can judge the evidence."""
+    if isinstance(body, Held) or (body.lease, body.share, body.nonce) != (lease, asked.share, asked.nonce):
+        return Silent("the answer is for another challenge")
+    if isinstance(body, NoProof):
+        return Wrong("the peer says that it does not have the share", evidence)
+    if body.block_index != asked.block_index:
+        return Silent("the answer is for another block")
+    if not verify_block(asked.share, size, body.block_index, body.block, body.path):
+        return Wrong("the block is not the one that was stored", evidence)
+    return Proven()
+
+
+def split(size: int, range_max: int) -> list[tuple[int, int]]:
+    """Return even ranges that cover ``size`` bytes, each at most ``range_max`` long."""
+    count = -(-size // range_max)
+    return [(size * i // count, size * (i + 1) // count) for i in range(count)]
+
+
+async def call(caller: Caller, node: NodeId, method: str, body: bytes, *, timeout: Span, size_max: int) -> Answer:
+    """Return a vault's answer to one request. Raises Unreachable, and PeerFault when it cannot be read."""
+    data = await caller.call(node, method, body, timeout=timeout, priority="bulk")
+    try:
+        return decode(data, ANSWER, size_max=size_max)
+    except Malformed as error:
+        raise PeerFault(f"the answer to {method} cannot be read: {error}", evidence=data[:ENVELOPE_BYTES]) from None
+
+
+async def get_head(caller: Caller, node: NodeId, head_id: Hash, limits: Limits) -> Signed | None:
+    """Return the head that a peer keeps under this name, unchecked. Raises Unreachable and PeerFault."""
+    answer = await call(
+        caller,
+        node,
+        "storage.head.get",
+        encode(GetHead(head_id)),
+        timeout=limits.call_timeout,
+        size_max=ENVELOPE_BYTES + limits.vault_head_bytes_max,
+    )
+    if isinstance(answer, Refusal) and answer.reason == Reason.NOT_FOUND:
+        return None
+    if not isinstance(answer, HeadAnswer):
+        raise PeerFault("the answer is not a head", evidence=encode(answer))
+    return answer.head

@@ -1,0 +1,165 @@
+"""The disk side of the vault: other people's shares as files, whole or not at all.
+
+    home/vault/<lease id, hex>/<root, hex>         a committed share
+    home/vault/<lease id, hex>/<root, hex>.part    one that is being written; of no worth after a crash
+
+Names are hex of 32 bytes, so no name from outside reaches the file system. A file gets its final name only after its
+bytes are checked and on disk, then the directory is synced (rename is atomic, POSIX 2017; that the directory needs
+its own fsync: Pillai et al., "All file systems are not created equal", OSDI 2014). All methods block: call them in a
+worker thread.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from nanobarter.core.errors import LocalFault
+from nanobarter.core.ids import Hash, LeaseId
+from nanobarter.storage.share import Tree
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PART: Final = ".part"
+_ID_BYTES: Final = 32
+
+
+class DiskFull(Exception):
+    """The disk has no room for this; nothing of it is left behind."""
+
+
+class ShareFiles:
+    """The files under one folder, made at need with access for the owner only."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def free_bytes(self) -> int:
+        """Return what the disk could still take."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return shutil.disk_usage(self._folder).free
+
+    def path(self, lease: LeaseId, share: Hash) -> Path:
+        """Return where a committed share is."""
+        if len(lease) != _ID_BYTES or len(share) != _ID_BYTES:
+            raise ValueError("ids have 32 bytes")
+        return self._folder / lease.hex() / share.hex()
+
+    def write(self, lease: LeaseId, share: Hash, size: int, offset: int, data: bytes) -> None:
+        """Write a range of an unfinished share. Raises DiskFull, and LocalFault for other trouble of the disk."""
+        part = self._part(lease, share)
+        try:
+            part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if os.fstat(fd).st_size != size:
+                    self.reserve(fd, size)  # all of it at once: a full disk is met before the first byte
+                _pwrite_all(fd, data, offset)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._given_up(part, error) from error
+
+    def commit(self, lease: LeaseId, share: Hash) -> bool:
+        """Give a written share its final name, durably. Returns False, and drops it, when its root is another."""
+        part, final = self._part(lease, share), self.path(lease, share)
+        try:
+            if final.exists():  # an earlier commit got this far
+                part.unlink(missing_ok=True)
+                return Tree(final.read_bytes()).root == share
+            if not part.exists() or Tree(part.read_bytes()).root != share:
+                part.unlink(missing_ok=True)
+                return False
+            self.sync(part)
+            part.replace(final)
+            self.sync(final.parent)
+            self.sync(self._folder)
+        except OSError as error:
+            raise self._given_up(part, error) from error
+        return True
+
+    def read(self, lease: LeaseId, share: Hash, offset: int = 0, length: int = -1) -> bytes | None:
+        """Return a range of a committed share, or None when the file is gone."""
+        try:
+            with self.path(lease, share).open("rb") as file:
+                file.seek(offset)
+                return file.read(length)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EIO:  # a dead sector is a lost share, not a dead node
+                return None
+            raise LocalFault(f"the vault cannot read {self._folder}: {error}", hint="check the disk") from error
+
+    def delete(self, lease: LeaseId, share: Hash) -> None:
+        """Remove whatever there is of a share."""
+        self._part(lease, share).unlink(missing_ok=True)
+        self.path(lease, share).unlink(missing_ok=True)
+
+    def delete_lease(self, lease: LeaseId) -> None:
+        """Remove everything under a lease."""
+        shutil.rmtree(self._folder / lease.hex(), ignore_errors=True)
+
+    def tidy(self, committed: dict[LeaseId, set[Hash]]) -> list[tuple[LeaseId, Hash]]:
+        """Remove what no committed row names; return the committed shares whose file is gone. For the start."""
+        for folder in _folders(self._folder):
+            lease = _id_of(folder.name)
+            keep = committed.get(LeaseId(lease), set()) if lease is not None else None
+            if keep is None:
+                continue  # not ours
+            for file in folder.iterdir():
+                if (share := _id_of(file.name)) is None or Hash(share) not in keep:
+                    file.unlink()
+            if not keep:
+                folder.rmdir()
+        return [
+            (lease, share)
+            for lease, shares in committed.items()
+            for share in shares
+            if not self.path(lease, share).exists()
+        ]
+
+    # -- the three calls that a full or failing disk answers; tests stand in for it here
+
+    def reserve(self, fd: int, size: int) -> None:
+        """Set the whole file's space aside. Raises OSError with ENOSPC when there is none."""
+        os.posix_fallocate(fd, 0, size)
+
+    def sync(self, path: Path) -> None:
+        """Return once a file or directory is on disk."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _part(self, lease: LeaseId, share: Hash) -> Path:
+        final = self.path(lease, share)
+        return final.with_name(final.name + _PART)
+
+    def _given_up(self, part: Path, error: OSError) -> Exception:
+        if error.errno in _FULL:
+            part.unlink(missing_ok=True)
+            return DiskFull(str(error))
+        return LocalFault(f"the vault cannot use {self._folder}: {error}", hint="check the disk and the folder's owner")
+
+
+def _pwrite_all(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+
+
+def _id_of(name: str) -> bytes | None:
+    try:
+        data = bytes.fromhex(name)
+    except ValueError:
+        return None
+    return data if len(data) == _ID_BYTES and data.hex() == name else None

@@ -1,0 +1,142 @@
+"""A backup that waits for one bad peer, or puts two shares in one place, is no backup."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from nanobarter.core.ids import PackId
+from nanobarter.core.units import MINUTE, Span
+from nanobarter.storage import placements as rows
+from nanobarter.storage.placement import NotPlaced
+from nanobarter.storage.ports import PackMissing
+from tests.storage.vaults import TINY, Town, pack_of, town
+
+
+def held(here: Town, pack_id: PackId) -> list[rows.Placement]:
+    found = here.store.read_now(lambda db: rows.of_pack(db, pack_id))
+    return [p for p in found if p.state == "held"]
+
+
+async def test_two_of_five_come_back_with_three_peers_gone(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 5)
+    async with town(tmp_path, 5) as (here, _):
+        await here.placer.put(pack)
+        assert len({p.node for p in held(here, pack.pack_id)}) == 5
+        for peer in here.peers[:3]:
+            here.hub.disconnect(peer.node_id)
+        assert await here.placer.get(pack.pack_id) == pack.body
+        here.hub.disconnect(here.peers[3].node_id)
+        with pytest.raises(PackMissing, match="1 of the 2"):
+            await here.placer.get(pack.pack_id)
+
+
+async def test_a_hung_peer_is_replaced_by_a_spare(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 5) as (here, _):
+        here.hang(here.peers[0])
+        here.wallet.notes[here.peers[0].node_id] += 100  # the most room: it is asked first
+        with trio.fail_after(30):
+            await here.placer.put(pack)
+        nodes = {p.node for p in held(here, pack.pack_id)}
+        assert nodes == {peer.node_id for peer in here.peers[1:]}
+
+
+async def test_a_hung_peer_without_a_spare_makes_the_pack_thin_and_rests(tmp_path: Path) -> None:
+    async with town(tmp_path, 5) as (here, _):
+        here.hang(here.peers[0])
+        for pack in (pack_of("a", 2, 5), pack_of("b", 2, 5), pack_of("c", 2, 5)):
+            with trio.fail_after(30):
+                row = await here.placer.place(pack, "data")
+            assert (row.thin, len(held(here, pack.pack_id))) == (True, 4)
+            assert await here.placer.get(pack.pack_id) == pack.body
+
+
+async def test_a_hung_peer_does_not_hold_a_read(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 5)
+    async with town(tmp_path, 5) as (here, _):
+        await here.placer.put(pack)
+        first = held(here, pack.pack_id)[0].node
+        here.hang(next(peer for peer in here.peers if peer.node_id == first))
+        with trio.fail_after(30):
+            assert await here.placer.get(pack.pack_id) == pack.body
+
+
+async def test_an_altered_share_is_not_believed(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack)
+        for peer in here.peers[:2]:
+            file = peer.files()[-1]
+            share = bytearray(file.read_bytes())
+            share[5000] ^= 1
+            file.write_bytes(share)
+        assert await here.placer.get(pack.pack_id) == pack.body
+
+
+async def test_one_network_gets_one_share(tmp_path: Path) -> None:
+    pack = pack_of("a", 1, 4)
+    async with town(tmp_path, 4) as (here, _):
+        for index, peer in enumerate(here.peers[:3]):
+            here.hosts[peer.node_id] = f"9.9.9.{index + 1}"
+        assert here.placer.geometry().n == 2
+        await here.placer.put(pack)
+        places = Counter(here.hosts[p.node].rpartition(".")[0] for p in held(here, pack.pack_id))
+        assert places == {"9.9.9": 1, "8.8.3": 1}
+
+
+async def test_too_few_peers_is_said_and_a_second_put_goes_on(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 3)
+    async with town(tmp_path, 3) as (here, _):
+        for peer in here.peers[1:]:
+            here.hub.disconnect(peer.node_id)
+        with pytest.raises(NotPlaced, match="1 of the 2"):
+            await here.placer.put(pack)
+        before = held(here, pack.pack_id)
+        for peer in here.peers[1:]:
+            here.hub.reconnect(peer.node_id)
+        here.clock.advance(Span(3 * MINUTE))
+        await here.placer.put(pack)
+        assert len(held(here, pack.pack_id)) == 3
+        assert set(before) <= set(held(here, pack.pack_id))
+
+
+async def test_quotas_hold_when_many_packs_go_out_at_once(tmp_path: Path) -> None:
+    packs = [pack_of(str(i), 1, 3, 256 * 1024) for i in range(12)]
+    limits = replace(TINY, share_patience=Span(60_000))  # a busy machine is no hung peer
+    async with town(tmp_path, 3, notes=8, limits=limits) as (here, _):
+        async with trio.open_nursery() as nursery:
+            for pack in packs:
+                nursery.start_soon(here.placer.put, pack)
+        for pack in packs:
+            assert len(held(here, pack.pack_id)) == 3
+            assert await here.placer.get(pack.pack_id) == pack.body
+        for lease in here.leases.live():
+            peer = next(p for p in here.peers if p.node_id == lease.issuer)
+            assert peer.vault.used_bytes(lease.lease_id) == lease.used_bytes <= lease.quota_bytes
+
+
+async def test_what_a_crash_left_half_placed_is_deleted_at_the_peer(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 3)
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack)
+        one = held(here, pack.pack_id)[0]
+        await here.store.write(lambda db: rows.put(db, replace(one, state="placing")))
+        await here.placer.start()
+        assert await here.placer.tidy() == 0
+        assert [p.index for p in held(here, pack.pack_id)] == [1, 2]
+        assert sorted(len(peer.files()) for peer in here.peers) == [0, 1, 1]
+
+
+async def test_a_removed_pack_leaves_the_peers(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 3)
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack)
+        await here.placer.remove(pack.pack_id)
+        assert await here.placer.tidy() == 0
+        assert [peer.files() for peer in here.peers] == [[], [], []]
+        assert {lease.used_bytes for lease in here.leases.live()} == {0}
+        with pytest.raises(PackMissing):
+            await here.placer.get(pack.pack_id)
