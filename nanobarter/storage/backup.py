@@ -25,7 +25,7 @@ from nanobarter.storage.concurrent import one_error
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.packs import SNAPSHOT, Piece, Sealer, make_piece
-from nanobarter.storage.pipeline import Funnel, Geometry, Pipeline
+from nanobarter.storage.pipeline import Code, Funnel, Pipeline
 from nanobarter.storage.ports import PackSink
 from nanobarter.storage.snapshot import ROOTS_MAX, Root, Snapshot, Stats, seal_snapshot, snapshot_id_of
 from nanobarter.storage.walk import Counts, Walker
@@ -66,8 +66,8 @@ class _Backup:
     keys: VaultKeys
     catalog: Catalog
     sink: PackSink
-    data: Geometry
-    meta: Geometry
+    data: Code
+    meta: Code
     clock: Clock
     entropy: Entropy
     host: str
@@ -191,8 +191,8 @@ async def backup(  # noqa: PLR0913 - the ports, by name
         keys,
         catalog,
         sink,
-        Geometry(*geometry),
-        Geometry(*(meta_geometry or geometry)),
+        Code(*geometry),
+        Code(*(meta_geometry or geometry)),
         clock,
         entropy,
         host[:255],

@@ -37,17 +37,16 @@ SEALED_KEY_BYTES: Final = 80  # 32 encapsulated + 32 key + 16 tag
 TAG_BYTES: Final = 16
 _COUNT_BYTES: Final = 4
 _PREFIX_BYTES: Final = SEALED_KEY_BYTES + _COUNT_BYTES + TAG_BYTES
-ENTRY_BYTES_MAX: Final = 45  # id 34, two lengths 5 + 3 and headers, role and method 1 each
+ENTRY_BYTES_MAX: Final = 47  # id 34, two lengths of 5, and 1 each for the array, role and method
 _INDEX_HEAD_MAX: Final = 48
-ENTRIES_MAX: Final = 32 * 1024  # bounds the index to 1.4 MiB
+ENTRIES_MAX: Final = 32 * 1024  # bounds the index to 1.5 MiB
 BODY_TARGET: Final = 16 * MIB  # a full pack has at most so many bytes before expansion
 _PADDING_NONCE: Final = b"\xff" * 12
 
-Role = Literal[0, 1, 2, 3]
+Role = Literal[0, 1, 2]
 DATA: Final = 0
 TREE: Final = 1
 SNAPSHOT: Final = 2
-BLOB: Final = 3
 
 
 class IndexEntry(Record, frozen=True):

@@ -33,7 +33,7 @@ _WASTE_PARTS: Final = 4  # a last pack that would be more than a quarter padding
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Code:
     """Any k of n shares give a pack back."""
 
     k: int
@@ -87,7 +87,7 @@ class _Open:
     """The pieces collected for the next pack of a kind."""
 
     kind: PackKind
-    geometry: Geometry
+    geometry: Code
     pieces: list[Piece] = field(default_factory=list[Piece])
     cost: int = 0
 
@@ -121,8 +121,8 @@ class Pipeline:
     catalog: Catalog
     sink: PackSink
     sealer: Sealer
-    data: Geometry
-    meta: Geometry
+    data: Code
+    meta: Code
     limits: Limits
     moved: Callable[[], None]
     """Called after every pack."""

@@ -12,13 +12,13 @@ from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
 from nanobarter.core.units import Span
 from nanobarter.storage.backup import Summary, backup
-from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.catalog import Catalog, SnapshotLine
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.local import DirectoryPacks, MemoryPacks
 from nanobarter.storage.ports import PackSink
 from nanobarter.storage.restore import Restored, restore
-from nanobarter.storage.snapshot import Snapshot
+from nanobarter.storage.snapshot import Snapshot, open_snapshot
 from nanobarter.storage.tables import MIGRATIONS
 
 KEYS = VaultKeys.from_seed(bytes(range(64)))
@@ -34,6 +34,9 @@ class Engine:
     geometry: tuple[int, int] = (2, 5)
     limits: Limits = QUICK
     keys: VaultKeys = KEYS
+
+    def snapshot(self, line: SnapshotLine) -> Snapshot:
+        return open_snapshot(line.body, self.keys)
 
     async def backup(self, *roots: Path, sink: PackSink | None = None, excludes: Excludes | None = None) -> Summary:
         return await backup(
