@@ -6,6 +6,8 @@ smaller number is a better price for him. Ratios are pairs of integers and are n
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 from nanobarter.core.units import Instant
 
@@ -36,11 +38,21 @@ class Pattern:
     refused: frozenset[str] = frozenset()
     discounts: tuple[tuple[str, Ratio], ...] = ()
 
+    @property
+    def plain(self) -> bool:
+        """No issuer is refused or discounted."""
+        return not self.refused and not self.discounts
+
+    @property
+    def bonus(self) -> Ratio:
+        """The greatest factor, at least par, by which a discount table may raise omega (a premium does)."""
+        return max((PAR, *(ratio for _, ratio in self.discounts)), key=lambda ratio: Fraction(*ratio))
+
     def accepts(self, quality: str) -> Ratio | None:
         """Return the discount under which the quality is accepted (1/1 is par), or None."""
         if not (quality.startswith(self.text) if self.any_issuer else quality == self.text):
             return None
-        if not self.refused and not self.discounts:
+        if self.plain:
             return PAR
         issuer = issuer_of(quality)
         if issuer in self.refused:
@@ -68,6 +80,16 @@ class Bid:
     age: int = 0
     floor: Ratio | None = None
     expires: Instant | None = None
+
+    def __lt__(self, other: "Bid") -> bool:
+        """Tell whether this bid is to be taken first: it gives more for a unit, or is older, or has the lower id."""
+        mine, its = self.provided * other.required, other.provided * self.required
+        return mine > its or (mine == its and self.seniority < other.seniority)
+
+    @property
+    def seniority(self) -> tuple[int, Any]:
+        """What decides between equal offers, the smallest first."""
+        return (self.age, self.id)
 
     def cap(self) -> Ratio | None:
         """Return the most that the owner ever gives for one unit at par, or None when he has no bound."""

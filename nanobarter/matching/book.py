@@ -1,10 +1,14 @@
-"""The book: every live bid."""
+"""The book: every live bid, by id and, once it is searched, by level."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nanobarter.core.units import Instant
 from nanobarter.matching.bids import Bid, Name
+
+if TYPE_CHECKING:
+    from nanobarter.matching.index import Index
 
 
 class Book:
@@ -12,6 +16,7 @@ class Book:
 
     def __init__(self) -> None:
         self._bids = dict[Name, Bid]()
+        self._index: Index | None = None
 
     def __len__(self) -> int:
         return len(self._bids)
@@ -31,18 +36,28 @@ class Book:
         self.withdraw(bid.id)
         if bid.quantity > 0:
             self._bids[bid.id] = bid
+            if self._index is not None:
+                self._index.insert(bid)
 
     def withdraw(self, bid_id: Name) -> bool:
         """Take a bid out; return whether it was there."""
-        return self._bids.pop(bid_id, None) is not None
+        bid = self._bids.pop(bid_id, None)
+        if bid is not None and self._index is not None:
+            self._index.remove(bid)
+        return bid is not None
 
     def replace_quantity(self, bid_id: Name, left: int) -> None:
         """Set what is left of a bid; with nothing left it leaves the book. An unknown id is ignored."""
-        if bid := self._bids.get(bid_id):
-            if left > 0:
-                self._bids[bid_id] = replace(bid, quantity=left)
-            else:
-                self.withdraw(bid_id)
+        bid = self._bids.get(bid_id)
+        if bid is None:
+            return
+        if left <= 0:
+            self.withdraw(bid_id)
+            return
+        changed = replace(bid, quantity=left)
+        self._bids[bid_id] = changed
+        if self._index is not None:
+            self._index.swap(bid, changed)
 
     def expire(self, now: Instant) -> list[Name]:
         """Take out the bids whose time is over; return their ids."""
@@ -50,3 +65,13 @@ class Book:
         for bid_id in over:
             self.withdraw(bid_id)
         return over
+
+    def index(self) -> "Index":
+        """Return the levels. They are made at the first call, since they bring numpy with them."""
+        if self._index is None:
+            from nanobarter.matching.index import Index  # noqa: PLC0415 - see above
+
+            self._index = Index()
+            for bid in self:
+                self._index.insert(bid)
+        return self._index

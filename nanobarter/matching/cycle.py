@@ -19,12 +19,11 @@ class Cycle:
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """The order of preference, smallest first: Omega, then fewest partners, oldest bids, ids."""
+        """The order of preference, smallest first: Omega, fewest partners, then bid by bid the oldest, the id."""
         return (
             -self.omega,
             len(self.bids),
-            tuple(bid.age for bid in self.bids),
-            tuple(bid.id for bid in self.bids),
+            tuple(bid.seniority for bid in self.bids),
         )
 
 

@@ -1,12 +1,64 @@
-"""Cycles through one bid, the best first."""
+"""Cycles through one bid, the best first.
+
+Best-first over partial chains of bids. What a chain may still reach is bounded by a table (``index.Table``) made in
+a few array rounds over the tops of levels, so the cost does not depend on how many bids stand behind a top. Bounds
+are logarithms rounded up; whether one cycle is better than another is decided on exact ratios. Chains that the
+bounds cannot tell from the best cycle found are compared with exact bounds, so that a book full of equal offers does
+not have to be walked through.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any
 
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
 from nanobarter.matching.cycle import Cycle, cycle_of
 from nanobarter.matching.rules import Rules
+
+if TYPE_CHECKING:
+    from nanobarter.matching.index import Index, Side, Table
+    from nanobarter.matching.levels import Level, Weights
+
+NONE = float("-inf")
+_SLACK_PER_BID = 4.0  # units by which rounding may lift one bid's weight above another's of the same worth, and spare
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chain:
+    """Bids taken so far, from the one that receives from the own bid on; the own bid itself is the empty chain."""
+
+    bids: tuple[Bid, ...]
+    weight: float
+    vertex: int
+    """What the last bid gives."""
+    after: int
+    """How many more bids the chain shall have."""
+
+    @property
+    def tie(self) -> tuple[Any, ...]:
+        return tuple(bid.seniority for bid in self.bids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fan:
+    """The levels of one row by which a chain may go on, from place ``next`` on by falling bound."""
+
+    chain: _Chain
+    levels: "list[Level]"
+    bounds: "list[float]"
+    next: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """A chain with the bid at ``place`` of a level as its next one, not yet looked at."""
+
+    chain: _Chain
+    level: "Level"
+    place: int
 
 
 @dataclass
@@ -17,28 +69,184 @@ class Search:
     own: Bid
     rules: Rules
     cut: bool = field(default=False, init=False)
+    steps: int = field(default=0, init=False)
 
     def cycles(self) -> Iterator[Cycle]:
-        """Yield every cycle of the book that closes through the own bid, in the order of preference."""
-        bids = [bid for bid in self.book if bid.id != self.own.id]
-        takers = {give: [b for b in bids if b.wants.accepts(give)] for give in {b.gives for b in (*bids, self.own)}}
-        found, steps = list[Cycle](), 0
-        stack: list[tuple[Bid, ...]] = [(self.own,)]
-        while stack:
-            path = stack.pop()
-            steps += 1
-            if steps > self.rules.steps_max:
-                self.cut = True
-                break
-            for bid in takers[path[-1].gives]:
-                if bid in path or not self._trades(path[-1], bid):
-                    continue
-                longer = (*path, bid)
-                if self.own.wants.accepts(bid.gives) and self._trades(bid, self.own):
-                    found.append(cycle_of((*longer[1:], self.own)))
-                if len(longer) < self.rules.partners_max:
-                    stack.append(longer)
-        yield from sorted(found, key=lambda cycle: cycle.rank)
+        """Yield the cycles that close through the own bid, in the order of preference.
 
-    def _trades(self, giver: Bid, taker: Bid) -> bool:
-        return self.rules.self_trade or giver.owner != taker.owner
+        Those with Omega < 1 are left out when a limit bid is among them: it would not accept them.
+        """
+        index = self.book.index()
+        yield from _Side(self, index, index.every, at_par=True).cycles()
+        if not self.own.limit and not self.cut:
+            yield from _Side(self, index, index.unlimited, at_par=False).cycles()
+
+
+class _Side:
+    """The search among the bids of one side: at_par those cycles with Omega >= 1, else those below."""
+
+    def __init__(self, search: Search, index: "Index", side: "Side", *, at_par: bool) -> None:
+        self._search = search
+        self._rules = search.rules
+        self._own = search.own
+        self._index = index
+        self._side = side
+        self._at_par = at_par
+        self._heap = list[tuple[float, int, tuple[Any, ...], int, Any]]()
+        self._later = list[tuple[float, int, tuple[Any, ...], int, Any]]()
+        self._found = list[tuple[Any, int, float, Cycle]]()
+        self._count = 0
+        self._exact = dict[tuple[int, int], Fraction]()
+
+    def cycles(self) -> Iterator[Cycle]:
+        start = self._index.vertex(self._own.gives)
+        if start is None or self._side.levels.count == 0:
+            return
+        self._table: Table = self._index.table(self._side, self._own.wants, self._rules.partners_max - 1)
+        from nanobarter.matching.levels import weight_of  # noqa: PLC0415 - numpy loads at the first search
+
+        own = weight_of(self._own)
+        for after in range(1, self._rules.partners_max):
+            bound = own + float(self._table.values[after][start])
+            if bound > NONE and (bound >= 0 or not self._at_par):
+                self._push(bound, after + 1, (), _Chain((), own, start, after))
+        while self._heap or self._found:
+            while self._found and (not self._heap or self._found[0][2] > -self._heap[0][0]):
+                yield self._emitted()
+            if not self._heap:
+                continue
+            if self._search.steps >= self._rules.steps_max:
+                self._search.cut = True
+                break
+            self._search.steps += 1
+            self._look(*heappop(self._heap))
+        while self._found:
+            yield self._emitted()
+
+    def _emitted(self) -> Cycle:
+        cycle = heappop(self._found)[3]
+        self._heap += self._later
+        self._later.clear()
+        heapify(self._heap)
+        return cycle
+
+    def _push(self, bound: float, partners: int, tie: tuple[Any, ...], what: object) -> None:
+        self._count += 1
+        heappush(self._heap, (-bound, partners, tie, self._count, what))
+
+    def _look(self, bound: float, partners: int, tie: tuple[Any, ...], count: int, what: Any) -> None:
+        if isinstance(what, _Chain):
+            self._expand(what)
+        elif isinstance(what, _Fan):
+            self._fan(what)
+        elif self._found and self._worse(what, partners, tie):
+            self._later.append((bound, partners, tie, count, what))
+        else:
+            self._take(what, partners)
+
+    def _expand(self, chain: _Chain) -> None:
+        """Open the rows by which a chain may go on."""
+        values: Weights = self._table.values[chain.after - 1]
+        for row in self._index.rows_for(chain.vertex):
+            levels, weights, targets = self._side.levels.rows[row].in_order()
+            if not levels:
+                continue
+            bounds = weights + values[targets]
+            bounds += chain.weight
+            order = (-bounds).argsort(kind="stable")
+            low = 0.0 if self._at_par else NONE
+            kept = order[bounds[order] >= low] if self._at_par else order[bounds[order] > low]
+            if len(kept):
+                self._fan(_Fan(chain, [levels[i] for i in kept.tolist()], bounds[kept].tolist(), 0))
+
+    def _fan(self, fan: _Fan) -> None:
+        """Put the next levels of equal bound on the heap, and the rest of the fan after them."""
+        partners = len(fan.chain.bids) + fan.chain.after + 1
+        place, tie = fan.next, fan.chain.tie
+        while place < len(fan.bounds) and fan.bounds[place] == fan.bounds[fan.next]:
+            level = fan.levels[place]
+            if level.bids:
+                self._push(fan.bounds[place], partners, (*tie, level.bids[0].seniority), _Step(fan.chain, level, 0))
+            place += 1
+        self._search.steps += place - fan.next - 1
+        if place < len(fan.bounds):
+            self._push(fan.bounds[place], partners, tie, _Fan(fan.chain, fan.levels, fan.bounds, place))
+
+    def _take(self, step: _Step, partners: int) -> None:
+        """Try a bid as the next of a chain, and leave its successor in the level on the heap."""
+        from nanobarter.matching.levels import weight_above  # noqa: PLC0415 - numpy loads at the first search
+
+        chain, level, bid = step.chain, step.level, step.level.bids[step.place]
+        rest = float(self._table.values[chain.after - 1][level.gives])
+        if step.place + 1 < len(level.bids):
+            from nanobarter.matching.levels import weight_of  # noqa: PLC0415 - as above
+
+            following = level.bids[step.place + 1]
+            bound = chain.weight + weight_of(following) + rest
+            if bound >= 0 or not self._at_par:
+                self._push(bound, partners, (*chain.tie, following.seniority), _Step(chain, level, step.place + 1))
+        if not self._fits(chain, bid):
+            return
+        given = chain.bids[-1].gives if chain.bids else self._own.gives
+        discount = bid.wants.accepts(given)
+        if discount is None:
+            return
+        weight = chain.weight + weight_above((bid.provided, bid.required)) + weight_above(discount)
+        longer = _Chain((*chain.bids, bid), weight, level.gives, chain.after - 1)
+        bound = weight + rest
+        if self._at_par and bound < 0:
+            return
+        if longer.after:
+            self._push(bound, partners, longer.tie, longer)
+        else:
+            self._close(longer)
+
+    def _fits(self, chain: _Chain, bid: Bid) -> bool:
+        if bid.id == self._own.id or any(bid is other for other in chain.bids):
+            return False
+        if self._rules.self_trade:
+            return True
+        before = chain.bids[-1] if chain.bids else self._own
+        return bid.owner != before.owner and (chain.after > 1 or bid.owner != self._own.owner)
+
+    def _close(self, chain: _Chain) -> None:
+        from nanobarter.matching.levels import weight_below  # noqa: PLC0415 - numpy loads at the first search
+
+        cycle = cycle_of((*chain.bids, self._own))
+        if (cycle.omega >= 1) == self._at_par:
+            self._count += 1
+            low = weight_below((cycle.omega.numerator, cycle.omega.denominator))
+            heappush(self._found, (cycle.rank, self._count, low, cycle))
+
+    def _worse(self, step: _Step, partners: int, tie: tuple[Any, ...]) -> bool:
+        """Tell whether, by exact bounds, no cycle through the step can come before the best one found."""
+        best = self._found[0][3]
+        product = Fraction(self._own.provided, self._own.required)
+        for bid in (*step.chain.bids, step.level.bids[step.place]):
+            product *= Fraction(bid.provided * bid.wants.bonus[0], bid.required * bid.wants.bonus[1])
+        product *= self._reach(step.level.gives, step.chain.after - 1)
+        if product != best.omega:
+            return product < best.omega
+        return (partners, tie) > (len(best.bids), tuple(bid.seniority for bid in best.bids))
+
+    def _reach(self, vertex: int, after: int) -> Fraction:
+        """Return an exact bound of the product of so many bids from a vertex to the own want."""
+        key = (vertex, after)
+        if key not in self._exact:
+            self._exact[key] = self._reached(vertex, after)
+        return self._exact[key]
+
+    def _reached(self, vertex: int, after: int) -> Fraction:
+        if after == 0:
+            return Fraction(*(self._own.wants.accepts(self._index.texts[vertex]) or (0, 1)))
+        enough = float(self._table.values[after][vertex]) - _SLACK_PER_BID * (after + 1)
+        values: Weights = self._table.values[after - 1]
+        best = Fraction(0)
+        for row in self._index.rows_for(vertex):
+            levels, weights, targets = self._side.levels.rows[row].in_order()
+            for place in (weights + values[targets] >= enough).nonzero()[0].tolist():
+                top = levels[place].bids[0]
+                bonus = top.wants.bonus
+                ratio = Fraction(top.provided * bonus[0], top.required * bonus[1])
+                best = max(best, ratio * self._reach(levels[place].gives, after - 1))
+        return best
