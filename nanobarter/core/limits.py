@@ -126,5 +126,15 @@ class Limits:
     recovery_rounds_max: int = 10  # times that peers of peers are asked before giving up
     recovery_levels_max: int = 4  # a head that points to packs that hold a head, and so on
 
+    # -- swap
+    swap_drafts_max: int = 64  # at once, own and others'; each holds a reservation and up to 70 KB of bids
+    swap_watched_max: int = 1024  # agreements of others with a lock at our mint; about 4 KB each
+    swap_call_timeout: Span = Span(5 * SECOND)  # a message of a ring is small; half of the time to approve
+    swap_retry_first: Span = Span(500)
+    swap_retry_max: Span = Span(8 * SECOND)  # while everybody waits, up to T_vote
+    swap_poll_max: Span = Span(60 * SECOND)  # afterwards: a 15th of the shortest usual delta
+    swap_push_tries: int = 8  # an issuer's push helps those who are up; who was down asks by itself
+    swap_kept: Span = Span(40 * DAY)  # ended drafts answer late questions until all their locks have lapsed
+
 
 LIMITS = Limits()

@@ -128,8 +128,14 @@ class Vote(Record, frozen=True):
     secret: Preimage
 
 
+class TermsQuestion(Record, frozen=True):
+    """Are you there, and what do you promise for this kind? Not signed: the answer is the same for all."""
+
+    kind: LeaseKind
+
+
 class IssuerTerms(Record, frozen=True):
-    """An issuer's answer to "are you there, and what do you promise for this kind"."""
+    """An issuer's signed answer to a ``TermsQuestion``."""
 
     kind: LeaseKind
     terms_hash: Hash

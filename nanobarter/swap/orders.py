@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from nanobarter.core.canonical import Record
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import SECOND, Instant, Span, after
 from nanobarter.mint.messages import LockTerms
-from nanobarter.swap.messages import Cancel, Refuse, Vote, draft_id_of, open_approve, open_draft
+from nanobarter.swap.messages import Cancel, Refuse, Vote, open_approve, open_draft
 from nanobarter.swap.states import (
     Aborted,
     Approved,
@@ -270,14 +270,28 @@ def _others(agreement: Agreement, mine: Mine) -> list[NodeId]:
     return [node for i, node in enumerate(agreement.nodes) if i != mine.index]
 
 
-def draft_of(state: State) -> bytes:
+def draft_of(state: State) -> DraftId:
     """Return the id of the draft that a state belongs to."""
+    return open_approve(mine_in(state).approval).draft
+
+
+def mine_in(state: State) -> Mine:
+    """Return my position in the draft that a state belongs to."""
     match state:
-        case Approved() | Gathering():
-            return draft_id_of(state.draft)
+        case Approved() | Gathering() | Ended():
+            return state.mine
         case Locking() | Collecting() | Voted() | Committing() | Opened() | Aborted():
-            return agreement_of(state.deal.agreed).draft_id
-        case Ended():
-            return state.draft
+            return state.deal.mine
+        case _:
+            assert_never(state)
+
+
+def agreement_in(state: State) -> Agreement | None:
+    """Return the agreement that a state is about, if it holds one."""
+    match state:
+        case Approved() | Gathering() | Ended():
+            return None
+        case Locking() | Collecting() | Voted() | Committing() | Opened() | Aborted():
+            return agreement_of(state.deal.agreed)
         case _:
             assert_never(state)

@@ -53,13 +53,7 @@ def _seen(
 
 
 def _leg(state: LockState) -> Leg:
-    """Taken and lapsed locks were opened or returned before: the preimages and ``how`` tell which."""
-    match state.state:
-        case "locked":
-            return "pending"
-        case "opened":
-            return "opened"
-        case "returned":
-            return "returned"
-        case _:
-            return "returned" if state.how else "opened"
+    """Tell how a lock was settled; one that lapsed unsettled pays nobody, so it counts as returned."""
+    if state.state == "locked":
+        return "pending"
+    return "opened" if state.preimages and not state.how else "returned"

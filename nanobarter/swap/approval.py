@@ -1,0 +1,105 @@
+"""Before we bind ourselves: is the issuer there, is the quantity free, what exactly do we promise.
+
+What comes out is a position (``Mine``) whose quantity is reserved until the latest possible T_lock; recording and
+saying it is the caller's.
+"""
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.ids import Hash, NodeId, PublicKey
+from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
+from nanobarter.core.limits import Limits
+from nanobarter.core.ports import Caller, Clock, Entropy
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import Span, after
+from nanobarter.mint.service import Mint
+from nanobarter.swap.making import make_approve
+from nanobarter.swap.messages import DOMAIN_TERMS, SMALL_MAX, Draft, IssuerTerms, TermsQuestion, draft_id_of
+from nanobarter.swap.objections import draft_objection
+from nanobarter.swap.policy import Policy
+from nanobarter.swap.states import Mine
+from nanobarter.swap.terms import SwapTimes
+from nanobarter.wallet.service import Wallet
+
+
+class Approver:
+    """Makes positions, and answers other parties who ask for our terms as an issuer ("swap.terms")."""
+
+    def __init__(  # noqa: PLR0913 - ports are passed by name
+        self,
+        *,
+        key: SigningKey,
+        caller: Caller,
+        mint: Mint,
+        wallet: Wallet,
+        clock: Clock,
+        entropy: Entropy,
+        limits: Limits,
+        times: SwapTimes,
+        policy: Policy,
+    ) -> None:
+        self._key, self._caller, self._mint, self._wallet = key, caller, mint, wallet
+        self._clock, self._entropy, self._limits, self._times = clock, entropy, limits, times
+        self._policy = policy
+
+    async def on_terms(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - the same for all
+        """Answer "swap.terms": a canonical TermsQuestion in, a canonical Signed IssuerTerms out."""
+        kind = decode(body, TermsQuestion, size_max=SMALL_MAX).kind
+        answer = IssuerTerms(kind, self._mint.terms_hash(kind), self._clock.now())
+        return encode(seal_signed(self._key, DOMAIN_TERMS, answer))
+
+    async def position(self, signed: Signed, draft: Draft, index: int) -> Mine | Refused:
+        """Return our position with its quantity reserved, or why we do not take it."""
+        if (refused := draft_objection(draft, index, self._times, self._clock.now())) is not None:
+            return refused
+        if (refused := await self._policy.last_look(draft, index)) is not None:
+            return refused
+        gives, gets = draft.arcs[index].quality, draft.arcs[(index - 1) % len(draft.arcs)].quality
+        ours = await self._issuer(gives)
+        theirs = await self._issuer(gets)  # a fresh look whether who shall pay us is there at all
+        if isinstance(ours, Refused):
+            return ours
+        if isinstance(theirs, Refused):
+            return theirs
+        return await self._reserve(signed, draft, index, *ours)
+
+    async def _reserve(
+        self, signed: Signed, draft: Draft, index: int, issuer: PublicKey, terms: Hash
+    ) -> Mine | Refused:
+        draft_id, arc = draft_id_of(signed), draft.arcs[index]
+        until = after(draft.time, Span(draft.pace.approve + draft.pace.lock))
+        refused = await self._wallet.reserve(draft_id, arc.quality, arc.quantity, until)
+        if refused is not None:
+            return refused
+        keys = self._wallet.lock_keys(draft_id, index)
+        return make_approve(
+            self._key,
+            signed,
+            index,
+            nonce=self._entropy.token(32),
+            to_key=keys.to.public,
+            refund_key=keys.refund.public,
+            issuer=issuer,
+            terms_hash=terms,
+        )
+
+    async def _issuer(self, quality: Quality) -> tuple[PublicKey, Hash] | Refused:
+        """Return an issuer's key and its terms for a kind: of the notes we hold, else as it says now."""
+        if quality.issuer == self._key.node_id:
+            return self._key.public, self._mint.terms_hash(quality.kind)
+        try:
+            raw = await self._caller.call(
+                quality.issuer,
+                "swap.terms",
+                encode(TermsQuestion(quality.kind)),
+                timeout=self._limits.swap_call_timeout,
+            )
+            signed = decode(raw, Signed, size_max=SMALL_MAX)
+            terms = open_signed(signed, DOMAIN_TERMS, IssuerTerms, size_max=SMALL_MAX)
+        except (Unreachable, PeerFault, Malformed) as error:
+            return Refused(Reason.NOT_FOUND, f"the issuer of {quality} does not answer: {error}"[:200])
+        if signed.signer != quality.issuer or terms.kind != quality.kind:
+            return Refused(Reason.BAD_SIGNATURE, f"another node answers for the issuer of {quality}")
+        if not self._times.near(terms.at, self._clock.now()):
+            return Refused(Reason.CLOCK_OFF, f"the issuer of {quality} has another time than we")
+        return signed.key, self._wallet.terms_hash(quality) or terms.terms_hash

@@ -1,0 +1,27 @@
+"""What the owner of the bids decides, asked by the swap just before it binds the node."""
+
+from typing import Protocol
+
+from nanobarter.core.errors import Refused
+from nanobarter.swap.messages import Draft
+
+
+class Policy(Protocol):
+    """The last look. The swap has checked what the draft itself can show: signatures, stock, limits, time."""
+
+    async def last_look(self, draft: Draft, index: int) -> Refused | None:
+        """Return why we do not take position ``index``, or None.
+
+        Only here is known whether ``draft.bids[index]`` is the newest version of our bid, whether the others'
+        bids still stand, who is trusted how far, and which limits the owner has set. Must answer well within
+        the approval time.
+        """
+        ...
+
+
+class ApproveAll:
+    """Takes everything that the bids allow: for tests and demonstrations."""
+
+    async def last_look(self, draft: Draft, index: int) -> Refused | None:  # noqa: ARG002 - it never looks
+        """Return None."""
+        return None

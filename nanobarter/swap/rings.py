@@ -1,0 +1,106 @@
+"""The drafts of one node: each state in memory as on disk, one step of a draft at a time, record then speak."""
+
+from collections.abc import Callable, Iterator
+
+import trio
+
+from nanobarter.core.errors import InvariantBroken
+from nanobarter.core.ids import AgreementId, BidId, DraftId, NodeId
+from nanobarter.core.ports import Clock
+from nanobarter.core.store import Store
+from nanobarter.swap import tables
+from nanobarter.swap.carrier import Carrier
+from nanobarter.swap.machine import step
+from nanobarter.swap.orders import Blame, agreement_in, mine_in, orders
+from nanobarter.swap.states import Ended, Given, State
+from nanobarter.swap.terms import SwapTimes
+
+
+class Rings:
+    """See the module. ``changed`` is called after each durable change, ``blamed`` for each breach of a rule."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        times: SwapTimes,
+        changed: Callable[[DraftId, State | None, State], None],
+        blamed: Callable[[NodeId, str], None],
+    ) -> None:
+        self._store, self._clock, self._times = store, clock, times
+        self._changed, self._blamed = changed, blamed
+        self._carrier: Carrier | None = None
+        self._live: dict[DraftId, State] = {}
+        self._agreements: dict[AgreementId, DraftId] = {}
+        self._turns: dict[DraftId, trio.Lock] = {}
+
+    def start(self, carrier: Carrier) -> list[DraftId]:
+        """Read the drafts under way and return their ids; their orders wait for the first step."""
+        self._carrier = carrier
+        self._live = self._store.read_now(tables.live_states)
+        self._agreements = {a.agreement_id: d for d, s in self._live.items() if (a := agreement_in(s)) is not None}
+        return list(self._live)
+
+    def live(self) -> dict[DraftId, State]:
+        """Return the drafts that have not ended."""
+        return dict(self._live)
+
+    def holders(self, bid: BidId) -> Iterator[State]:
+        """Return the drafts under way that hold a bid of ours."""
+        return (state for state in self._live.values() if mine_in(state).bid == bid)
+
+    def state(self, draft: DraftId) -> State | None:
+        """Return a draft's state, ended or not, or None for one that we never joined."""
+        return self._live.get(draft) or self._store.read_now(lambda db: tables.find_state(db, draft))
+
+    def draft_under(self, agreement: AgreementId) -> DraftId | None:
+        """Return our draft under way that became this agreement."""
+        return self._agreements.get(agreement)
+
+    def took_part(self, agreement: AgreementId) -> bool:
+        """Tell whether we are or were a party of an agreement."""
+        return agreement in self._agreements or self._store.read_now(lambda db: tables.knows_agreement(db, agreement))
+
+    async def adopt(self, draft: DraftId, state: State) -> None:
+        """Record a new draft and let its orders begin."""
+        async with self._turn(draft):
+            await self._record(draft, None, state)
+            self._stand(draft, state)
+
+    async def apply(self, draft: DraftId, given: Given) -> None:
+        """Let a fact move a draft; what the new state wants is carried only after it is durable."""
+        async with self._turn(draft):
+            state = self._live.get(draft)
+            if state is None:
+                return  # it ended meanwhile: late facts are nothing new
+            moved, effects = step(state, given, self._clock.now(), self._times)
+            if moved != state:
+                await self._record(draft, state, moved)
+            self._stand(draft, moved)
+            for effect in effects:
+                if isinstance(effect, Blame):
+                    self._blamed(effect.node, effect.what)
+
+    def _stand(self, draft: DraftId, state: State) -> None:
+        if self._carrier is None:
+            raise InvariantBroken("a draft moves before the service runs")
+        self._carrier.stand(draft, agreement_in(state), orders(state, self._clock.now()))
+
+    async def _record(self, draft: DraftId, before: State | None, state: State) -> None:
+        agreement, now = agreement_in(state), self._clock.now()
+        await self._store.write(lambda db: tables.put_state(db, draft, agreement, state, now))
+        if isinstance(state, Ended):
+            self._live.pop(draft, None)
+            self._agreements = {a: d for a, d in self._agreements.items() if d != draft}
+        else:
+            self._live[draft] = state
+            if agreement is not None:
+                self._agreements[agreement.agreement_id] = draft
+        self._changed(draft, before, state)
+
+    def _turn(self, draft: DraftId) -> trio.Lock:
+        """Return the draft's lock; locks of ended drafts are dropped when nobody waits for them."""
+        if len(self._turns) > 2 * len(self._live) + 16:
+            self._turns = {d: t for d, t in self._turns.items() if t.locked() or d in self._live}
+        return self._turns.setdefault(draft, trio.Lock())

@@ -1,0 +1,100 @@
+"""What a node remembers of its rings: each draft's state, hashes once seen, agreements with a lock at our mint."""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final, cast
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.ids import AgreementId, DraftId, Hash
+from nanobarter.core.keys import Signed
+from nanobarter.core.store import Migration
+from nanobarter.core.units import Instant
+from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX
+from nanobarter.swap.states import Ended, State
+from nanobarter.swap.terms import Agreement
+
+MIGRATIONS: Final = (
+    Migration(
+        "swap",
+        1,
+        """
+        CREATE TABLE swap_drafts (
+            draft BLOB PRIMARY KEY, agreement BLOB UNIQUE, ended INTEGER NOT NULL CHECK (ended IN (0, 1)),
+            state BLOB NOT NULL, changed INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX swap_drafts_live ON swap_drafts (draft) WHERE ended = 0;
+        CREATE TABLE swap_hashes (
+            hash BLOB PRIMARY KEY, draft BLOB NOT NULL, until INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE swap_watched (
+            agreement BLOB PRIMARY KEY, agreed BLOB NOT NULL, until INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+)
+
+STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
+Db = sqlite3.Connection
+
+
+def put_state(db: Db, draft: DraftId, agreement: Agreement | None, state: State, now: Instant) -> None:
+    """Write a draft's state, and the hashes of its agreement as seen."""
+    db.execute(
+        "INSERT INTO swap_drafts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ended = excluded.ended,"
+        " agreement = coalesce(excluded.agreement, agreement), state = excluded.state, changed = excluded.changed",
+        (draft, agreement and agreement.agreement_id, isinstance(state, Ended), encode(state), now),
+    )
+    if agreement is not None:
+        put_hashes(db, (a.hash for a in agreement.approvals), draft, agreement.take_until)
+
+
+def put_hashes(db: Db, hashes: Iterable[Hash], draft: DraftId, until: Instant) -> None:
+    """Remember to which draft hashes belong; the first one keeps them."""
+    rows = [(h, draft, until) for h in hashes]
+    db.executemany("INSERT INTO swap_hashes VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
+
+
+def all_fresh(db: Db, hashes: Iterable[Hash], draft: DraftId) -> bool:
+    """Tell whether none of the hashes was seen in another draft."""
+    find = "SELECT draft FROM swap_hashes WHERE hash = ?"
+    return all(row is None or row[0] == draft for row in (db.execute(find, (h,)).fetchone() for h in hashes))
+
+
+def live_states(db: Db) -> dict[DraftId, State]:
+    """Return the states of all drafts that have not ended."""
+    rows = db.execute("SELECT draft, state FROM swap_drafts WHERE ended = 0").fetchall()
+    return {DraftId(draft): _state(blob) for draft, blob in rows}
+
+
+def find_state(db: Db, draft: DraftId) -> State | None:
+    """Return a draft's state, ended or not."""
+    row = db.execute("SELECT state FROM swap_drafts WHERE draft = ?", (draft,)).fetchone()
+    return None if row is None else _state(row[0])
+
+
+def knows_agreement(db: Db, agreement: AgreementId) -> bool:
+    """Tell whether we are, or were, a party of an agreement."""
+    return db.execute("SELECT 1 FROM swap_drafts WHERE agreement = ?", (agreement,)).fetchone() is not None
+
+
+def put_watched(db: Db, agreement: Agreement) -> None:
+    """Remember whom to tell about the locks of an agreement at our mint."""
+    row = (agreement.agreement_id, encode(agreement.signed), agreement.take_until)
+    db.execute("INSERT INTO swap_watched VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
+
+
+def watched(db: Db) -> list[Signed]:
+    """Return the agreements with a lock at our mint."""
+    found = db.execute("SELECT agreed FROM swap_watched").fetchall()
+    return [decode(blob, Signed, size_max=2 * AGREED_MAX) for (blob,) in found]
+
+
+def prune(db: Db, now: Instant, ended_before: Instant) -> None:
+    """Forget what can no longer matter: long ended drafts, and hashes and agreements whose locks have lapsed."""
+    db.execute("DELETE FROM swap_drafts WHERE ended = 1 AND changed < ?", (ended_before,))
+    db.execute("DELETE FROM swap_hashes WHERE until < ?", (now,))
+    db.execute("DELETE FROM swap_watched WHERE until < ?", (now,))
+
+
+def _state(blob: bytes) -> State:
+    return decode(blob, cast("type[State]", State), size_max=STATE_MAX)
