@@ -138,6 +138,11 @@ class Network:
         """Return the peers that can be called without dialling."""
         return self._links.peers()
 
+    @property
+    def connection_count(self) -> int:
+        """How many connections are up; for a moment there may be two with one peer."""
+        return len(self._links)
+
     def on_connect(self, callback: Callable[[NodeId], None]) -> None:
         """Be told of every peer that is connected already and of each that connects later."""
         self._links.callbacks.append(callback)

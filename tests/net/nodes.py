@@ -45,6 +45,10 @@ class Running:
         assert self.bound is not None
         return self.bound
 
+    @property
+    def connections(self) -> int:
+        return self.network.connection_count
+
     async def stop(self) -> None:
         self._scope.cancel()
         await self._over.wait()
