@@ -136,5 +136,9 @@ class Limits:
     swap_push_tries: int = 8  # an issuer's push helps those who are up; who was down asks by itself
     swap_kept: Span = Span(40 * DAY)  # ended drafts answer late questions until all their locks have lapsed
 
+    # -- ledger
+    ledger_batch_max: int = 500  # wallet events booked in one commit: a few ms of the one writer
+    ledger_deals_max: int = 5_000  # newest agreements that rates are made from; older ones weigh next to nothing
+
 
 LIMITS = Limits()

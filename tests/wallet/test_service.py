@@ -14,10 +14,9 @@ from nanobarter.core.units import DAY, HOUR, MINUTE, Quantity, Span
 from nanobarter.mint.messages import DOMAIN_ANSWER, DOMAIN_CONTRACT, Contract, Minted, Request
 from nanobarter.net.memory import Loss
 from nanobarter.wallet.events import LeaseReceived, NotesReceived, NotesSpent, WalletEvent
-from tests.wallet.world import PLEDGE, Crash, Node, World, good, world_of
+from tests.wallet.world import HOLDER, PLEDGE, Crash, Node, World, good, world_of
 
 EIGHT = Quantity(8)
-HOLDER = SigningKey(b"h" * 32)
 
 
 async def test_a_lock_pays_exactly_and_becomes_notes_or_a_lease(tmp_path: Path) -> None:
