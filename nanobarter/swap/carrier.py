@@ -46,6 +46,9 @@ async def ask_mint(caller: Caller, issuer: NodeId, body: Body, timeout: Span) ->
 
 @dataclass
 class _Standing:
+    """A draft's orders, done ones too; of a draft that has ended they are dropped when done."""
+
+    last: bool = False
     tasks: dict[Order, trio.CancelScope] = field(default_factory=dict[Order, trio.CancelScope])
 
 
@@ -68,17 +71,28 @@ class Carrier:
         self._clock, self._limits, self._learned, self._agree = clock, limits, learned, agree
         self._drafts: dict[DraftId, _Standing] = {}
 
-    def stand(self, draft: DraftId, agreement: Agreement | None, wanted: Iterable[Order]) -> None:
-        """Replace the orders of a draft: stop what is no longer wanted, start what is new."""
+    def stand(self, draft: DraftId, agreement: Agreement | None, wanted: Iterable[Order], *, last: bool) -> None:
+        """Replace the orders of a draft: stop what is no longer wanted, start what is new.
+
+        ``last``: the draft has ended, so these are its last ones.
+        """
         standing, orders = self._drafts.setdefault(draft, _Standing()), set(wanted)
+        standing.last = last
         for order in [o for o in standing.tasks if o not in orders]:
             standing.tasks.pop(order).cancel()
         for order in orders - set(standing.tasks):
             scope = trio.CancelScope()
             standing.tasks[order] = scope
             self._nursery.start_soon(self._carry, draft, agreement, order, scope)
-        if not orders:
+        if last and not orders:
             self._drafts.pop(draft, None)
+
+    def _done(self, draft: DraftId, order: Order) -> None:
+        standing = self._drafts.get(draft)
+        if standing is not None and standing.last:
+            standing.tasks.pop(order, None)
+            if not standing.tasks:
+                self._drafts.pop(draft, None)
 
     async def _carry(self, draft: DraftId, agreement: Agreement | None, order: Order, scope: trio.CancelScope) -> None:
         with scope:
@@ -91,6 +105,7 @@ class Carrier:
             while await self._again(draft, agreement, order):
                 await trio.sleep(pause / SECOND)
                 pause = Span(min(2 * pause, pause_max))
+            self._done(draft, order)
 
     async def _wake(self, draft: DraftId, at: Instant) -> None:
         """Wait for the wall clock, which may jump; so look at it at least once a minute."""

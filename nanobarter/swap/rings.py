@@ -85,7 +85,7 @@ class Rings:
     def _stand(self, draft: DraftId, state: State) -> None:
         if self._carrier is None:
             raise InvariantBroken("a draft moves before the service runs")
-        self._carrier.stand(draft, agreement_in(state), orders(state, self._clock.now()))
+        self._carrier.stand(draft, agreement_in(state), orders(state, self._clock.now()), last=isinstance(state, Ended))
 
     async def _record(self, draft: DraftId, before: State | None, state: State) -> None:
         agreement, now = agreement_in(state), self._clock.now()

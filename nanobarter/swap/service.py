@@ -50,6 +50,7 @@ from nanobarter.swap.policy import ApproveAll, Policy
 from nanobarter.swap.pushing import Pusher
 from nanobarter.swap.receipts import legs_seen, open_answer
 from nanobarter.swap.rings import Rings
+from nanobarter.swap.states import Aborted as AbortedState
 from nanobarter.swap.states import (
     AgreementReceived,
     ApprovalReceived,
@@ -294,13 +295,15 @@ class Swap:
             self._tell(Approved(draft_id, mine_in(new).bid, amount_of(approve)))
             return
         event = news_of(old, new)
-        if event is None:
-            return
-        self._start(self._wallet.unreserve, draft_id)
-        if draft_id in self._ends:
-            self._last[draft_id] = event
+        if event is not None:
+            self._start(self._wallet.unreserve, draft_id)
+            self._tell(event)
+        elif isinstance(new, AbortedState):  # the locks may take long to come back, but the answer is known
+            notice = new.notice
+            event = Aborted(draft_id, mine_in(new).bid, "aborted", notice.reason, notice.detail)
+        if event is not None and draft_id in self._ends:
+            self._last.setdefault(draft_id, event)
             self._ends[draft_id].set()
-        self._tell(event)
 
     def _tell(self, event: SwapEvent) -> None:
         for callback in list(self._observers):
@@ -361,8 +364,9 @@ class Swap:
         return known
 
     async def _on_cancel(self, signed: Signed) -> bool:
-        await self._rings.apply(open_cancel(signed).draft, CancelReceived(signed))
-        return True
+        draft = open_cancel(signed).draft
+        await self._rings.apply(draft, CancelReceived(signed))
+        return draft not in self._considering  # then it has overtaken our approval: let it come again
 
     async def _on_locked(self, signed: Signed) -> bool:
         agreement = open_locked(signed).terms.agreement

@@ -1,12 +1,19 @@
 """Real nodes must exchange real notes, and a plug pulled at any write must leave all with all, or none with any."""
 
+import random
 from pathlib import Path
+from typing import Literal
 
 import pytest
+import trio
+import trio.lowlevel
 import trio.testing
 
-from nanobarter.swap.events import Settled
-from tests.swap.whole import world_of
+from nanobarter.core.errors import Malformed, Reason, Refused
+from nanobarter.core.ids import NodeId
+from nanobarter.swap.events import Aborted, Approved, DraftRefused, Settled, SwapEvent
+from nanobarter.swap.messages import Draft
+from tests.swap.whole import Node, World, world_of
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
@@ -31,3 +38,119 @@ async def test_notes_of_a_third_issuer_move_too(tmp_path: Path, mock_clock: trio
         assert isinstance(world.outcome, Settled)
         assert (parties[1].held(issuer), parties[2].held(issuer)) == (49, 101)
         await world.check()
+
+
+def kept(world: World, parties: list[Node], before: dict[int, int]) -> None:
+    """All arcs moved, or none did."""
+    moved = [p.held(parties[i - 1]) - before.get(p.number, 0) for i, p in enumerate(parties)]
+    n = len(parties)
+    assert moved in ([100 + (i - 1) % n for i in range(n)], [0] * n), world.outcome
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_plug_pulled_at_any_write_tears_nothing(
+    seed: int, tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    luck = random.Random(seed)
+    n = (2, 3, 5)[seed % 3]
+    async with world_of(tmp_path, n, mock_clock) as world:
+        parties = world.nodes
+        for victim in luck.sample(parties, luck.choice((1, 1, 2))):
+            victim.plug = (victim.writes + luck.randint(1, 14), luck.random() < 0.5)
+        world.nursery.start_soon(world.propose, parties[0], *world.ring(parties, parties))
+        await world.settle(parties, patient=True)
+        kept(world, parties, {})
+        await world.check()
+        assert [p.faults for p in parties] == [[]] * n
+
+
+async def test_who_is_away_before_the_vote_ends_the_ring_and_all_get_theirs_back(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 4, mock_clock) as world:
+        *parties, issuer = world.nodes
+        await world.give(issuer, parties[1], 150)
+        issuers = [parties[0], issuer, parties[2]]
+
+        def leave(event: SwapEvent) -> None:
+            if isinstance(event, Approved):
+                world.hub.disconnect(parties[2].node)
+
+        parties[2].swap.observe(leave)
+        world.nursery.start_soon(world.propose, parties[0], *world.ring(parties, issuers))
+        await world.settle(parties, patient=True, away=parties[2])
+        assert isinstance(world.outcome, DraftRefused | Aborted)
+        world.hub.reconnect(parties[2].node)
+        await world.settle(parties, patient=True)
+        assert parties[1].held(issuer) == 150
+        await world.check()
+
+
+async def test_who_sleeps_right_after_its_vote_finds_its_notes_when_it_wakes(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 4, mock_clock) as world:
+        *parties, issuer = world.nodes
+        await world.give(issuer, parties[1], 150)
+
+        async def sleep() -> None:
+            await trio.lowlevel.checkpoint()
+            world.hub.disconnect(parties[1].node)
+
+        def rule(caller: NodeId, callee: NodeId, method: str) -> Literal["request", "answer"] | None:
+            if (method, caller, callee) == ("mint.request", parties[0].node, parties[2].node):  # the first OPEN
+                world.nursery.start_soon(sleep)
+            return None
+
+        world.hub.lose = rule
+        issuers = [parties[0], issuer, parties[2]]
+        world.nursery.start_soon(world.propose, parties[0], *world.ring(parties, issuers))
+        await world.settle(parties, patient=True, away=parties[1])
+        assert isinstance(world.outcome, Settled)
+        world.hub.lose = None
+        world.hub.reconnect(parties[1].node)
+        await world.settle(parties, patient=True)
+        assert (parties[1].held(issuer), parties[2].held(issuer)) == (49, 101)
+        assert parties[1].held(parties[0]) == 100
+        await world.check()
+
+
+async def test_a_policy_that_objects_is_named_as_the_one_who_refused(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    class Never:
+        async def last_look(self, draft: Draft, index: int) -> Refused | None:
+            return Refused(Reason.POLICY, "not today")
+
+    async with world_of(tmp_path, 3, mock_clock, policies={2: Never()}) as world:
+        parties = world.nodes
+        match, bids = world.ring(parties, parties)
+        world.nursery.start_soon(world.propose, parties[0], match, bids)
+        await world.settle(parties, patient=False)
+        assert isinstance(world.outcome, DraftRefused)
+        assert (world.outcome.by, world.outcome.reason, world.outcome.detail) == (
+            parties[1].node,
+            Reason.POLICY,
+            "not today",
+        )
+        assert not any(p.swap.busy(arc.bid) for p in parties for arc in match.arcs)
+        await world.check()
+
+
+async def test_a_bid_serves_one_draft_at_a_time(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        parties = world.nodes
+        match, bids = world.ring(parties, parties)
+        world.hub.disconnect(parties[1].node)
+        world.nursery.start_soon(world.propose, parties[0], match, bids)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        second = await parties[0].swap.propose(match, bids)
+        assert isinstance(second, DraftRefused)
+        assert second.reason in (Reason.BUSY, Reason.NOT_FOUND)
+
+
+async def test_a_ring_of_one_node_twice_is_no_draft(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
+    async with world_of(tmp_path, 1, mock_clock) as world:
+        (node,) = world.nodes
+        with pytest.raises(Malformed):
+            await node.swap.propose(*world.ring([node, node], [node, node]))
