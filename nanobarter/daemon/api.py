@@ -39,6 +39,8 @@ Routes = Mapping[tuple[str, str], Handler]
 
 HTTP_OK: Final = 200
 _READ_BYTES: Final = 64 * 1024
+_DRAIN_READS_MAX: Final = 64
+_BACKLOG: Final = 128  # connections that wait for their turn, in the kernel
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ async def serve_api(
     An old socket at the path is removed: the caller holds the lock of the home. Raises LocalFault when the
     socket cannot be made.
     """
-    listener = _listen(path, limits.api_connections_max)
+    listener = _listen(path)
     gate = trio.CapacityLimiter(limits.api_connections_max)
 
     async def serve(stream: trio.SocketStream) -> None:
@@ -103,7 +105,7 @@ def _remove_socket(path: Path) -> None:
         path.unlink()
 
 
-def _listen(path: Path, backlog: int) -> trio.SocketListener:
+def _listen(path: Path) -> trio.SocketListener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_socket(path)
@@ -112,7 +114,7 @@ def _listen(path: Path, backlog: int) -> trio.SocketListener:
             sock.bind(os.fsencode(path))
         finally:
             os.umask(old)
-        sock.listen(backlog)
+        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         raise LocalFault(f"cannot open the socket {path}: {error.strerror}", hint="check the folder's owner") from None
@@ -144,11 +146,20 @@ class _Connection:
                     nursery.cancel_scope.cancel()
         except* _BadRequest as group:
             await self._send_failure(cast("_BadRequest", group.exceptions[0]).failure)
+            await self._drain()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.LocalProtocolError):
             pass  # the client went away
         finally:
             with trio.move_on_after(1, shield=True):
                 await self._stream.aclose()
+
+    async def _drain(self) -> None:
+        """Take what a refused client still sends: closing over unread bytes would reset the answer away."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError), trio.move_on_after(1):
+            await self._stream.send_eof()
+            for _ in range(_DRAIN_READS_MAX):
+                if not await self._stream.receive_some(_READ_BYTES):
+                    break
 
     async def _watch(self, job: trio.CancelScope) -> None:
         """Cancel the job when the client hangs up; what it sends beyond its request is not read further."""

@@ -1,0 +1,173 @@
+"""At stake: a person with a typo in her config finds the place and the remedy at once, and nothing starts."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobarter.core.errors import UsageError
+from nanobarter.core.units import HOUR
+from nanobarter.daemon.config import Backup, Config, Keep, Offer, parse_anchor, parse_host_port
+from nanobarter.daemon.config_file import load_config, parse_config, write_config
+
+FILE = Path("/h/config.toml")
+
+# Each line: the text, the whole message, the hint.
+WRONG = [
+    ('[offer]\nspase = "1GB"', 'config.toml:2: [offer] spase = "1GB": unknown key', "did you mean space?"),
+    ('[offer]\nxyz = "1GB"', 'config.toml:2: [offer] xyz = "1GB": unknown key', "[offer] knows space, kinds"),
+    ("\n[ofer]\n", "config.toml:2: [ofer] is not a known section", "did you mean [offer]?"),
+    ("offer = 3", "config.toml:1: offer = 3: a section is wanted", "write it as a heading: [offer]"),
+    ("[offer]\n\nspace = 10", "config.toml:3: [offer] space = 10: a text is wanted", "put it in quotes"),
+    (
+        '[offer]\nspace = "ten"',
+        'config.toml:2: [offer] space = "ten": not a size',
+        "write it like 10GB or 512MiB",
+    ),
+    (
+        '[offer]\nspace = "1MB"',
+        'config.toml:2: [offer] space = "1MB": too little space to barter with',
+        "offer at least 67.1 MB",
+    ),
+    (
+        '[offer]\nkinds = ["31d"]',
+        'config.toml:2: [offer] kinds = "31d": not a lease kind',
+        "write one of 7d, 30d, 90d, 365d",
+    ),
+    ("[offer]\nkinds = []", "config.toml:2: [offer] kinds = []: at least one kind is wanted", 'write ["30d"]'),
+    (
+        '[offer]\nkinds = ["30d", 7]',
+        "config.toml:2: [offer] kinds = 7: a text is wanted",
+        "put it in quotes",
+    ),
+    (
+        '[network]\nsame_host_ok = "yes"',
+        'config.toml:2: [network] same_host_ok = "yes": true or false is wanted',
+        "write true or false, without quotes",
+    ),
+    (
+        '[network]\nlisten = "here"',
+        'config.toml:2: [network] listen = "here": not an address',
+        "write it like 192.0.2.7:4773",
+    ),
+    (
+        '[network]\nbootstrap = "a:1"',
+        'config.toml:2: [network] bootstrap = "a:1": a list is wanted',
+        'write it in brackets, like ["one", "two"]',
+    ),
+    (
+        '[market]\nmode = "free"',
+        'config.toml:2: [market] mode = "free": not one of its values',
+        'write "par" or "ticket" or "discount"',
+    ),
+    (
+        '[market]\nwants = ["nb1x"]',
+        'config.toml:2: [market] wants = "nb1x": its length is impossible',
+        "copy the whole nb1... text",
+    ),
+    (
+        '[market]\nbid_span = "0s"',
+        'config.toml:2: [market] bid_span = "0s": no time at all',
+        "write it like 90s, 15min, 6h or 30d",
+    ),
+    (
+        '[swap]\nlock = "30s"\nvote = "20s"',
+        'config.toml:3: [swap] vote = "20s": the vote cannot end before the locks stand',
+        "make it longer than lock = '30s'",
+    ),
+    (
+        '[backup]\nschedule = "daily"',
+        'config.toml:2: [backup] schedule = "daily": not a schedule',
+        'write "off" or "every 6h"',
+    ),
+    (
+        '[backup]\nkeep = "hourly 3"',
+        'config.toml:2: [backup] keep = "hourly 3": not a rule to keep snapshots',
+        "write it like daily 7, weekly 4",
+    ),
+    (
+        '[backup]\nsurvive = "100%"',
+        'config.toml:2: [backup] survive = "100%": not a percentage above 0% and below 100%',
+        "write it like 99.99%",
+    ),
+    (
+        '[backup]\ndurability = "high"\nsurvive = "99%"',
+        'config.toml:3: [backup] survive = "99%": durability is set too',
+        "keep one of the two",
+    ),
+    (
+        '[backup]\nfolders = ["/nowhere/at/all"]',
+        'config.toml:2: [backup] folders = "/nowhere/at/all": no such folder',
+        "make it, mount it, or take it out",
+    ),
+    (
+        '[backup]\nfolders = ["/etc/passwd"]',
+        'config.toml:2: [backup] folders = "/etc/passwd": not a folder',
+        "name the folder that holds it",
+    ),
+    (
+        '[pet]\nanchor = "1 apple"',
+        'config.toml:2: [pet] anchor = "1 apple": not an anchor',
+        "write it like 1 GB for 30 days on a 95 % peer = 10",
+    ),
+    ('[pet]\nname = ""', 'config.toml:2: [pet] name = "": not a name', "write one to 32 printable letters"),
+    ("[offer]\nspace = ", "config.toml:2: not TOML: invalid value", 'a line reads key = "value"'),
+    (
+        "[audit]\ngrace = '2'",
+        'config.toml:2: [audit] grace = "2": not a span of time',
+        "write it like 90s, 15min, 6h or 30d",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), WRONG, ids=[text for text, _, _ in WRONG])
+def test_each_mistake_is_told_by_place_value_and_remedy(text: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_config(text, FILE)
+    assert (str(caught.value), caught.value.hint) == (f"/h/{message}", hint)
+
+
+def test_a_home_without_config_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"config\.toml does not exist") as caught:
+        load_config(tmp_path / "config.toml")
+    assert caught.value.hint == "make a home first: nbctl init"
+
+
+def test_an_empty_config_is_the_default_one() -> None:
+    assert parse_config("", FILE) == Config()
+    assert Config().backup.every is None
+    assert Config().backup.survive_probability == Fraction(9999, 10000)
+    assert Config().backup.keep_counts == Keep(daily=7, weekly=4, monthly=12)
+    assert Config().network.listen_address == ("0.0.0.0", 4773)  # noqa: S104 - the default is said
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1), max_size=3),
+    st.integers(64, 10**6),
+    st.sampled_from(["off", "every 6h", "every 15min"]),
+)
+def test_what_is_written_is_what_is_read(excludes: list[str], space: int, schedule: str) -> None:
+    config = Config(backup=Backup(exclude=tuple(excludes), schedule=schedule), offer=Offer(space=f"{space}MiB"))
+    assert parse_config(write_config(config), FILE) == config
+
+
+@given(st.text())
+def test_any_text_is_a_config_or_a_usage_error(text: str) -> None:
+    try:
+        parse_config(text, FILE)
+    except UsageError as error:
+        assert str(error).startswith("/h/config.toml")  # noqa: PT017 - either outcome is right
+
+
+def test_values_mean_what_they_say() -> None:
+    assert parse_config('[backup]\nschedule = "every 6h"', FILE).backup.every == 6 * HOUR
+    assert parse_host_port("[::1]:80") == ("::1", 80)
+    anchor = parse_anchor("2 GB for 30 days = 2.5 nuts")
+    assert (anchor.size_bytes, anchor.days, anchor.reliability_percent, anchor.worth) == (
+        2 * 10**9,
+        30,
+        95,
+        Fraction(5, 2),
+    )
