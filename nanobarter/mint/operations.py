@@ -402,9 +402,10 @@ class _Work:
             version=contract.version + 1,
         )
         given_up = contract.terms.quantity - body.keep
-        self._spend(body.inputs, self._record(body.inputs, (), longer.end, longer))
+        number = self._record(body.inputs, (), longer.end, longer)
+        self._spend(body.inputs, number)
         rows.move(self.db, given.kind, outstanding=-given.quantity, leased=-given_up)
-        rows.renew_lease(self.db, longer)
+        rows.renew_lease(self.db, longer, number)
         return Leasing(longer)
 
     # -- shared steps

@@ -41,6 +41,19 @@ def change_one(db: Db, sql: str, *values: Any) -> None:
         raise InvariantBroken(f"a row that was there before is gone: {sql.partition(' WHERE')[0]}")
 
 
+def seal_of(*values: Any) -> bytes:
+    """Return the checksum over a row's other columns, in the order of the table."""
+    return sha256(encode(values))[:8]
+
+
+def _reseal(db: Db, table: str, key: str, value: bytes) -> None:
+    """Renew the seal of a row that was changed."""
+    row = one(db, f"SELECT * FROM {table} WHERE {key} = ?", value)  # noqa: S608 - names from this file alone
+    if row is None:
+        raise InvariantBroken(f"a row of {table} that was just changed is gone")
+    change_one(db, f"UPDATE {table} SET seal = ? WHERE {key} = ?", seal_of(*row[:-1]), value)  # noqa: S608 - as above
+
+
 # -- time
 
 
@@ -113,8 +126,8 @@ def find_request(db: Db, request: RequestId) -> Recorded | None:
 def add_request(db: Db, request: RequestId, at: Instant, keep_until: Instant, result: bytes | None = None) -> int:
     """Record a request as honoured and return its number."""
     done = db.execute(
-        "INSERT INTO mint_requests (request_id, committed_at, keep_until, result) VALUES (?, ?, ?, ?)",
-        (request, at, keep_until, result),
+        "INSERT INTO mint_requests (request_id, committed_at, keep_until, result, seal) VALUES (?, ?, ?, ?, ?)",
+        (request, at, keep_until, result, seal_of(request, at, keep_until, result)),
     )
     if done.lastrowid is None:
         raise InvariantBroken("a request got no number")
@@ -136,7 +149,8 @@ def is_issued(db: Db, keyset: int, output: BlindOutput) -> bool:
 
 def add_issued(db: Db, keyset: int, output: BlindOutput, request: int) -> None:
     """Record one output as issued."""
-    db.execute("INSERT INTO mint_issued VALUES (?, ?, ?, ?)", (keyset, output_id(output), output.quantity, request))
+    row = (keyset, output_id(output), output.quantity, request)
+    db.execute("INSERT INTO mint_issued VALUES (?, ?, ?, ?, ?)", (*row, seal_of(*row)))
     change_one(
         db, "UPDATE mint_keys SET issued = issued + 1 WHERE keyset = ? AND quantity = ?", keyset, output.quantity
     )
@@ -156,7 +170,8 @@ def find_spent(db: Db, keyset: int, note: NoteId) -> SpentState | None:
 
 def add_spent(db: Db, keyset: int, note: NoteId, quantity: Quantity, request: int, witness: bytes) -> None:
     """Record one note as spent."""
-    db.execute("INSERT INTO mint_spent VALUES (?, ?, ?, ?, ?)", (keyset, note, quantity, request, witness))
+    row = (keyset, note, quantity, request, witness)
+    db.execute("INSERT INTO mint_spent VALUES (?, ?, ?, ?, ?, ?)", (*row, seal_of(*row)))
     change_one(db, "UPDATE mint_keys SET spent = spent + 1 WHERE keyset = ? AND quantity = ?", keyset, quantity)
 
 
@@ -203,6 +218,7 @@ def add_lock(db: Db, terms: LockTerms, *, fresh: bool, request: int, at: Instant
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (terms.lock_id, terms.kind, terms.quantity, encode(terms), fresh, request, at, terms.take_until),
     )
+    _reseal(db, "mint_locks", "lock_id", terms.lock_id)
     return Lock(terms, fresh, at, "", Instant(0), "", (), "")
 
 
@@ -216,6 +232,7 @@ def open_lock(db: Db, lock_id: LockId, preimages: tuple[Preimage, ...], at: Inst
         encode(preimages),
         lock_id,
     )
+    _reseal(db, "mint_locks", "lock_id", lock_id)
 
 
 def return_lock(db: Db, lock_id: LockId, how: str, at: Instant) -> None:
@@ -228,11 +245,13 @@ def return_lock(db: Db, lock_id: LockId, how: str, at: Instant) -> None:
         how,
         lock_id,
     )
+    _reseal(db, "mint_locks", "lock_id", lock_id)
 
 
 def end_lock(db: Db, lock_id: LockId, ended: str, at: Instant) -> None:
     """Let a lock hold space no longer."""
     change_one(db, "UPDATE mint_locks SET ended = ?, ended_at = ? WHERE lock_id = ? AND ended = ''", ended, at, lock_id)
+    _reseal(db, "mint_locks", "lock_id", lock_id)
 
 
 # -- leases
@@ -257,20 +276,24 @@ def add_lease(db: Db, contract: Contract, request: int) -> None:
         "INSERT INTO mint_leases (lease_id, kind, quantity, ends, contract, request) VALUES (?, ?, ?, ?, ?, ?)",
         (contract.lease_id, terms.kind, terms.quantity, contract.end, encode(contract), request),
     )
+    _reseal(db, "mint_leases", "lease_id", contract.lease_id)
 
 
-def renew_lease(db: Db, contract: Contract) -> None:
-    """Put a newer contract in the place of a lease's former one."""
+def renew_lease(db: Db, contract: Contract, request: int) -> None:
+    """Put a newer contract in the place of a lease's former one, whose request may be forgotten before it ends."""
     change_one(
         db,
-        "UPDATE mint_leases SET quantity = ?, ends = ?, contract = ? WHERE lease_id = ? AND ended = 0",
+        "UPDATE mint_leases SET quantity = ?, ends = ?, contract = ?, request = ? WHERE lease_id = ? AND ended = 0",
         contract.terms.quantity,
         contract.end,
         encode(contract),
+        request,
         contract.lease_id,
     )
+    _reseal(db, "mint_leases", "lease_id", contract.lease_id)
 
 
 def end_lease(db: Db, lease: LeaseId) -> None:
     """Let a lease hold space no longer."""
     change_one(db, "UPDATE mint_leases SET ended = 1 WHERE lease_id = ? AND ended = 0", lease)
+    _reseal(db, "mint_leases", "lease_id", lease)

@@ -10,7 +10,7 @@ faulty CRT half gives away the factors (Boneh, DeMillo, Lipton, EUROCRYPT 1997).
 
 import contextlib
 import ctypes
-import secrets
+import os
 from functools import cache
 from typing import Any, Final, Protocol, cast
 
@@ -162,7 +162,7 @@ class GmpyKey:
     def private(self, operand: bytes, /) -> bytes:
         """Return operand^d mod n (see RawKey)."""
         n, p, q = self.modulus, self._p, self._q
-        factor = secrets.randbelow(n - 2) + 2
+        factor = 2 + int.from_bytes(os.urandom(self._size + 16), "big") % (n - 2)
         blinded = int.from_bytes(operand, "big") * powmod(factor, EXPONENT, n) % n
         half_p = powmod_secret(blinded % p, self._dp, p)
         half_q = powmod_secret(blinded % q, self._dq, q)

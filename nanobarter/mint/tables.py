@@ -5,6 +5,9 @@ row of running totals, which moves in the transaction that moves the things them
 anew. ``spent <= issued`` holds per denomination key in the same way. Private keys lie here unencrypted, since
 the daemon must sign without a person; that only the daemon may read the file (mode 0600) is the home's concern.
 
+A ``seal`` is a short checksum over the rest of its row. It is no defence against the owner, who could make it
+anew; it lets an audit name a row that a bad disk or a stray statement has changed.
+
 Spent and issued rows are clustered by keyset, so that one retired keyset is one range to reclaim. They refer to
 their request by number without a foreign key, whose check would make each deletion of a request a scan.
 """
@@ -56,7 +59,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             request_id BLOB NOT NULL UNIQUE CHECK (length(request_id) = 32),
             committed_at INTEGER NOT NULL,
             keep_until INTEGER NOT NULL,
-            result BLOB
+            result BLOB,
+            seal BLOB NOT NULL
         ) STRICT;
         CREATE INDEX mint_requests_old ON mint_requests (keep_until);
 
@@ -65,6 +69,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             output BLOB NOT NULL CHECK (length(output) = 32),
             quantity INTEGER NOT NULL,
             request INTEGER NOT NULL,
+            seal BLOB NOT NULL,
             PRIMARY KEY (keyset, output)
         ) STRICT, WITHOUT ROWID;
 
@@ -74,6 +79,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             quantity INTEGER NOT NULL,
             request INTEGER NOT NULL,
             witness BLOB NOT NULL CHECK (length(witness) = 64),
+            seal BLOB NOT NULL,
             PRIMARY KEY (keyset, note)
         ) STRICT, WITHOUT ROWID;
 
@@ -92,6 +98,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             preimages BLOB NOT NULL DEFAULT x'',
             ended TEXT NOT NULL DEFAULT '' CHECK (ended IN ('', 'taken', 'lapsed', 'freed')),
             ended_at INTEGER NOT NULL DEFAULT 0,
+            seal BLOB NOT NULL DEFAULT x'',
             CHECK ((how <> '') = (outcome = 'returned')),
             CHECK ((length(preimages) > 0) = (outcome = 'opened')),
             CHECK (ended <> 'taken' OR outcome <> ''),
@@ -106,7 +113,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             ends INTEGER NOT NULL,
             contract BLOB NOT NULL,
             request INTEGER NOT NULL,
-            ended INTEGER NOT NULL DEFAULT 0 CHECK (ended IN (0, 1))
+            ended INTEGER NOT NULL DEFAULT 0 CHECK (ended IN (0, 1)),
+            seal BLOB NOT NULL DEFAULT x''
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX mint_leases_live ON mint_leases (ends) WHERE ended = 0;
 

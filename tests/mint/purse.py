@@ -1,10 +1,12 @@
 """The smallest honest wallet, for tests of the mint: it derives everything from counters and keeps its notes."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Iterator
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
+from functools import cache
+from itertools import count, cycle
 from pathlib import Path
 
 import trio
@@ -53,6 +55,13 @@ PLEDGED = {KIND: Quantity(255), OTHER: Quantity(15)}
 DELTA = Span(15 * MINUTE)
 
 
+@cache
+def stored_keys() -> tuple[bytes, ...]:
+    """Return RSA-2048 keys (PKCS#8 DER) made once, since making them is slow. They guard nothing."""
+    path = Path(__file__).parent.parent / "vectors" / "mint-test-keys.json"
+    return tuple(bytes.fromhex(text) for text in json.loads(path.read_text()))
+
+
 def key_of(name: str) -> SigningKey:
     return SigningKey(hashlib.sha256(name.encode()).digest())
 
@@ -81,9 +90,9 @@ class Pending:
 class Bench:
     """A mint on a real file that can be closed and opened again, and a clock that is moved by hand."""
 
-    def __init__(self, path: Path, keys: list[bytes], limits: Limits = LIMITS) -> None:
+    def __init__(self, path: Path, keys: Sequence[bytes], limits: Limits = LIMITS) -> None:
         self.path, self.limits = path, limits
-        self.keys: Iterator[bytes] = iter(keys)
+        self.keys: Iterator[bytes] = cycle(keys)
         self.clock = ManualClock(START)
         self.store: Store
         self.mint: Mint
