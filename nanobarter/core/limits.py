@@ -122,8 +122,10 @@ class Limits:
     audit_round_max: int = 2000  # challenges in one round: 10 MB of answers
     audit_parallel: int = 8
     repair_period: Span = Span(30 * MINUTE)
+    catalog_pack_bytes_max: int = 16 * 1024 * 1024  # a part of the catalog; in memory once, with its shares
     recovery_asks_parallel: int = 16  # peers asked at once for the vault's head
     recovery_rounds_max: int = 10  # times that peers of peers are asked before giving up
+    recovery_pause: Span = Span(500)  # between them; a first exchange of peers takes about as long
     recovery_levels_max: int = 4  # a head that points to packs that hold a head, and so on
 
     # -- swap

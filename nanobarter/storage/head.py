@@ -10,8 +10,9 @@ key of the vault, a fresh nonce, and the sequence as associated data.
 """
 
 import zlib
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
+from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Meta
@@ -28,6 +29,8 @@ from nanobarter.storage.vault_messages import DOMAIN_HEAD
 
 PAD_BYTES: Final = 4096
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
+PART_OVERHEAD: Final = _NONCE_BYTES + _TAG_BYTES + 4
 _PLAIN_MAX: Final = 4 * 1024 * 1024
 
 
@@ -40,7 +43,7 @@ class HeadBody(Record, frozen=True):
 
 
 class PlacedShare(Record, frozen=True):
-    """One share of a catalog pack: who has it, under which lease, by which name."""
+    """One share of a pack: who has it, under which lease, by which name."""
 
     index: Index
     node: NodeId
@@ -49,9 +52,10 @@ class PlacedShare(Record, frozen=True):
 
 
 class PlacedPack(Record, frozen=True):
-    """One pack of the catalog. Its body is k * share_size bytes."""
+    """One pack and where its shares are. Its body is k * share_size bytes."""
 
     pack: PackId
+    kind: Literal["data", "meta", "catalog"]
     k: Count
     n: Count
     share_size: ShareBytes
@@ -77,6 +81,14 @@ class HeadPlain(Record, frozen=True):
     size: Annotated[int, Meta(ge=0)]
     packs: tuple[PlacedPack, ...]
     addresses: tuple[NodeAddress, ...]
+
+
+class CatalogFile(Record, frozen=True):
+    """What the catalog packs hold, joined: the engine's catalog, and where all other packs are."""
+
+    catalog: bytes
+    packs: tuple[PlacedPack, ...]
+    leases: tuple[Signed, ...]
 
 
 def head_id_of(keys: VaultKeys) -> Hash:
@@ -128,3 +140,36 @@ def open_head(keys: VaultKeys, head: Signed, size_max: int) -> tuple[HeadBody, H
     body = read_head(head, size_max)
     plain = unseal(keys.seal_key, "storage/head", body.sealed, _PLAIN_MAX, body.sequence.to_bytes(8, "big"))
     return body, decode(plain, HeadPlain, size_max=_PLAIN_MAX)
+
+
+# -- the catalog's packs: one plain text in parts, each as long as a pack's body
+
+
+def part_bytes(body_size: int) -> int:
+    """Return how much of the text a body of this size takes."""
+    return body_size - PART_OVERHEAD
+
+
+def seal_part(keys: VaultKeys, part: bytes, body_size: int) -> bytes:
+    """Return a pack body: the part, padded and encrypted.
+
+    The nonce is a keyed hash of the padded part, so equal parts become equal packs and are stored once; a nonce is
+    used again only for the same text (the idea of synthetic nonces, RFC 8452).
+    """
+    key = derive(keys.seal_key, "storage/catalog")
+    padded = (len(part).to_bytes(4, "big") + part).ljust(body_size - _NONCE_BYTES - _TAG_BYTES, b"\x00")
+    nonce = blake3(padded, key=derive(keys.seal_key, "storage/catalog-nonce")).digest(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, padded, b"")
+
+
+def unseal_part(keys: VaultKeys, body: bytes) -> bytes:
+    """Return the part inside a pack body. Raises Malformed when it was not sealed by these keys."""
+    try:
+        key = derive(keys.seal_key, "storage/catalog")
+        padded = AESGCM(key).decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], b"")
+    except (InvalidTag, ValueError):
+        raise Malformed("this pack of the catalog was not sealed by the vault's key") from None
+    size = int.from_bytes(padded[:4], "big")
+    if size > len(padded) - 4:
+        raise Malformed(f"a part of {size} bytes in a pack of {len(padded)}")
+    return padded[4 : 4 + size]

@@ -73,12 +73,12 @@ NETWORK_MIGRATIONS: Final = (
             problem TEXT NOT NULL,
             answer BLOB NOT NULL
         ) STRICT;
+        -- The last heads, with the ids of all packs that each needs: those of the last two are kept.
         CREATE TABLE storage_heads_published (
-            head_id BLOB PRIMARY KEY,
-            sequence INTEGER NOT NULL,
-            at INTEGER NOT NULL,
-            head BLOB NOT NULL
-        ) STRICT, WITHOUT ROWID;
+            sequence INTEGER PRIMARY KEY,
+            head BLOB NOT NULL,
+            packs BLOB NOT NULL
+        ) STRICT;
         """,
     ),
 )

@@ -7,61 +7,34 @@ peer. A peer that failed rests for a while. What cannot be placed on distinct pe
 thin, and repair fills it up when peers come.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
-from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import Hash, NodeId, PackId
-from nanobarter.core.keys import derive
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
-from nanobarter.core.units import SECOND, Instant, after
+from nanobarter.core.units import SECOND, Instant
 from nanobarter.storage import erasure
 from nanobarter.storage import placements as rows
 from nanobarter.storage.geometry import RECOVERY_MARK, Geometry, for_peers, recovery
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import HeldLease, LeaseBook
 from nanobarter.storage.placements import PlacedKind, PlacedPackRow, Placement
-from nanobarter.storage.ports import Pack, PackMissing
-from nanobarter.storage.share import HEADER_BYTES, Share, make_share, open_share
+from nanobarter.storage.ports import Pack
+from nanobarter.storage.reading import PackReader, mask_secret
+from nanobarter.storage.share import HEADER_BYTES, Share, make_share
 from nanobarter.storage.targets import Candidate, Picker
-from nanobarter.storage.vault_client import Proven, VaultClient
+from nanobarter.storage.vault_client import Proven
 
 _NOTHING_THERE: Final = frozenset({Reason.OVER_QUOTA, Reason.DISK_FULL, Reason.UNKNOWN_LEASE, Reason.EXPIRED})
 
 
 class NotPlaced(Unreachable):
     """Fewer than k shares of a pack found a peer. What was placed stays; putting the pack again goes on from there."""
-
-
-class HostPort(Protocol):
-    """Where a node answers."""
-
-    @property
-    def host(self) -> str:
-        """A name or a literal address."""
-        ...
-
-    @property
-    def port(self) -> int:
-        """The TCP port."""
-        ...
-
-
-class Directory(Protocol):
-    """What the placer asks of the network besides calls."""
-
-    def connected(self) -> Sequence[NodeId]:
-        """Return the peers that can be called now."""
-        ...
-
-    def address_of(self, node: NodeId) -> HostPort | None:
-        """Return where a node was last reached."""
-        ...
 
 
 @dataclass
@@ -94,25 +67,22 @@ class Placer:
         store: Store,
         keys: VaultKeys,
         leases: LeaseBook,
-        client: VaultClient,
-        directory: Directory,
-        clock: Clock,
+        reader: PackReader,
         limits: Limits = LIMITS,
         same_host_ok: bool = False,
     ) -> None:
         self._store = store
         self._keys = keys
-        self._mask = derive(keys.seal_key, "storage/share-masks")
+        self._mask = mask_secret(keys)
         self._leases = leases
-        self._client = client
-        self._directory = directory
-        self._clock = clock
+        self._reader = reader
+        self._client = reader.client
+        self._directory = reader.directory
+        self._clock = reader.clock
         self._limits = limits
         self._same_host_ok = same_host_ok
-        self._resting = dict[NodeId, Instant]()
         self._busy = set[tuple[NodeId, Hash]]()  # being sent or deleted: never both at once
         self._packs_out = trio.CapacityLimiter(limits.share_packs_max)
-        self._packs_in = trio.CapacityLimiter(limits.share_packs_max)
         self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
 
     async def start(self) -> None:
@@ -152,23 +122,18 @@ class Placer:
 
     async def get(self, pack_id: PackId) -> bytes:
         """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""
-        row = await self._store.read(lambda db: rows.find_pack(db, pack_id))
-        if row is None:
-            raise PackMissing(pack_id)
-        found = await self._store.read(lambda db: rows.of_pack(db, pack_id))
-        async with self._packs_in:
-            shares = await self._fetch(row, [p for p in found if p.state == "held"])
-            if len(shares) < row.k:
-                raise PackMissing(pack_id, f"{len(shares)} of the {row.k} shares needed came back")
-            size = row.k * row.share_size
-            try:
-                return await trio.to_thread.run_sync(erasure.decode, shares, row.k, row.n, size)
-            except Malformed as error:
-                raise PackMissing(pack_id, str(error)) from None
+        return await self._reader.get(pack_id)
 
     async def remove(self, pack_id: PackId) -> None:
         """Give up a pack: its shares are deleted at the peers by the next ``tidy``."""
         await self._store.write(lambda db: rows.leave_pack(db, pack_id))
+
+    def spare_places(self, row: PlacedPackRow, held: Sequence[Placement]) -> int:
+        """Return how many more shares of a pack could go to peers that have none of it and did not fail lately."""
+        picker, count = self._picker(held), 0
+        while picker.take(HEADER_BYTES + row.share_size, resting_too=False) is not None:
+            count += 1
+        return count
 
     async def tidy(self) -> int:
         """Delete at the peers what is to leave; return how many placements are still waiting for theirs."""
@@ -190,16 +155,16 @@ class Placer:
         return len(left)
 
     def rest(self, node: NodeId) -> None:
-        """Ask a peer last for a while: it failed."""
-        self._resting[node] = after(self._clock.now(), self._limits.share_peer_rest)
+        """Ask a peer last for a while."""
+        self._reader.rest(node)
 
     def candidates(self) -> list[Candidate]:
         """Return every peer with space for this vault."""
-        connected, now = set(self._directory.connected()), self._clock.now()
+        connected = set(self._directory.connected())
         found = list[Candidate]()
         for node, room in self._leases.capacity().items():
             if room > 0 and node != self._client.node_id:
-                resting = self._resting.get(node, 0) > now
+                resting = self._reader.resting(node)
                 found.append(Candidate(node, self._host(node), room, node in connected, resting))
         return found
 
@@ -254,7 +219,7 @@ class Placer:
                             return
                     finally:
                         job.running.discard(scope)
-            self.rest(candidate.node)
+            self._reader.rest(candidate.node)
             job.picker.give_back(candidate)
 
     async def _send(self, node: NodeId, share: Share) -> bool:
@@ -329,83 +294,3 @@ class Placer:
         finally:
             self._busy.discard(name)
         return True
-
-    # -- in
-
-    async def _fetch(self, row: PlacedPackRow, found: list[Placement]) -> dict[int, bytes]:
-        """Return up to k unmasked shares by index: k peers at once, a spare for each that fails or is slow."""
-        connected, now = set(self._directory.connected()), self._clock.now()
-
-        def last_choice(p: Placement) -> tuple[bool, bool, int, int]:
-            return (self._resting.get(p.node, 0) > now, p.node not in connected, p.silent_since or 0, p.index)
-
-        job = _Fetch(row.k, sorted(found, key=last_choice), self._limits.share_patience / SECOND)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(job.watch, nursery, self._fetch_one)
-            for _ in range(row.k):
-                job.next_one(nursery, self._fetch_one)
-            if not job.running:
-                nursery.cancel_scope.cancel()
-        return job.shares
-
-    async def _fetch_one(self, placement: Placement) -> bytes | None:
-        """Return one unmasked share, or None when the peer does not give it back as it was."""
-        async with self._transfers:
-            try:
-                raw = await self._client.get(placement.node, placement.lease_id, placement.root, placement.size)
-                if not isinstance(raw, Refused):
-                    _, data = await trio.to_thread.run_sync(open_share, raw, self._mask)
-                    return data
-            except Unreachable:
-                self.rest(placement.node)
-                return None
-            except (PeerFault, Malformed):
-                pass
-        self.rest(placement.node)
-        await self._store.write(lambda db: rows.suspect(db, placement))
-        return None
-
-
-_FetchOne = Callable[[Placement], Awaitable[bytes | None]]
-
-
-@dataclass
-class _Fetch:
-    """One pack on its way in."""
-
-    k: int
-    waiting: list[Placement]
-    patience: float
-    shares: dict[int, bytes] = field(default_factory=dict[int, bytes])
-    running: dict[int, float] = field(default_factory=dict[int, float])  # index to start
-    slowest: float = 0
-
-    def next_one(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
-        """Ask the next peer, if there is one."""
-        if self.waiting:
-            placement = self.waiting.pop(0)
-            self.running[placement.index] = trio.current_time()
-            nursery.start_soon(self._one, placement, nursery, fetch)
-
-    async def watch(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
-        """Ask a spare for each peer that takes much longer than those that answered."""
-        asked = set[int]()
-        while True:
-            await trio.sleep(self.patience)
-            limit = trio.current_time() - max(self.patience, 2 * self.slowest)
-            late = [i for i, start in self.running.items() if start <= limit and i not in asked]
-            for index in late if self.shares else late[:1]:  # all slow: the line is, so ask little more of it
-                asked.add(index)
-                self.next_one(nursery, fetch)
-
-    async def _one(self, placement: Placement, nursery: trio.Nursery, fetch: _FetchOne) -> None:
-        start = trio.current_time()
-        data = await fetch(placement)
-        del self.running[placement.index]
-        if data is None:
-            self.next_one(nursery, fetch)
-        else:
-            self.shares[placement.index] = data
-            self.slowest = max(self.slowest, trio.current_time() - start)
-        if len(self.shares) >= self.k or not self.running:
-            nursery.cancel_scope.cancel()

@@ -164,6 +164,14 @@ def silent(db: sqlite3.Connection, placement: Placement, at: Instant) -> None:
     )
 
 
+def node_silent(db: sqlite3.Connection, node: NodeId, at: Instant) -> None:
+    """Note for all shares at a peer that it does not answer."""
+    db.execute(
+        "UPDATE storage_placements SET silent_since = coalesce(silent_since, ?) WHERE state = 'held' AND node = ?",
+        (at, node),
+    )
+
+
 def suspect(db: sqlite3.Connection, placement: Placement) -> None:
     """Put a placement first in line for the next audit: its bytes came back wrong, or not at all."""
     key = (placement.pack_id, placement.index, placement.node)

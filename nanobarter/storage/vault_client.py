@@ -83,6 +83,7 @@ class Silent:
     """No usable answer: offline, busy, or not to be understood. Retried; counts against nobody yet."""
 
     detail: str
+    offline: bool = False
 
 
 Outcome = Proven | Wrong | Silent
@@ -156,7 +157,9 @@ class VaultClient:
             if isinstance(answer, Refused):
                 return Silent(f"refused: {answer.detail}")
             body, evidence = self._open(node, answer)
-        except (Unreachable, PeerFault) as error:
+        except Unreachable as error:
+            return Silent(str(error), offline=True)
+        except PeerFault as error:
             return Silent(str(error))
         return judge_proof(body, evidence, Prove(root, nonce, block_index), lease, size)
 

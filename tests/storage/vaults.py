@@ -8,21 +8,27 @@ from pathlib import Path
 
 import trio
 
-from nanobarter.core.errors import Reason, Refused
+from nanobarter.core.errors import Reason, Refused, Unreachable
 from nanobarter.core.ids import Hash, LeaseId, NodeId, PublicKey, sha256
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Priority
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
 from nanobarter.core.units import Instant, LeaseKind, Quantity, Span, after, term
 from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract, LeaseTerms
+from nanobarter.net.address import Address
 from nanobarter.net.memory import MemoryNetwork, MemoryNode
+from nanobarter.storage.audit import Auditor
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.network_tables import NETWORK_MIGRATIONS
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.ports import Pack, pack_id_of
+from nanobarter.storage.publish import Publisher
+from nanobarter.storage.reading import PackReader
+from nanobarter.storage.repair import Repairer
 from nanobarter.storage.vault import Vault
 from nanobarter.storage.vault_client import VaultClient
 
@@ -36,6 +42,8 @@ TINY = replace(
     lease_step_quantity=4,
     lease_head_reserve_bytes=128 * 1024,
     share_range_bytes=20_000,
+    recovery_pause=Span(1),
+    recovery_rounds_max=3,
 )
 
 
@@ -133,15 +141,39 @@ class Peer:
         return sorted(path for path in (self.home / "vault").rglob("*") if path.is_file())
 
 
+@dataclass(frozen=True)
+class Known:
+    node: NodeId
+
+
 @dataclass
 class FakeDirectory:
-    """Every peer of the hub, each in a /24 of its own unless told otherwise."""
+    """Every peer of the hub, each in a /24 of its own; or, on an empty machine, those known and then learned."""
 
     node: MemoryNode
     hosts: dict[NodeId, str]
+    known_nodes: set[NodeId] | None = None
+
+    @property
+    def node_id(self) -> NodeId:
+        return self.node.node_id
+
+    async def call(
+        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+    ) -> bytes:
+        if self.known_nodes is not None and peer not in self.known_nodes:
+            raise Unreachable("no address")
+        return await self.node.call(peer, method, body, timeout=timeout, priority=priority)
 
     def connected(self) -> list[NodeId]:
-        return self.node.connected()
+        return [n for n in self.node.connected() if self.known_nodes is None or n in self.known_nodes]
+
+    def known(self) -> list[Known]:
+        return [Known(node) for node in (self.hosts if self.known_nodes is None else self.known_nodes)]
+
+    def learn(self, node: NodeId | None, address: Address) -> None:
+        if self.known_nodes is not None and node is not None and self.hosts[node] == address.host:
+            self.known_nodes.add(node)
 
     def address_of(self, node: NodeId) -> Where | None:
         return Where(self.hosts[node]) if node in self.hosts else None
@@ -178,19 +210,49 @@ class Town:
         self.leases = LeaseBook(
             store=self.store, source=self.wallet, holder=self.keys.signing, clock=self.clock, limits=self.limits
         )
-        self.placer = Placer(
+        self.reader = PackReader(
             store=self.store,
             keys=self.keys,
-            leases=self.leases,
             client=self.client,
             directory=self.directory,
             clock=self.clock,
             limits=self.limits,
         )
+        self.placer = Placer(
+            store=self.store, keys=self.keys, leases=self.leases, reader=self.reader, limits=self.limits
+        )
 
-    def move_client(self, name: str) -> None:
-        """Start again on another machine: only the keys are left."""
+        self.publisher = Publisher(
+            store=self.store,
+            keys=self.keys,
+            leases=self.leases,
+            placer=self.placer,
+            reader=self.reader,
+            entropy=self.entropy,
+            limits=self.limits,
+        )
+        self.auditor = Auditor(
+            store=self.store,
+            leases=self.leases,
+            client=self.client,
+            clock=self.clock,
+            entropy=self.entropy,
+            limits=self.limits,
+        )
+        self.repairer = Repairer(
+            store=self.store, leases=self.leases, placer=self.placer, clock=self.clock, limits=self.limits
+        )
+
+    async def move_client(self, name: str, nursery: trio.Nursery) -> None:
+        """Start again on another machine: only the keys are left, and it knows only the first peer."""
         self._open_client(name)
+        self.directory.known_nodes = {self.peers[0].node_id}
+        await nursery.start(self.store.run)
+
+    async def new_peer(self, nursery: trio.Nursery) -> Peer:
+        peer = self.add_peer()
+        await nursery.start(peer.store.run)
+        return peer
 
     def add_peer(self) -> Peer:
         index = len(self.peers)

@@ -1,0 +1,146 @@
+"""The auditor: has peers show random blocks of what they keep, and tells wrong, silent and offline apart.
+
+Each round asks every peer for at least one share, so that a peer that threw all away is met within a period; it asks
+for the shares proven longest ago, so that all are covered in time; and it draws as many at random, so that a peer
+cannot tell which comes next. One wrong answer has the whole rest of that peer's shares asked for in the same round.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import trio
+from blake3 import blake3
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Clock, Entropy
+from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND, Span
+from nanobarter.storage import placements as rows
+from nanobarter.storage.health import PackHealth, StorageStatus, by_pack, pack_health, sum_up
+from nanobarter.storage.leases import LeaseBook
+from nanobarter.storage.placements import Placement
+from nanobarter.storage.vault_client import Proven, Silent, VaultClient, Wrong
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of audits found. ``wrong``: the peer, the share, and what is wrong with its answer."""
+
+    proven: int
+    silent: int
+    wrong: tuple[tuple[NodeId, Placement, str], ...]
+
+
+def choose(held: Sequence[Placement], draw: bytes, *, period: Span, cover: Span, count_max: int) -> list[Placement]:
+    """Return the shares to ask for in this round. ``draw`` (32 random bytes) decides what nobody can foresee.
+
+    ``held`` is ordered by last proof, the oldest first.
+    """
+    per_round = -(-len(held) * period // cover)
+    dice = iter(_dice(draw, len(held)))
+    shuffled = [p for _, p in sorted(((next(dice), p) for p in held), key=lambda pair: pair[0])]
+    one_each = {p.node: p for p in shuffled}.values()
+    silent = [p for p in held if p.silent_since is not None]
+    chosen = dict.fromkeys([*one_each, *held[:per_round], *silent, *shuffled[:per_round]])
+    return list(chosen)[:count_max]
+
+
+def _dice(draw: bytes, count: int) -> list[bytes]:
+    stream = blake3(draw).digest(length=16 * count)
+    return [stream[16 * i : 16 * i + 16] for i in range(count)]
+
+
+class Auditor:
+    """Audits one's own shares. ``run`` does so every period; ``round_now`` at once, for instance for ``check``."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        leases: LeaseBook,
+        client: VaultClient,
+        clock: Clock,
+        entropy: Entropy,
+        limits: Limits = LIMITS,
+        period: Span | None = None,
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._client = client
+        self._clock = clock
+        self._entropy = entropy
+        self._limits = limits
+        self._period = period or limits.audit_period
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Audit every period, give or take a third, until cancelled."""
+        task_status.started()
+        while True:
+            jitter = self._entropy.token(1)[0] / 255 * 2 / 3 + 2 / 3
+            await trio.sleep(self._period / SECOND * jitter)
+            await self.round_now()
+
+    async def round_now(self, *, everything: bool = False) -> Round:
+        """Ask for the shares whose turn it is, or for all of them, and record what came of it."""
+        held = await self._store.read(lambda db: rows.in_state(db, "held"))
+        live = {lease.lease_id for lease in self._leases.live()}
+        held = [p for p in held if p.lease_id in live]
+        chosen = held
+        if not everything:
+            draw, count_max = self._entropy.token(32), self._limits.audit_round_max
+            cover = self._limits.audit_cover
+            chosen = choose(held, draw, period=self._period, cover=cover, count_max=count_max)
+        found = _Found([], [], [])
+        gate = trio.CapacityLimiter(self._limits.audit_parallel)
+
+        async def one_peer(node: NodeId) -> None:
+            async with gate:
+                first = [p for p in chosen if p.node == node]
+                await self._ask_peer(first, [p for p in held if p.node == node and p not in first], found)
+
+        async with trio.open_nursery() as nursery:
+            for node in dict.fromkeys(p.node for p in chosen):
+                nursery.start_soon(one_peer, node)
+        return Round(len(found.proven), len(found.silent), tuple(found.wrong))
+
+    def health(self) -> list[PackHealth]:
+        """Return the health of every pack, as of the last commit."""
+        now, live = self._clock.now(), {lease.lease_id for lease in self._leases.live()}
+        packs = self._store.read_now(rows.all_packs)
+        placed = by_pack(self._store.read_now(rows.all_placements))
+        return [pack_health(row, placed.get(row.pack_id, ()), now, live, self._limits) for row in packs]
+
+    def status(self) -> StorageStatus:
+        """Return the one answer to "is it backed up?"."""
+        return sum_up(self.health())
+
+    async def _ask_peer(self, queue: list[Placement], rest: list[Placement], found: "_Found") -> None:
+        for placement in queue:  # grows when the peer is caught
+            outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)
+            now = self._clock.now()
+            match outcome:
+                case Proven():
+                    await self._store.write(lambda db, p=placement, at=now: rows.proven(db, p, at))
+                    found.proven.append(placement)
+                case Wrong():
+                    problem, evidence = outcome.problem, outcome.evidence
+                    await self._store.write(
+                        lambda db, p=placement, at=now, w=problem, e=evidence: rows.wrong(db, p, at, w, e)
+                    )
+                    found.wrong.append((placement.node, placement, problem))
+                    queue += rest
+                    rest = []
+                case Silent():
+                    await self._store.write(lambda db, p=placement, at=now: rows.silent(db, p, at))
+                    found.silent.append(placement)
+                    if outcome.offline:
+                        await self._store.write(lambda db, p=placement, at=now: rows.node_silent(db, p.node, at))
+                        return
+
+
+@dataclass(frozen=True)
+class _Found:
+    proven: list[Placement]
+    silent: list[Placement]
+    wrong: list[tuple[NodeId, Placement, str]]

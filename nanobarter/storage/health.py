@@ -1,0 +1,100 @@
+"""How safe a pack is: the number of distinct peers that proved their share not long ago. Nothing else counts.
+
+Upload, audit, repair, status and exit codes all read this one number. Pure.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nanobarter.core.ids import LeaseId, PackId
+from nanobarter.core.limits import Limits
+from nanobarter.core.units import Instant, span_between
+from nanobarter.storage.geometry import repair_below
+from nanobarter.storage.placements import PlacedPackRow, Placement
+
+Verdict = Literal["healthy", "degraded", "below", "lost"]
+
+
+@dataclass(frozen=True)
+class PackHealth:
+    """One pack. ``proven``: distinct peers, each with another share. ``oldest_proof``: among those that count."""
+
+    row: PlacedPackRow
+    proven: int
+    bad: int
+    oldest_proof: Instant | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Healthy: all n. Degraded: not below the repair threshold. Below: repair. Lost: fewer than k, just now."""
+        if self.proven < self.row.k:
+            return "lost"
+        if self.proven < repair_below(self.row.k, self.row.n):
+            return "below"
+        return "healthy" if self.proven >= self.row.n else "degraded"
+
+
+@dataclass(frozen=True)
+class StorageStatus:
+    """All packs of the vault, counted by verdict."""
+
+    packs: int
+    healthy: int
+    degraded: int
+    below: int
+    lost: int
+    thin: int
+    oldest_proof: Instant | None
+
+    @property
+    def verdict(self) -> Verdict | Literal["empty"]:
+        """The worst of all packs."""
+        if self.lost:
+            return "lost"
+        if self.below:
+            return "below"
+        if self.degraded:
+            return "degraded"
+        return "healthy" if self.packs else "empty"
+
+
+def counts(placement: Placement, now: Instant, live: Collection[LeaseId], limits: Limits) -> bool:
+    """Tell whether a share may be counted on: proven lately, its peer not silent for long, its lease running."""
+    fresh = span_between(placement.last_proof_at, now) <= limits.audit_cover + limits.audit_offline
+    silent = placement.silent_since
+    answers = silent is None or span_between(silent, now) < limits.audit_offline
+    return placement.state == "held" and fresh and answers and placement.lease_id in live
+
+
+def pack_health(
+    row: PlacedPackRow, placements: Iterable[Placement], now: Instant, live: Collection[LeaseId], limits: Limits
+) -> PackHealth:
+    """Return the health of one pack from all its placements."""
+    found = list(placements)
+    good = [p for p in found if counts(p, now, live, limits)]
+    proven = min(len({p.node for p in good}), len({p.index for p in good}))
+    oldest = min((p.last_proof_at for p in good), default=None)
+    return PackHealth(row, proven, sum(p.state == "bad" for p in found), oldest)
+
+
+def by_pack(placements: Iterable[Placement]) -> Mapping[PackId, list[Placement]]:
+    """Return the placements of each pack."""
+    found = dict[PackId, list[Placement]]()
+    for placement in placements:
+        found.setdefault(placement.pack_id, []).append(placement)
+    return found
+
+
+def sum_up(packs: Sequence[PackHealth]) -> StorageStatus:
+    """Return the status of the whole vault."""
+    verdicts = [pack.verdict for pack in packs]
+    return StorageStatus(
+        packs=len(packs),
+        healthy=verdicts.count("healthy"),
+        degraded=verdicts.count("degraded"),
+        below=verdicts.count("below"),
+        lost=verdicts.count("lost"),
+        thin=sum(pack.row.thin for pack in packs),
+        oldest_proof=min((p.oldest_proof for p in packs if p.oldest_proof is not None), default=None),
+    )

@@ -1,0 +1,183 @@
+"""The reading half: packs come back from any k good shares, also on a machine that can only read.
+
+k peers are asked at once. A peer that fails is replaced by the next; one that takes twice as long as the slowest that
+answered gets a rival. Only bytes that have the recorded root are used; a peer that gave others is audited next.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from nanobarter.core.errors import Malformed, PeerFault, Refused, Unreachable
+from nanobarter.core.ids import NodeId, PackId
+from nanobarter.core.keys import derive
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Clock
+from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND, Instant, after
+from nanobarter.storage import erasure
+from nanobarter.storage import placements as rows
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.placements import PlacedPackRow, Placement
+from nanobarter.storage.ports import PackMissing
+from nanobarter.storage.share import open_share
+from nanobarter.storage.vault_client import VaultClient
+
+
+def mask_secret(keys: VaultKeys) -> bytes:
+    """Return the secret from which the masks of a vault's shares grow."""
+    return derive(keys.seal_key, "storage/share-masks")
+
+
+class HostPort(Protocol):
+    """Where a node answers."""
+
+    @property
+    def host(self) -> str:
+        """A name or a literal address."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+        ...
+
+
+class Directory(Protocol):
+    """What the placer asks of the network besides calls."""
+
+    def connected(self) -> Sequence[NodeId]:
+        """Return the peers that can be called now."""
+        ...
+
+    def address_of(self, node: NodeId) -> HostPort | None:
+        """Return where a node was last reached."""
+        ...
+
+
+class PackReader:
+    """Implements PackSource over recorded placements; remembers which peers failed lately."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        keys: VaultKeys,
+        client: VaultClient,
+        directory: Directory,
+        clock: Clock,
+        limits: Limits = LIMITS,
+    ) -> None:
+        self.client = client
+        self.directory = directory
+        self.clock = clock
+        self._store = store
+        self._mask = mask_secret(keys)
+        self._limits = limits
+        self._resting = dict[NodeId, Instant]()
+        self._packs = trio.CapacityLimiter(limits.share_packs_max)
+        self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
+
+    def rest(self, node: NodeId) -> None:
+        """Ask a peer last for a while: it failed."""
+        self._resting[node] = after(self.clock.now(), self._limits.share_peer_rest)
+
+    def resting(self, node: NodeId) -> bool:
+        """Tell whether a peer failed not long ago."""
+        return self._resting.get(node, 0) > self.clock.now()
+
+    async def get(self, pack_id: PackId) -> bytes:
+        """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""
+        row = await self._store.read(lambda db: rows.find_pack(db, pack_id))
+        if row is None:
+            raise PackMissing(pack_id)
+        found = await self._store.read(lambda db: rows.of_pack(db, pack_id))
+        async with self._packs:
+            shares = await self._fetch(row, [p for p in found if p.state == "held"])
+            if len(shares) < row.k:
+                raise PackMissing(pack_id, f"{len(shares)} of the {row.k} shares needed came back")
+            size = row.k * row.share_size
+            try:
+                return await trio.to_thread.run_sync(erasure.decode, shares, row.k, row.n, size)
+            except Malformed as error:
+                raise PackMissing(pack_id, str(error)) from None
+
+    async def _fetch(self, row: PlacedPackRow, found: list[Placement]) -> dict[int, bytes]:
+        """Return up to k unmasked shares by index."""
+        connected = set(self.directory.connected())
+
+        def last_choice(p: Placement) -> tuple[bool, bool, int, int]:
+            return (self.resting(p.node), p.node not in connected, p.silent_since or 0, p.index)
+
+        job = _Fetch(row.k, sorted(found, key=last_choice), self._limits.share_patience / SECOND)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(job.watch, nursery, self._fetch_one)
+            for _ in range(row.k):
+                job.next_one(nursery, self._fetch_one)
+            if not job.running:
+                nursery.cancel_scope.cancel()
+        return job.shares
+
+    async def _fetch_one(self, placement: Placement) -> bytes | None:
+        """Return one unmasked share, or None when the peer does not give it back as it was."""
+        async with self._transfers:
+            try:
+                raw = await self.client.get(placement.node, placement.lease_id, placement.root, placement.size)
+                if not isinstance(raw, Refused):
+                    _, data = await trio.to_thread.run_sync(open_share, raw, self._mask)
+                    return data
+            except Unreachable:
+                self.rest(placement.node)
+                return None
+            except (PeerFault, Malformed):
+                pass
+        self.rest(placement.node)
+        await self._store.write(lambda db: rows.suspect(db, placement))
+        return None
+
+
+_FetchOne = Callable[[Placement], Awaitable[bytes | None]]
+
+
+@dataclass
+class _Fetch:
+    """One pack on its way in."""
+
+    k: int
+    waiting: list[Placement]
+    patience: float
+    shares: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    running: dict[int, float] = field(default_factory=dict[int, float])  # index to start
+    slowest: float = 0
+
+    def next_one(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
+        """Ask the next peer, if there is one."""
+        if self.waiting:
+            placement = self.waiting.pop(0)
+            self.running[placement.index] = trio.current_time()
+            nursery.start_soon(self._one, placement, nursery, fetch)
+
+    async def watch(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
+        """Ask a spare for each peer that takes much longer than those that answered."""
+        asked = set[int]()
+        while True:
+            await trio.sleep(self.patience)
+            limit = trio.current_time() - max(self.patience, 2 * self.slowest)
+            late = [i for i, start in self.running.items() if start <= limit and i not in asked]
+            for index in late if self.shares else late[:1]:  # all slow: the line is, so ask little more of it
+                asked.add(index)
+                self.next_one(nursery, fetch)
+
+    async def _one(self, placement: Placement, nursery: trio.Nursery, fetch: _FetchOne) -> None:
+        start = trio.current_time()
+        data = await fetch(placement)
+        del self.running[placement.index]
+        if data is None:
+            self.next_one(nursery, fetch)
+        else:
+            self.shares[placement.index] = data
+            self.slowest = max(self.slowest, trio.current_time() - start)
+        if len(self.shares) >= self.k or not self.running:
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,194 @@
+"""From nothing: the phrase's keys and one reachable peer are enough to find the catalog and all packs again.
+
+Every peer that can be reached, and every peer of those, is asked for the head; so are the nodes that a found head
+names. The highest sequence that opens with the vault's keys is followed; when its packs cannot be had, the next one.
+Only the keys decide what is believed: peers can hold back a head, but not make or change one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import trio
+
+from nanobarter.core.canonical import decode
+from nanobarter.core.errors import Malformed, PeerFault, Unreachable
+from nanobarter.core.ids import NodeId, PackId
+from nanobarter.core.keys import Signed
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Caller, Clock, Entropy
+from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND, Instant
+from nanobarter.net.address import Address
+from nanobarter.storage.head import CatalogFile, HeadBody, HeadPlain, head_id_of, open_head, unseal_part
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.leases import keep_contract, read_contract
+from nanobarter.storage.ports import PackMissing
+from nanobarter.storage.publish import adopt, keep_head
+from nanobarter.storage.reading import HostPort, PackReader
+from nanobarter.storage.vault_client import VaultClient, get_head
+
+_TEXT_MAX: Final = 4 * 1024 * 1024 * 1024
+
+
+class NothingFound(Unreachable):
+    """No peer that could be reached gave a head that opens with these keys, or not enough of its packs."""
+
+
+class KnownNode(Protocol):
+    """A node that the network knows of, connected or not."""
+
+    @property
+    def node(self) -> NodeId:
+        """Its id."""
+        ...
+
+
+class Reach(Caller, Protocol):
+    """What recovery asks of the network. ``net.Network`` without a listening address is enough."""
+
+    def connected(self) -> Sequence[NodeId]:
+        """Return the peers that can be called now."""
+        ...
+
+    def known(self) -> Sequence[KnownNode]:
+        """Return all nodes known of: grows as peers tell of theirs."""
+        ...
+
+    def address_of(self, node: NodeId) -> HostPort | None:
+        """Return where a node was last reached."""
+        ...
+
+    def learn(self, node: NodeId | None, address: Address) -> None:
+        """Take an address to be dialled."""
+        ...
+
+
+@dataclass(frozen=True)
+class FoundHead:
+    """A head that opened with our keys, and who gave it."""
+
+    head: Signed
+    body: HeadBody
+    plain: HeadPlain
+    kept_by: NodeId
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What came back: the engine's catalog (``Catalog.import_``), as of when, from how many packs and peers."""
+
+    catalog: bytes
+    sequence: int
+    at: Instant
+    packs: int
+    peers_asked: int
+
+
+async def find_heads(*, keys: VaultKeys, network: Reach, limits: Limits = LIMITS) -> tuple[list[FoundHead], int]:
+    """Return all distinct heads found, the newest first, and how many peers answered."""
+    found = dict[int, FoundHead]()
+    tried, answered = set[NodeId](), set[NodeId]()
+    gate = trio.CapacityLimiter(limits.recovery_asks_parallel)
+
+    async def ask(node: NodeId) -> None:
+        async with gate:
+            try:
+                head = await get_head(network, node, head_id_of(keys), limits)
+                answered.add(node)
+                if head is None:
+                    return
+                body, plain = open_head(keys, head, limits.vault_head_bytes_max)
+            except (Unreachable, PeerFault, Malformed):
+                return
+        found.setdefault(body.sequence, FoundHead(head, body, plain, node))
+        for a in plain.addresses:
+            network.learn(a.node, Address(a.host, a.port))
+
+    for _ in range(limits.recovery_rounds_max):
+        if found:  # its holders have the newest one; strangers need not be waited for
+            fresh = {a.node for head in found.values() for a in head.plain.addresses} - tried
+        else:  # who did not answer may be dialled by now
+            fresh = ({peer.node for peer in network.known()} | set(network.connected())) - answered
+        fresh -= {network.node_id}
+        if found and not fresh:
+            break
+        tried |= fresh
+        async with trio.open_nursery() as nursery:
+            for node in fresh:
+                nursery.start_soon(ask, node)
+        if not found:
+            await trio.sleep(limits.recovery_pause / SECOND)  # peers tell of theirs meanwhile
+    return sorted(found.values(), key=lambda f: -f.body.sequence), len(answered)
+
+
+async def recover(
+    *,
+    keys: VaultKeys,
+    network: Reach,
+    store: Store,
+    clock: Clock,
+    entropy: Entropy,
+    limits: Limits = LIMITS,
+) -> Recovered:
+    """Fill an empty store with the placements and leases of the vault, and return the engine's catalog.
+
+    Afterwards a ``PackReader`` (``reader_for``) over the same store reads every pack. The store must be running.
+    Raises NothingFound.
+    """
+    heads, answered = await find_heads(keys=keys, network=network, limits=limits)
+    if not heads:
+        raise NothingFound(f"{answered} peers answered, and none of them keeps a backup for this phrase")
+    reader = reader_for(keys=keys, network=network, store=store, clock=clock, entropy=entropy, limits=limits)
+    problems = list[str]()
+    for found in heads:
+        try:
+            file, packs = await _follow(found.plain, keys, reader, store, limits)
+        except (PackMissing, Malformed) as error:
+            problems.append(str(error))
+            continue
+        await store.write(lambda db, f=file: adopt(db, f.packs))
+        await _adopt_leases(file, keys, store)
+        await store.write(lambda db, f=found, ids=packs: keep_head(db, f.body.sequence, f.head, ids))
+        return Recovered(file.catalog, found.body.sequence, found.body.at, len(file.packs), answered)
+    raise NothingFound(f"a backup for this phrase is known, but its catalog cannot be had now: {problems[0]}")
+
+
+def reader_for(
+    *, keys: VaultKeys, network: Reach, store: Store, clock: Clock, entropy: Entropy, limits: Limits = LIMITS
+) -> PackReader:
+    """Return the PackSource of a vault whose placements are in the store: reading needs no wallet and no mint."""
+    client = VaultClient(caller=network, holder=keys.signing, clock=clock, entropy=entropy, limits=limits)
+    return PackReader(store=store, keys=keys, client=client, directory=network, clock=clock, limits=limits)
+
+
+async def _follow(
+    plain: HeadPlain, keys: VaultKeys, reader: PackReader, store: Store, limits: Limits
+) -> tuple[CatalogFile, list[PackId]]:
+    """Return the catalog file that a head leads to, through the levels, and the ids of the packs on the way."""
+    ids = list[PackId]()
+    for _ in range(limits.recovery_levels_max):
+        await store.write(lambda db, p=plain: adopt(db, p.packs))
+        parts = list[bytes]()
+        for pack in plain.packs:
+            ids.append(pack.pack)
+            parts.append(unseal_part(keys, await reader.get(pack.pack)))
+        text = b"".join(parts)
+        if len(text) != plain.size:
+            raise Malformed(f"the catalog has {len(text)} bytes instead of {plain.size}")
+        if plain.level == 0:
+            return await trio.to_thread.run_sync(lambda t=text: decode(t, CatalogFile, size_max=_TEXT_MAX)), ids
+        below = decode(text, HeadPlain, size_max=_TEXT_MAX)
+        if below.level != plain.level - 1:
+            raise Malformed(f"level {below.level} below level {plain.level}")
+        plain = below
+    raise Malformed("the head has too many levels")
+
+
+async def _adopt_leases(file: CatalogFile, keys: VaultKeys, store: Store) -> None:
+    for signed in file.leases:
+        try:
+            contract = read_contract(signed, keys.signing.public)
+        except PeerFault as error:
+            raise Malformed(str(error)) from None
+        await store.write(lambda db, s=signed, c=contract: keep_contract(db, s, c))

@@ -1,0 +1,129 @@
+"""The repairer: packs below their threshold get new shares on new peers, by itself and in time.
+
+A pack needs repair when fewer peers than k + 0.4 (n - k) proved their share lately, when a share was proven wrong, or
+when it is thin and there is a place for more. k shares are fetched, all are made again, and those that do not count
+are placed on peers that have none. The share of a peer that was only offline is given up once its successor is proven.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from nanobarter.core.errors import Unreachable
+from nanobarter.core.ids import LeaseId, PackId
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.ports import Clock
+from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND
+from nanobarter.storage import placements as rows
+from nanobarter.storage.health import PackHealth, by_pack, counts, pack_health
+from nanobarter.storage.leases import LeaseBook
+from nanobarter.storage.placement import Placer
+from nanobarter.storage.placements import Placement
+from nanobarter.storage.ports import PackMissing
+
+_FAILED_MAX: Final = 1000
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What one round did. ``failed`` says why, for packs that could not be read or placed."""
+
+    repaired: tuple[PackId, ...]
+    failed: tuple[tuple[PackId, str], ...]
+
+
+def needs_repair(health: PackHealth, spare_places: int) -> bool:
+    """Tell whether something is to be done about a pack, and can be."""
+    if health.proven >= health.row.n:
+        return health.bad > 0
+    return health.verdict in ("below", "lost") or health.bad > 0 or spare_places > 0
+
+
+class Repairer:
+    """Repairs packs, extends leases and clears away what has left, every period.
+
+    ``moved`` is called after a round that changed where shares are: the head should then be published again.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        leases: LeaseBook,
+        placer: Placer,
+        clock: Clock,
+        limits: Limits = LIMITS,
+        moved: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._placer = placer
+        self._clock = clock
+        self._limits = limits
+        self._moved = moved
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look after everything each period, until cancelled."""
+        task_status.started()
+        while True:
+            await self.round_now()
+            await trio.sleep(self._limits.repair_period / SECOND)
+
+    async def round_now(self) -> Repaired:
+        """Extend the leases that are due, repair what needs it, clear away what has left."""
+        await self._leases.extend_due()
+        repaired, failed = list[PackId](), list[tuple[PackId, str]]()
+        placed = by_pack(await self._store.read(rows.all_placements))
+        for row in await self._store.read(rows.all_packs):
+            now, live = self._clock.now(), self._live()
+            placements = placed.get(row.pack_id, [])
+            health = pack_health(row, placements, now, live, self._limits)
+            good = [p for p in placements if counts(p, now, live, self._limits)]
+            if health.proven < row.k and not any(p.state == "held" for p in placements):
+                failed.append((row.pack_id, "no share is left"))
+            elif needs_repair(health, self._placer.spare_places(row, good)):
+                problem = await self._repair(health, placements, good)
+                if problem is None:
+                    repaired.append(row.pack_id)
+                else:
+                    failed.append((row.pack_id, problem))
+        await self._placer.tidy()
+        if repaired and self._moved is not None:
+            await self._moved()
+        return Repaired(tuple(repaired), tuple(failed[:_FAILED_MAX]))
+
+    def _live(self) -> set[LeaseId]:
+        return {lease.lease_id for lease in self._leases.live()}
+
+    async def _repair(self, health: PackHealth, placements: list[Placement], good: list[Placement]) -> str | None:
+        """Return None, or why the pack could not be repaired."""
+        row = health.row
+        try:
+            body = await self._placer.get(row.pack_id)  # before anything is given up
+        except PackMissing as error:
+            return str(error)
+        bad = [p for p in placements if p.state == "bad"]
+        for placement in bad:
+            self._placer.rest(placement.node)  # another peer first
+            await self._store.write(lambda db, p=placement: rows.leave(db, p))
+        if bad:
+            await self._placer.tidy()  # so that the same peer can get it again when there is no other
+        try:
+            await self._placer.fill(row, body, good)
+        except Unreachable as error:
+            return str(error)
+        return await self._replace(row.pack_id, len(good))
+
+    async def _replace(self, pack_id: PackId, before: int) -> str | None:
+        """Give up shares that do not count and have a proven successor; return None if there is one."""
+        now, live = self._clock.now(), self._live()
+        after = await self._store.read(lambda db: rows.of_pack(db, pack_id))
+        counting = [p for p in after if counts(p, now, live, self._limits)]
+        covered = {p.index for p in counting}
+        for placement in after:
+            if placement.state == "held" and placement not in counting and placement.index in covered:
+                await self._store.write(lambda db, p=placement: rows.leave(db, p))
+        return None if len(counting) > before else "no other peer could take a share"

@@ -1,0 +1,122 @@
+"""A backup that says "safe" without a fresh proof from distinct peers is the failure this part exists to end."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobarter.core.canonical import decode
+from nanobarter.core.ids import Hash, LeaseId, NodeId, PackId
+from nanobarter.core.keys import Signed, open_signed
+from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Span
+from nanobarter.storage import placements as rows
+from nanobarter.storage.audit import choose
+from nanobarter.storage.placements import Placement
+from nanobarter.storage.vault_messages import DOMAIN_RECEIPT, RECEIPT_BODY, Proof
+from tests.storage.vaults import pack_of, town
+
+
+def placement(number: int, node: int) -> Placement:
+    pack = PackId(number.to_bytes(32, "big"))
+    return Placement(
+        pack, 0, NodeId(bytes([node]) * 32), LeaseId(bytes(32)), Hash(pack), 100, "held", Instant(number), None
+    )
+
+
+@given(st.integers(1, 60), st.integers(1, 8), st.binary(min_size=32, max_size=32))
+def test_every_peer_every_round_and_every_share_within_the_cover(shares: int, nodes: int, draw: bytes) -> None:
+    held = [placement(i + 1, i % nodes) for i in range(shares)]
+    period, cover = Span(DAY), Span(14 * DAY)
+    seen = set[PackId]()
+    for turn in range(14):
+        chosen = choose(held, draw, period=period, cover=cover, count_max=1000)
+        assert {p.node for p in chosen} == {p.node for p in held}
+        seen |= {p.pack_id for p in chosen}
+        late = [p for p in held if p not in chosen]
+        held = [*late, *chosen]
+        draw = bytes([turn]) * 32
+    assert len(seen) == shares
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
+def test_the_draw_decides_beyond_the_oldest(one: bytes, other: bytes) -> None:
+    held = [placement(i + 1, 0) for i in range(400)]
+    first = choose(held, one, period=Span(DAY), cover=Span(14 * DAY), count_max=1000)
+    second = choose(held, other, period=Span(DAY), cover=Span(14 * DAY), count_max=1000)
+    assert (first == second) == (one == other)
+
+
+async def test_one_altered_byte_is_found_and_the_peer_is_named(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack)
+        assert here.auditor.status().verdict == "healthy"
+        cheat = here.peers[2]
+        file = cheat.files()[0]
+        share = bytearray(file.read_bytes())
+        share[30_000] ^= 4
+        file.write_bytes(share)
+        found = await here.auditor.round_now()
+        assert [(node, problem) for node, _, problem in found.wrong] == [
+            (cheat.node_id, "the block is not the one that was stored")
+        ]
+        assert found.proven == 3
+        (health,) = here.auditor.health()
+        assert (health.proven, health.bad, health.verdict) == (3, 1, "degraded")
+        node, answer = here.store.read_now(
+            lambda db: db.execute("SELECT node, answer FROM storage_evidence").fetchone()
+        )
+        signed = decode(answer, Signed, size_max=20_000)
+        assert node == signed.signer == cheat.node_id
+        assert isinstance(open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=20_000), Proof)
+
+
+async def test_all_shares_deleted_at_the_peers_is_red_after_one_round(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        for label in "abcdef":
+            await here.placer.put(pack_of(label, 1, 3))
+        for peer in here.peers:
+            for file in peer.files():
+                file.unlink()
+        await here.auditor.round_now()
+        status = here.auditor.status()
+        assert (status.verdict, status.lost, status.healthy) == ("lost", 6, 0)
+
+
+async def test_a_silent_peer_counts_for_three_days_and_again_when_it_returns(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack)
+        away = here.peers[1]
+        here.hub.disconnect(away.node_id)
+        found = await here.auditor.round_now()
+        assert (found.proven, found.silent, found.wrong) == (3, 1, ())
+        assert here.auditor.health()[0].proven == 4
+        here.clock.advance(Span(72 * HOUR))
+        await here.auditor.round_now()
+        assert here.auditor.health()[0].proven == 3
+        here.hub.reconnect(away.node_id)
+        await here.auditor.round_now()
+        assert here.auditor.health()[0].proven == 4
+
+
+async def test_without_audits_health_fades(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack_of("a", 1, 3))
+        first = here.clock.now()
+        here.clock.advance(Span(17 * DAY))
+        assert here.auditor.status().oldest_proof == first
+        here.clock.advance(Span(1 * MINUTE))
+        assert here.auditor.status().verdict == "lost"
+        await here.auditor.round_now()
+        assert here.auditor.status().verdict == "healthy"
+
+
+async def test_a_share_under_an_ended_lease_does_not_count(tmp_path: Path) -> None:
+    async with town(tmp_path, 2) as (here, _):
+        await here.placer.put(pack_of("a", 1, 2))
+        here.clock.advance(Span(30 * DAY))
+        found = await here.auditor.round_now()
+        assert (found.proven, found.silent) == (0, 0)
+        assert here.auditor.status().verdict == "lost"
+        assert here.store.read_now(rows.all_placements)

@@ -1,0 +1,97 @@
+"""Redundancy that is not rebuilt in time is loss with a delay."""
+
+from pathlib import Path
+
+from nanobarter.core.units import DAY, HOUR, MINUTE, Span
+from nanobarter.storage.placement import Placer
+from tests.storage.vaults import Town, pack_of, town
+
+
+def spread(here: Town, pack_id: bytes) -> set[bytes]:
+    found = here.store.read_now(
+        lambda db: db.execute(
+            "SELECT node FROM storage_placements WHERE state = 'held' AND pack_id = ?", (pack_id,)
+        ).fetchall()
+    )
+    return {node for (node,) in found}
+
+
+async def test_two_of_five_gone_are_replaced_by_new_peers(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 5)
+    async with town(tmp_path, 5) as (here, nursery):
+        await here.placer.put(pack)
+        for peer in here.peers[:2]:
+            here.hub.disconnect(peer.node_id)
+        await here.auditor.round_now()
+        here.clock.advance(Span(73 * HOUR))
+        await here.auditor.round_now()
+        assert (here.auditor.health()[0].proven, here.auditor.status().verdict) == (3, "below")
+        await here.repairer.round_now()
+        assert here.auditor.health()[0].proven == 3  # nowhere to go: three servers hold three shares, not five
+        for _ in range(2):
+            await here.new_peer(nursery)
+        here.clock.advance(Span(5 * MINUTE))
+        done = await here.repairer.round_now()
+        assert done.repaired == (pack.pack_id,)
+        assert here.auditor.status().verdict == "healthy"
+        assert spread(here, pack.pack_id) == {peer.node_id for peer in here.peers[2:]}
+        for peer in here.peers[2:5]:
+            here.hub.disconnect(peer.node_id)
+        assert await here.placer.get(pack.pack_id) == pack.body
+
+
+async def test_a_corrupt_share_is_replaced_elsewhere_or_in_place(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack)
+        file = here.peers[0].files()[0]
+        file.write_bytes(bytes(file.stat().st_size))
+        assert len((await here.auditor.round_now()).wrong) == 1
+        await here.repairer.round_now()
+        here.clock.advance(Span(5 * MINUTE))
+        await here.repairer.round_now()
+        await here.auditor.round_now(everything=True)
+        assert here.auditor.status().verdict == "healthy"
+        assert here.auditor.health()[0].bad == 0
+        assert file.read_bytes() != bytes(file.stat().st_size)
+
+
+async def test_a_thin_pack_is_filled_up_when_peers_come(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 5)
+    async with town(tmp_path, 3) as (here, nursery):
+        await here.placer.put(pack)
+        assert here.auditor.status().verdict == "below"
+        for _ in range(2):
+            await here.new_peer(nursery)
+        assert (await here.repairer.round_now()).repaired == (pack.pack_id,)
+        assert here.auditor.status().verdict == "healthy"
+
+
+async def test_a_healthy_vault_is_left_alone(tmp_path: Path) -> None:
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack_of("a", 2, 3))
+        before = here.store.read_now(lambda db: db.execute("SELECT * FROM storage_placements").fetchall())
+        done = await here.repairer.round_now()
+        assert (done.repaired, done.failed) == ((), ())
+        assert here.store.read_now(lambda db: db.execute("SELECT * FROM storage_placements").fetchall()) == before
+
+
+async def test_leases_are_extended_from_their_old_end_and_shares_outlive_them(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 3)
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack)
+        ends = {lease.lease_id: lease.ends_at for lease in here.leases.live()}
+        here.clock.advance(Span(19 * DAY))
+        assert await here.leases.extend_due() == []
+        here.clock.advance(Span(1 * DAY))
+        await here.repairer.round_now()
+        assert {lease.lease_id: lease.ends_at for lease in here.leases.live()} == {
+            lease: end + 30 * DAY for lease, end in ends.items()
+        }
+        here.clock.advance(Span(15 * DAY))
+        for peer in here.peers:
+            await peer.vault.sweep()
+        await here.auditor.round_now()
+        assert here.auditor.status().verdict == "healthy"
+        assert await here.placer.get(pack.pack_id) == pack.body
+        assert isinstance(here.placer, Placer)
