@@ -18,6 +18,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.mint import events as mint_events
 from nanobarter.mint.messages import Contract
+from nanobarter.swap import events as swap_events
 from nanobarter.translator.entries import (
     Draft,
     Happening,
@@ -141,6 +142,13 @@ def from_mint(event: mint_events.MintEvent, now: Instant) -> Happening | None:
         return LeaseGiven(event.contract, now)
     if isinstance(event, mint_events.LeaseEnded):
         return LeaseServed(event.lease_id, now)
+    return None
+
+
+def from_swap(event: swap_events.SwapEvent, now: Instant) -> Happening | None:
+    """Return what an event of the swap means for the book: only a ring that settled moved anything for good."""
+    if isinstance(event, swap_events.Settled):
+        return Settled(event.agreement_id, event.gave, event.got, event.parties, now)
     return None
 
 

@@ -111,10 +111,13 @@ class Courier:
     async def outputs(
         self, keyset: Keyset, quantities: Sequence[Quantity]
     ) -> tuple[tuple[Coin, ...], tuple[BlindOutput, ...]]:
-        """Return fresh coins, their counters durable, and their blinded messages."""
+        """Return fresh coins, their counters durable, and their blinded messages. A bad modulus is a PeerFault."""
         wanted = [(keyset.keyset_id, quantity) for quantity in quantities]
         coins = await self._store.write(lambda db: rows.take_counters(db, wanted))
-        return coins, await trio.to_thread.run_sync(blind_coins, self._seed, keyset, coins)
+        try:
+            return coins, await trio.to_thread.run_sync(blind_coins, self._seed, keyset, coins)
+        except Malformed as error:
+            raise PeerFault(f"its keyset is bad: {error}", evidence=encode(keyset.signed)) from None
 
     async def deliver(self, cheque: Cheque) -> Answer:
         """Return the mint's final or latest answer to a written body; refusals too.

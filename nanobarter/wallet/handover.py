@@ -9,7 +9,7 @@ from sqlite3 import Connection
 import trio
 
 from nanobarter.core.canonical import encode
-from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused
+from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import Hash, sha256
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
@@ -19,8 +19,6 @@ from nanobarter.core.units import after
 from nanobarter.mint.messages import SwapBody
 from nanobarter.mint.notes import Keyset, note_id, verify_note
 from nanobarter.wallet import archive
-from nanobarter.wallet.choice import decompose
-from nanobarter.wallet.courier import Courier
 from nanobarter.wallet.events import NotesSpent, WalletEvent
 from nanobarter.wallet.keysets import Keysets
 from nanobarter.wallet.payments import Payment, Payments
@@ -31,11 +29,9 @@ from nanobarter.wallet.token import NoteToken, show_token
 class Handover:
     """Makes lines of notes, and the swaps that cash them."""
 
-    def __init__(
-        self, *, store: Store, clock: Clock, limits: Limits, keysets: Keysets, courier: Courier, payments: Payments
-    ) -> None:
+    def __init__(self, *, store: Store, clock: Clock, limits: Limits, keysets: Keysets, payments: Payments) -> None:
         self._store, self._clock, self._limits = store, clock, limits
-        self._keysets, self._courier, self._payments = keysets, courier, payments
+        self._keysets, self._payments = keysets, payments
 
     async def send(self, payment: Payment) -> tuple[str, list[WalletEvent]] | Refused:
         """Return a line worth exactly the payment, and what to tell."""
@@ -67,13 +63,10 @@ class Handover:
         if len({(k.quality, k.terms_hash) for k in known}) > 1:
             return Refused(Reason.UNBALANCED, "these notes are of several kinds")
         quality, terms = known[0].quality, known[0].terms_hash
-        fresh = await self._keysets.current(quality, terms)
-        if fresh is None:
-            return Refused(Reason.UNKNOWN_KEYSET, f"{quality} has no current keyset under these terms")
-        try:
-            coins, outputs = await self._courier.outputs(fresh, decompose(token.quantity, fresh.denominations))
-        except Malformed as error:
-            raise PeerFault(f"its keyset is bad: {error}", evidence=encode(fresh.signed)) from None
+        made = await self._payments.fresh(quality, terms, token.quantity)
+        if isinstance(made, Refused):
+            return made
+        coins, outputs = made
         until = after(self._clock.now(), self._limits.wallet_body_valid)
         body = SwapBody(token.issuer, until, token.notes, outputs)
         meaning = Meaning(quality, terms, token.quantity, "token")

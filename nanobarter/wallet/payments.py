@@ -13,7 +13,7 @@ from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, Quantity
-from nanobarter.mint.messages import Body, Refusal, SwapBody
+from nanobarter.mint.messages import BlindOutput, Body, Refusal, SwapBody
 from nanobarter.wallet import rows
 from nanobarter.wallet.choice import Exact, Resize, choose, decompose
 from nanobarter.wallet.courier import Courier, seal_request
@@ -102,6 +102,21 @@ class Payments:
             if refused is not None:
                 return refused
         return Refused(Reason.TOO_MANY, f"{payment.quantity} MiB of {payment.quality} took too many swaps")
+
+    async def fresh(
+        self, quality: Quality, terms: Hash | None, quantity: Quantity
+    ) -> tuple[tuple[Coin, ...], tuple[BlindOutput, ...]] | Refused:
+        """Return fresh coins worth a quantity, and what their mint shall sign.
+
+        Raises Unreachable when the mint's announcements are needed and it is silent, PeerFault when they are bad.
+        """
+        keyset = await self._keysets.current(quality, terms)
+        if keyset is None:
+            return Refused(Reason.UNKNOWN_KEYSET, f"{quality} has no current keyset under these terms")
+        parts = decompose(quantity, keyset.denominations)
+        if len(parts) > self._limits.request_notes_max:
+            return Refused(Reason.TOO_MANY, f"{quantity} MiB need {len(parts)} notes")
+        return await self._courier.outputs(keyset, parts)
 
     async def _resume(self, quality: Quality) -> None:
         """Finish swaps of this quality that a crash or a lost answer left open: their notes are wanted now."""
