@@ -137,6 +137,10 @@ class Limits:
     swap_poll_max: Span = Span(60 * SECOND)  # afterwards: a 15th of the shortest usual delta
     swap_push_tries: int = 8  # an issuer's push helps those who are up; who was down asks by itself
     swap_kept: Span = Span(40 * DAY)  # ended drafts answer late questions until all their locks have lapsed
+    # -- market: what one node remembers about failed proposals
+    market_backoff_doublings_max: int = 6  # from half a second to half a minute
+    market_memory_max: int = 1024  # cycles and pairs remembered per bid; forgetting costs one more try
+    backup_patience: Span = Span(10 * MINUTE)  # how long a backup waits for space before it says that there is none
 
     # -- ledger
     ledger_batch_max: int = 500  # wallet events booked in one commit: a few ms of the one writer

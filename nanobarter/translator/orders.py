@@ -10,7 +10,7 @@ from typing import Final
 from nanobarter.core.ids import BidId, NodeId, sha256
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import LeaseKind, Quantity
-from nanobarter.matching.wire import BidBody, Want
+from nanobarter.matching.wire import BidBody, Want, bid_id_for
 from nanobarter.translator.plan import Held, Plan
 
 ORDERS_MAX: Final = 32  # bids one node may have open; gossip holds others to the same
@@ -25,9 +25,13 @@ class Order:
     quantity: Quantity
 
     @property
-    def slot(self) -> BidId:
-        """The bid's id: stable per purpose, so that a changed order replaces its bid."""
-        return BidId(sha256(b"order/" + self.kind.encode() + (self.issuer or b"any"))[:16])
+    def slot(self) -> bytes:
+        """The key of the bid's item: stable per purpose, so that a changed order replaces its bid."""
+        return sha256(b"order/" + self.kind.encode() + (self.issuer or b"any"))[:16]
+
+    def bid_id(self, owner: NodeId) -> BidId:
+        """Return the id of the bid that this order makes for its owner."""
+        return bid_id_for(owner, self.slot)
 
 
 def orders_for_plan(plan: Plan, held: Mapping[NodeId, Held], offering: Sequence[NodeId]) -> list[Order]:

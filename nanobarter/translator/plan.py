@@ -58,8 +58,10 @@ class Held:
     notes: Quantity
     lease_room: Quantity
     lease_used: Quantity = Quantity(0)
+    renewal: Quantity = Quantity(0)
+    """Notes that its leases will soon need to be lengthened, and which are therefore not free for more."""
 
     @property
     def total(self) -> int:
         """All space at this issuer that the folders use or may use."""
-        return self.notes + self.lease_room + self.lease_used
+        return self.notes + self.lease_room + self.lease_used - self.renewal

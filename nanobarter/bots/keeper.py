@@ -1,0 +1,98 @@
+"""The keeper: holds the plan. It looks at what is held, what is offered and what is needed, and sets the orders.
+
+It never acts on notes itself; a shortfall (a lost peer, a folder that grew, a lease that runs out) shows in what is
+held, and the next look orders what is missing.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import LeaseKind, Quantity, Span
+from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan
+from nanobarter.translator.plan import Geometry, Held, Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the person asked for: the kind to hold, a stock of others' space, and whose notes it may be."""
+
+    kind: LeaseKind
+    reserve: Quantity
+    wants: tuple[NodeId, ...]
+    period: Span
+
+
+class Orders(Protocol):
+    """Where orders go: the market."""
+
+    def offering(self) -> Sequence[NodeId]:
+        """Return the issuers that offer their notes now."""
+        ...
+
+    def set_orders(self, orders: Sequence[Order]) -> None:
+        """Replace what is wanted."""
+        ...
+
+
+def choose(plan: Plan | None, held: Mapping[NodeId, Held], offering: Sequence[NodeId], policy: Policy) -> list[Order]:
+    """Return the orders for the folders, and those for the reserve that they leave open."""
+    orders = orders_for_plan(plan, held, offering) if plan is not None else []
+    if policy.reserve:
+        in_hand = Quantity(sum(h.notes for h in held.values()))
+        taken = {order.issuer for order in orders}
+        orders += [
+            order
+            for order in order_for_reserve(policy.kind, policy.reserve, in_hand, policy.wants)
+            if order.issuer not in taken
+        ]
+    return orders[:ORDERS_MAX]
+
+
+class Keeper:
+    """Runs ``choose`` whenever something changed, and at least once a period."""
+
+    def __init__(
+        self,
+        *,
+        orders: Orders,
+        held: Callable[[], Awaitable[Mapping[NodeId, Held]]],
+        folder_bytes: Callable[[], Awaitable[int]],
+        geometry: Callable[[int], Geometry],
+        policy: Policy,
+    ) -> None:
+        self._orders, self._held, self._folder_bytes = orders, held, folder_bytes
+        self._geometry, self._policy = geometry, policy
+        self._news = trio.Event()
+        self.plan: Plan | None = None
+
+    def wake(self) -> None:
+        """Look again soon: notes came or went, a bid appeared, a proof failed."""
+        self._news.set()
+
+    async def look(self) -> Plan | None:
+        """Make the plan anew and set the orders; return the plan (None without folders or peers)."""
+        held = await self._held()
+        offering = self._orders.offering()
+        allowed = _allowed(offering, self._policy.wants)
+        size = await self._folder_bytes()
+        issuers = {*held, *allowed}
+        self.plan = make_plan(size, self._policy.kind, self._geometry(len(issuers))) if size and issuers else None
+        self._orders.set_orders(choose(self.plan, held, allowed, self._policy))
+        return self.plan
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look, wait for news or a period, and look again."""
+        task_status.started()
+        while True:
+            self._news = trio.Event()
+            await self.look()
+            with trio.move_on_after(self._policy.period / 1000):
+                await self._news.wait()
+
+
+def _allowed(offering: Sequence[NodeId], wants: Collection[NodeId]) -> list[NodeId]:
+    return [node for node in offering if not wants or node in wants]

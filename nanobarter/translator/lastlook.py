@@ -1,0 +1,54 @@
+"""The last look: what this node's policy says to a draft just before it binds itself.
+
+The swap has checked signatures, stock and limits. Here: does our bid still stand as it is in the draft, is its
+proposer's claim about the others' bids what we heard too, and does the issuer whose notes we would get answer now?
+"""
+
+from typing import Final
+
+from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.ids import NodeId
+from nanobarter.core.ports import Caller
+from nanobarter.core.units import SECOND, Span
+from nanobarter.matching.wire import bid_id_of
+from nanobarter.swap.messages import Draft
+from nanobarter.translator.market import Market
+
+PING: Final = "node.ping"
+PING_BYTES_MAX: Final = 32
+_PING_TIMEOUT: Final = Span(3 * SECOND)
+
+
+async def answer_ping(_peer: NodeId, body: bytes) -> bytes:
+    """Send the nonce back: the node is there."""
+    return body
+
+
+class LastLook:
+    """The swap's policy for the own bids of one market, which is attached once it exists."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._market: Market | None = None
+
+    def attach(self, market: Market) -> None:
+        """Look at this market's bids from now on."""
+        self._market = market
+
+    async def last_look(self, draft: Draft, index: int) -> Refused | None:
+        """Return why we stay out of this draft, or None."""
+        mine = draft.bids[index]
+        if self._market is None:
+            return Refused(Reason.BUSY, "the market is not open yet")
+        if not self._market.is_current(bid_id_of(mine), mine):
+            return Refused(Reason.UNKNOWN_BID, "this version of the bid no longer stands")
+        for item in draft.bids:
+            heard = self._market.item_of(bid_id_of(item))
+            if heard is not None and heard.sequence > item.sequence:
+                return Refused(Reason.UNKNOWN_BID, "a bid in the draft was replaced")
+        issuer = draft.arcs[index - 1].quality.issuer
+        try:
+            await self._caller.call(issuer, PING, b"", timeout=_PING_TIMEOUT)
+        except (Unreachable, PeerFault):
+            return Refused(Reason.UNVETTED, "the issuer of what we would get does not answer")
+        return None
