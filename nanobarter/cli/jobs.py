@@ -1,21 +1,17 @@
 """The long commands: back up and restore, with progress."""
 
 import argparse
-import importlib
 import sys
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
-from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.exits import Exit
 from nanobarter.cli.reading import client_of, put
 from nanobarter.cli.talk import Follower, follow
-from nanobarter.core.errors import LocalFault, UsageError
+from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import seed_of
 from nanobarter.daemon.config import parse_host_port
-from nanobarter.daemon.facade import RestoreEvent
-
-Recover = Callable[..., AsyncIterator[RestoreEvent]]
+from nanobarter.daemon.facade import Progress
 
 
 def backup(asked: argparse.Namespace) -> int:
@@ -54,27 +50,28 @@ def _restore_from_phrase(asked: argparse.Namespace, target: Path) -> dict[str, A
     if not asked.bootstrap:
         raise UsageError("a restore from the phrase needs one living node", hint="name it: --bootstrap HOST:PORT")
     addresses = [_address(text) for text in asked.bootstrap]
-    try:
-        recover = cast("Recover", importlib.import_module("nanobarter.daemon.recover").recover_and_restore)
-    except ModuleNotFoundError as error:
-        raise LocalFault(f"this build cannot restore from a phrase: {error}") from None
     import msgspec  # noqa: PLC0415 - with trio, only here
     import trio  # noqa: PLC0415 - as above
 
-    last = dict[str, Any]()
+    from nanobarter.daemon.recover import recover_and_restore  # noqa: PLC0415 - as above
 
-    async def run() -> None:
-        events = recover(seed, addresses, target, snapshot=asked.snapshot, overwrite=asked.overwrite)
-        with Follower() as follower:
-            async for event in events:
-                told = cast("dict[str, Any]", msgspec.to_builtins(event))
-                if follower.see(told):
-                    last.update(told)
+    with Follower() as follower:
 
-    trio.run(run)
-    if not last:
-        raise CommandFailed("the restore ended without a result")
-    return last
+        def say(progress: Progress) -> None:
+            follower.see(msgspec.to_builtins(progress))
+
+        async def run() -> dict[str, Any]:
+            done = await recover_and_restore(
+                seed,
+                addresses,
+                target,
+                snapshot=asked.snapshot,
+                overwrite=asked.overwrite,
+                say=say,
+            )
+            return cast("dict[str, Any]", msgspec.to_builtins(done))
+
+        return trio.run(run)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -1,0 +1,78 @@
+"""The ledger in the shapes of the local API, with values in the person's own currency."""
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+from nanobarter.core.quality import Quality
+from nanobarter.core.store import Store
+from nanobarter.daemon import facade
+from nanobarter.daemon.config import Config
+from nanobarter.translator.ledger import Entry, Ledger
+from nanobarter.translator.pet import Pet
+from nanobarter.translator.rates import Rates
+from nanobarter.translator.report import report
+
+ENTRIES_SHOWN_MAX = 10_000  # some years of a busy node; ``nbctl ledger`` tells the newest
+
+
+def pet_of(config: Config) -> Pet:
+    """Return the currency that the config describes."""
+    anchor = config.pet.anchor_rate
+    return Pet.anchored(
+        config.pet.name,
+        config.pet.symbol,
+        size_bytes=anchor.size_bytes,
+        days=anchor.days,
+        reliability=anchor.reliability_percent / 100,
+        worth=anchor.worth,
+    )
+
+
+class Accounts:
+    """Tells what the ledger holds."""
+
+    def __init__(self, ledger: Ledger, store: Store) -> None:
+        self._ledger, self._store = ledger, store
+        self._currency = facade.Currency(name=ledger.pet.name, symbol=ledger.pet.symbol)
+
+    async def ledger(self) -> facade.Ledger:
+        """Tell what happened, oldest first."""
+        rates = self._ledger.rates()
+        rows = self._ledger.entries(count=ENTRIES_SHOWN_MAX)
+        return facade.Ledger(currency=self._currency, entries=tuple(self._entry(row, rates) for row in rows))
+
+    def _entry(self, entry: Entry, rates: Rates) -> facade.LedgerEntry:
+        postings = tuple(
+            facade.Posting(
+                account=p.account,
+                commodity=str(p.quality),
+                amount=p.amount,
+                value=self._value(p.quality, p.amount, rates),
+            )
+            for p in entry.postings
+        )
+        return facade.LedgerEntry(entry=entry.number, at=entry.at, text=entry.text, postings=postings)
+
+    def _value(self, quality: Quality, amount: int, rates: Rates) -> str:
+        figure = rates.figure(quality)
+        return "" if figure is None else self._ledger.pet.number(self._ledger.pet.amount(amount, figure))
+
+    async def balance(self) -> facade.Balance:
+        """Tell what stands where, and its sum."""
+        standing = self._ledger.balance()
+        rows = tuple(
+            facade.BalanceRow(
+                account=s.account, commodity=str(s.quality), amount=s.amount, value=s.worth, source=s.source
+            )
+            for s in standing
+        )
+        rates, worth = self._ledger.rates(), Fraction(0)
+        for s in standing:  # of the exact amounts: rounded ones would not sum to what they are together
+            if s.account.startswith(("assets", "liabilities")) and (figure := rates.figure(s.quality)) is not None:
+                worth += self._ledger.pet.amount(s.amount, figure)
+        return facade.Balance(currency=self._currency, rows=rows, total=self._ledger.pet.number(worth))
+
+    async def report(self, month: str) -> facade.Report:
+        """Tell of one month (the current one when empty)."""
+        told = report(self._ledger, self._store, month or datetime.now(UTC).strftime("%Y-%m"))
+        return facade.Report(currency=self._currency, month=told.month, lines=told.lines, total=told.worth)

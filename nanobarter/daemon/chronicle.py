@@ -1,0 +1,133 @@
+"""What happened in this node's barter, kept for its person: the agreements it took part in, and the ledger.
+
+Events come as they happen and must not wait; they go through a queue and are written in order. What a crash keeps
+out of the queue is booked at the next start from what the wallet and the mint recorded themselves.
+"""
+
+import sqlite3
+from typing import Final, Literal
+
+import msgspec
+import trio
+
+from nanobarter.core.ids import show_node
+from nanobarter.core.ports import Clock
+from nanobarter.core.store import Migration, Store
+from nanobarter.core.units import Instant
+from nanobarter.daemon.facade import Agreement
+from nanobarter.mint import events as mint_events
+from nanobarter.mint.events import MintEvent
+from nanobarter.mint.service import Mint
+from nanobarter.swap.events import Aborted, Approved, DraftRefused, DraftSeen, Settled, SwapEvent
+from nanobarter.translator import entries
+from nanobarter.translator.ledger import Ledger, from_mint
+from nanobarter.wallet.events import WalletEvent
+from nanobarter.wallet.service import Wallet
+
+MIGRATIONS: Final = (
+    Migration(
+        "chronicle",
+        1,
+        """
+        CREATE TABLE chronicle_agreements (
+            draft_id TEXT PRIMARY KEY,
+            at INTEGER NOT NULL,
+            told TEXT NOT NULL
+        ) STRICT;
+        """,
+    ),
+)
+QUEUE_MAX: Final = 10_000  # a node at 20 agreements a second is told of in full while one commit takes minutes
+SHOWN_MAX: Final = 1000
+KEPT_MAX: Final = 10_000  # the ledger remembers all that settled; this list is for looking
+
+State = Literal["drafted", "approved", "settled", "refused", "aborted"]
+
+
+class Chronicle:
+    """Keeps the agreements and the ledger. ``take`` may be called from any callback of the services."""
+
+    def __init__(self, *, store: Store, clock: Clock, ledger: Ledger, wallet: Wallet, mint: Mint) -> None:
+        self._store, self._clock, self._ledger, self._wallet, self._mint = store, clock, ledger, wallet, mint
+        self._in, self._out = trio.open_memory_channel[SwapEvent | MintEvent | WalletEvent](QUEUE_MAX)
+        for observe in (mint.observe, wallet.observe):
+            observe(self.take)
+
+    def take(self, event: SwapEvent | MintEvent | WalletEvent) -> None:
+        """Queue an event. When the queue is full it is dropped here; the next start books what matters."""
+        try:
+            self._in.send_nowait(event)
+        except trio.WouldBlock:
+            return
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Catch up with what a crash kept out, then write what comes, until cancelled."""
+        await self._ledger.follow_leases(self._mint.leases())
+        await self._ledger.follow(self._wallet)
+        task_status.started()
+        async for event in self._out:
+            now = self._clock.now()
+            match event:
+                case DraftSeen() | Approved() | DraftRefused() | Settled() | Aborted():
+                    await self._keep(_told(event, now))
+                    if isinstance(event, Settled):
+                        settled = entries.Settled(event.agreement_id, event.gave, event.got, event.parties, now)
+                        await self._ledger.record(settled)
+                case (
+                    mint_events.LockMade()
+                    | mint_events.LockOpened()
+                    | mint_events.LockReturned()
+                    | mint_events.LeaseStarted()
+                    | mint_events.LeaseExtended()
+                    | mint_events.LeaseEnded()
+                ):
+                    if (happened := from_mint(event, now)) is not None:
+                        await self._ledger.record(happened)
+                case _:
+                    await self._ledger.follow(self._wallet)
+
+    async def _keep(self, row: Agreement) -> None:
+        def keep(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO chronicle_agreements VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET at = excluded.at, told = excluded.told",
+                (row.draft_id, row.at, msgspec.json.encode(row).decode()),
+            )
+            db.execute(
+                "DELETE FROM chronicle_agreements WHERE draft_id NOT IN "
+                "(SELECT draft_id FROM chronicle_agreements ORDER BY at DESC LIMIT ?)",
+                (KEPT_MAX,),
+            )
+
+        await self._store.write(keep)
+
+    async def agreements(self) -> list[Agreement]:
+        """Return the newest agreements, oldest of them first."""
+        sql = "SELECT told FROM chronicle_agreements ORDER BY at DESC, draft_id LIMIT ?"
+        rows = await self._store.read(lambda db: db.execute(sql, (SHOWN_MAX,)).fetchall())
+        return [msgspec.json.decode(told, type=Agreement) for (told,) in reversed(rows)]
+
+
+def _told(event: SwapEvent, now: Instant) -> Agreement:
+    draft = event.draft_id.hex()
+    match event:
+        case DraftSeen(proposer=proposer):
+            return Agreement(draft_id=draft, parties=(show_node(proposer),), state="drafted", at=now)
+        case Approved(gives=(quality, quantity)):
+            return Agreement(
+                draft_id=draft, parties=(), state="approved", at=now,
+                gave_issuer=show_node(quality.issuer), gave_kind=quality.kind, gave_mib=quantity,
+            )  # fmt: skip
+        case DraftRefused(by=by, reason=reason, detail=detail):
+            who = () if by is None else (show_node(by),)
+            return Agreement(draft_id=draft, parties=who, state="refused", at=now, detail=f"{reason.name}: {detail}")
+        case Settled(gave=(gave, gave_quantity), got=(got, got_quantity), parties=parties):
+            return Agreement(
+                draft_id=draft, parties=tuple(map(show_node, parties)), state="settled", at=now,
+                gave_issuer=show_node(gave.issuer), gave_kind=gave.kind, gave_mib=gave_quantity,
+                got_issuer=show_node(got.issuer), got_kind=got.kind, got_mib=got_quantity,
+            )  # fmt: skip
+        case Aborted(how=how, reason=reason, detail=detail):
+            return Agreement(
+                draft_id=draft, parties=(), state="aborted", at=now, detail=f"{how}: {reason.name}: {detail}"
+            )

@@ -1,0 +1,129 @@
+"""What the keeper asks of the node: what each issuer owes us, and how large the folders are.
+
+Read-only views: the loop from a lost share to a new order closes here, without an import upward.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.keys import Signed, open_signed
+from nanobarter.core.ports import Clock
+from nanobarter.core.units import (
+    MIB,
+    MINUTE,
+    Instant,
+    LeaseKind,
+    Quantity,
+    Span,
+    after,
+    quantity_for,
+    span_between,
+    term,
+)
+from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract
+from nanobarter.storage.excludes import Excludes
+from nanobarter.storage.leases import LeaseBook
+from nanobarter.translator.plan import Held
+from nanobarter.wallet.service import Wallet
+
+MEASURE_AGAIN: Final = Span(10 * MINUTE)  # between two walks over the folders; a backup measures anew
+
+
+def held_of(wallet: Wallet, leases: LeaseBook, kind: LeaseKind, me: NodeId, now: Instant) -> dict[NodeId, Held]:
+    """Return, by issuer, the notes and leases that count for the plan."""
+    found = dict[NodeId, Held]()
+
+    def of(issuer: NodeId) -> Held:
+        return found.get(issuer, Held(issuer, Quantity(0), Quantity(0)))
+
+    for holding in wallet.holdings():
+        issuer = holding.quality.issuer
+        if holding.quality.kind == kind and issuer != me:
+            found[issuer] = replace(of(issuer), notes=Quantity(of(issuer).notes + holding.quantity))
+    # The wallet knows of a lease in the same commit as of the notes that paid for it; the lease book a moment later.
+    quota = {c.lease_id: (c.issuer, c.terms.quantity, c.end) for c in map(contract_of, wallet.leases())}
+    quota |= {lease.lease_id: (lease.issuer, lease.quota_bytes // MIB, lease.ends_at) for lease in leases.live()}
+    used_bytes = {lease.lease_id: lease.used_bytes for lease in leases.live()}
+    for lease_id, (issuer, size, end) in quota.items():
+        before, used = of(issuer), quantity_for(used_bytes.get(lease_id, 0))
+        # Ordered at half the term, since lengthening begins at a third of it and a swap may take its time.
+        due = used and span_between(now, end) * 2 <= term(kind)
+        found[issuer] = replace(
+            before,
+            lease_room=Quantity(before.lease_room + max(size - used, 0)),
+            lease_used=Quantity(before.lease_used + used),
+            renewal=Quantity(before.renewal + (used if due else 0)),
+        )
+    return found
+
+
+def contract_of(signed: Signed) -> Contract:
+    """Return the lease in a signed contract that the wallet has checked."""
+    return open_signed(signed, DOMAIN_CONTRACT, Contract, size_max=len(signed.body))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The size of the folders: bytes and number of regular files, before compression."""
+
+    size_bytes: int = 0
+    files: int = 0
+
+
+@dataclass
+class Folders:
+    """Measures the configured folders, in a worker thread, and remembers it for a while."""
+
+    paths: list[Path]
+    excludes: Excludes
+    clock: Clock
+    _measured: Measured = field(default_factory=Measured)
+    _again_at: Instant = Instant(0)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Count these folders too from now on: they were backed up by hand."""
+        self.paths += [path for path in paths if path not in self.paths]
+
+    async def measure(self, *, anew: bool = False) -> Measured:
+        """Return how much there is to keep safe."""
+        if anew or self.clock.now() >= self._again_at:
+            self._measured = await trio.to_thread.run_sync(measure, self.paths, self.excludes)
+            self._again_at = after(self.clock.now(), MEASURE_AGAIN)
+        return self._measured
+
+
+def measure(paths: Sequence[Path], excludes: Excludes) -> Measured:
+    """Walk folders and sum up their regular files; what cannot be read counts nothing, the backup will tell."""
+    size = files = 0
+    for root in map(os.fsencode, paths):
+        for folder, names, leaves in os.walk(root):
+            inside = folder[len(root) + 1 :]
+            names[:] = [n for n in names if not excludes.leaves_out(*_place(folder, inside, n), directory=True)]
+            for leaf in leaves:
+                path, relative = _place(folder, inside, leaf)
+                if excludes.leaves_out(path, relative, directory=False):
+                    continue
+                try:
+                    found = os.lstat(path)
+                except OSError:
+                    continue
+                if stat.S_ISREG(found.st_mode):
+                    size, files = size + found.st_size, files + 1
+    return Measured(size, files)
+
+
+def _place(folder: bytes, inside: bytes, name: bytes) -> tuple[bytes, bytes]:
+    # Names are bytes, any of them may not be text, and pathlib takes only text.
+    return os.path.join(folder, name), os.path.join(inside, name) if inside else name  # noqa: PTH118 - see above
+
+
+def reserve_quantity(size_bytes: int) -> Quantity:
+    """Return whole MiB of a configured size."""
+    return Quantity(size_bytes // MIB)

@@ -1,0 +1,278 @@
+"""The long jobs of a node: a backup, from bartering for space to the last proof, and a restore.
+
+Each runs as a task of the node that reports into a channel; whoever asked reads events until the result, and going
+away cancels the task. What was stored or restored until then stays valid.
+"""
+
+import os
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import trio
+
+from nanobarter.core.errors import InvariantBroken, Reason, UsageError
+from nanobarter.daemon import facade
+from nanobarter.daemon.api import refuse
+from nanobarter.storage import backup as engine
+from nanobarter.storage.catalog import SnapshotLine
+from nanobarter.storage.geometry import for_peers
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.restore import Restored, restore
+from nanobarter.storage.snapshot import Snapshot, open_snapshot
+from nanobarter.translator.plan import Plan
+
+if TYPE_CHECKING:
+    from nanobarter.daemon.services import Node
+
+T = TypeVar("T", bound=facade.Shape)
+EVENTS_MAX: Final = 16  # progress that nobody reads in time is dropped; the result never is
+LISTED_MAX: Final = 100  # paths told of files that could not be read
+LOOK_AGAIN: Final = 0.25  # seconds between two looks at what was bartered
+
+Say = Callable[[facade.Progress], None]
+
+
+class Jobs:
+    """Runs long jobs in a nursery of the node, so that nobody who reads their events holds one open."""
+
+    def __init__(self) -> None:
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be the place where jobs run, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
+
+    async def events(self, work: Callable[[Say], Awaitable[T]]) -> AsyncGenerator[facade.Progress | T]:
+        """Start a job and yield its progress and its result; raise what it raised. Closing cancels it."""
+        if self._nursery is None:
+            raise refuse(Reason.STOPPING, "the node is stopping")
+        send, receive = trio.open_memory_channel[facade.Progress | T](EVENTS_MAX)
+        scope, failed = trio.CancelScope(), list[Exception]()
+        self._nursery.start_soon(_job, work, send, scope, failed)
+        try:
+            async for event in receive:
+                yield event
+            if failed:
+                raise failed[0]
+        finally:
+            scope.cancel()
+            receive.close()
+
+
+async def _job(
+    work: Callable[[Say], Awaitable[T]],
+    send: trio.MemorySendChannel[facade.Progress | T],
+    scope: trio.CancelScope,
+    failed: list[Exception],
+) -> None:
+    def say(progress: facade.Progress) -> None:
+        with suppress(trio.WouldBlock, trio.BrokenResourceError):
+            send.send_nowait(progress)
+
+    with scope, send:
+        try:
+            await send.send(await work(say))
+        except InvariantBroken:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to whoever asked for the job
+            failed.append(error)
+
+
+def shown(path: bytes) -> str:
+    """Return a path as text that can be printed whatever bytes it has."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+class BackupJob:
+    """One backup of some folders."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+
+    def run(self, folders: tuple[str, ...]) -> AsyncGenerator[facade.Progress | facade.BackupDone]:
+        """Yield progress and at last the result. Raises UsageError, RefusedError and what the disk raises."""
+        return self._node.jobs.events(lambda say: self._work(folders or self._node.config.backup.folders, say))
+
+    async def _work(self, folders: Sequence[str], say: Say) -> facade.BackupDone:
+        node, started = self._node, trio.current_time()
+        paths = [_existing(folder) for folder in folders]
+        if not paths:
+            raise UsageError("no folder to back up", hint="name one, or add it to [backup] folders in config.toml")
+        node.folders.add(paths)
+        say(facade.Progress(phase="measuring"))
+        await node.folders.measure(anew=True)
+        plan = await self._wait_for_space(say)
+        total = (await node.folders.measure()).size_bytes
+
+        def moved(progress: engine.Progress) -> None:
+            note = f"{progress.files} files, {progress.packs} packs placed"
+            say(facade.Progress(phase="storing", done=progress.seen_bytes, total=total, unit="bytes", note=note))
+
+        summary = await engine.backup(
+            roots=paths,
+            keys=node.vault_keys,
+            catalog=node.catalog,
+            sink=node.placer,
+            geometry=(plan.geometry.k, plan.geometry.n),
+            clock=node.clock,
+            entropy=node.entropy,
+            host=socket.gethostname(),
+            excludes=node.excludes,
+            limits=node.limits,
+            progress=moved,
+        )
+        say(facade.Progress(phase="publishing the catalog"))
+        await node.publish_catalog()
+        return await self._done(summary, plan, trio.current_time() - started)
+
+    async def _wait_for_space(self, say: Say) -> Plan:
+        """Wait until the plan's issuers owe enough, or patience ends and at least k of them do."""
+        node = self._node
+        ends = trio.current_time() + node.limits.backup_patience / 1000
+        while True:
+            plan, held = await node.keeper.look(), await node.held()
+            needed = plan.per_issuer if plan is not None else 0
+            filled = sum(h.total >= needed for h in held.values())
+            if plan is not None and filled >= plan.geometry.n:
+                return plan
+            wanted = plan.geometry.n if plan is not None else 0
+            say(facade.Progress(phase="bartering for space", done=filled, total=wanted, unit="peers"))
+            if trio.current_time() > ends:
+                if plan is not None and filled >= plan.geometry.k:
+                    return plan
+                raise refuse(Reason.NO_CAPACITY, self._why_not(plan, filled))
+            await trio.sleep(LOOK_AGAIN)
+
+    def _why_not(self, plan: Plan | None, filled: int) -> str:
+        if not self._node.network.connected():
+            return "no peer answers; check [network] bootstrap in config.toml"
+        if plan is None:
+            return "no peer offers space that this node may take; wait for more peers or widen [market] wants"
+        free = sum(c.free for c in self._node.mint.capacity())
+        if free < plan.per_issuer * (plan.geometry.n - filled):
+            return (
+                f"the folders need {plan.lent} MiB lent to others and {free} MiB are free; raise [offer] space, "
+                "or back up less"
+            )
+        return f"only {filled} of {plan.geometry.n} peers traded space for ours so far; try again later"
+
+    async def _done(self, summary: engine.Summary, plan: Plan, seconds: float) -> facade.BackupDone:
+        node, snapshot = self._node, summary.snapshot
+        missing = [p for p in snapshot.problems if p.trouble != "skipped"]
+        health = await node.proofs.health()
+        return facade.BackupDone(
+            snapshot_id=summary.snapshot_id.hex(),
+            outcome="complete" if summary.complete else "partial",
+            thin=health.state != "good",
+            files=snapshot.stats.files,
+            size_bytes=snapshot.stats.seen_bytes,
+            new_bytes=snapshot.stats.new_bytes,
+            packs=summary.progress.packs,
+            shares=health.shares_proven,
+            k=plan.geometry.k,
+            n=plan.geometry.n,
+            unread_count=len(missing),
+            unread=tuple(f"{shown(p.path)}: {p.detail or p.trouble}" for p in missing[:LISTED_MAX]),
+            seconds=round(seconds, 3),
+        )
+
+
+def _existing(folder: str) -> Path:
+    path = Path(folder).expanduser()
+    if not path.is_absolute():
+        raise UsageError(f"the folder {folder!r} is not an absolute path", hint="write it from the root: /home/...")
+    if not os.path.lexists(path):
+        raise UsageError(f"the folder {folder} is not there", hint="check the path, or mount its disk")
+    return path
+
+
+class RestoreJob:
+    """One restore on a running node."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+
+    async def snapshots(self) -> facade.Snapshots:
+        """List what can be restored, oldest first."""
+        rows = list[facade.SnapshotRow]()
+        for line in sorted(await self._node.catalog.snapshots(), key=lambda line: line.started):
+            snapshot = open_snapshot(line.body, self._node.vault_keys)
+            rows.append(snapshot_row(line, snapshot))
+        return facade.Snapshots(snapshots=tuple(rows))
+
+    def run(
+        self, snapshot: str, target: str, *, overwrite: bool
+    ) -> AsyncGenerator[facade.Progress | facade.RestoreDone]:
+        """Yield progress and at last the result. Raises UsageError and PackMissing."""
+        return self._node.jobs.events(lambda say: self._work(snapshot, target, say, overwrite=overwrite))
+
+    async def _work(self, wanted: str, target: str, say: Say, *, overwrite: bool) -> facade.RestoreDone:
+        node, started = self._node, trio.current_time()
+        line, snapshot = pick_snapshot(await node.catalog.snapshots(), wanted, node.vault_keys)
+        total = snapshot.stats.seen_bytes
+
+        def moved(files: int, size_bytes: int) -> None:
+            note = f"{files} files"
+            say(facade.Progress(phase="restoring", done=size_bytes, total=total, unit="bytes", note=note))
+
+        restored = await restore(
+            snapshot,
+            Path(target),
+            keys=node.vault_keys,
+            catalog=node.catalog,
+            source=node.placer,
+            overwrite=overwrite,
+            limits=node.limits,
+            progress=moved,
+        )
+        return restored_row(line, Path(target), restored, trio.current_time() - started)
+
+
+def restored_row(line: SnapshotLine, target: Path, restored: Restored, seconds: float) -> facade.RestoreDone:
+    """Return the end of a restore as it is told."""
+    return facade.RestoreDone(
+        snapshot_id=line.snapshot_id.hex(),
+        target=str(target),
+        files=restored.files,
+        size_bytes=restored.written_bytes,
+        problem_count=len(restored.lost),
+        problems=tuple(f"{shown(lost.path)}: {lost.detail}" for lost in restored.lost[:LISTED_MAX]),
+        seconds=round(seconds, 3),
+    )
+
+
+def snapshot_row(line: SnapshotLine, snapshot: Snapshot) -> facade.SnapshotRow:
+    """Return a snapshot as it is listed."""
+    return facade.SnapshotRow(
+        snapshot_id=line.snapshot_id.hex(),
+        at=snapshot.started,
+        files=snapshot.stats.files,
+        size_bytes=snapshot.stats.seen_bytes,
+        outcome="complete" if snapshot.complete else "partial",
+        thin=for_peers(snapshot.n).thin,
+        unread=sum(p.trouble != "skipped" for p in snapshot.problems),
+    )
+
+
+def pick_snapshot(lines: Sequence[SnapshotLine], wanted: str, keys: VaultKeys) -> tuple[SnapshotLine, Snapshot]:
+    """Return the snapshot whose id begins so, or the newest when nothing is named.
+
+    Raises UsageError when there is none, or more than one.
+    """
+    if not lines:
+        raise UsageError("there is no snapshot to restore", hint="make one: nbctl backup")
+    found = [line for line in lines if line.snapshot_id.hex().startswith(wanted.lower())] if wanted else []
+    if wanted and len(found) != 1:
+        what = "no snapshot" if not found else f"{len(found)} snapshots"
+        raise UsageError(f"{what} begin with {wanted!r}", hint="list them: nbctl snapshots")
+    line = found[0] if wanted else max(lines, key=lambda line: line.started)
+    return line, open_snapshot(line.body, keys)

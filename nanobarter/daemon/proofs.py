@@ -1,0 +1,87 @@
+"""What peers have proven, in the shape of the local API. Every number comes from the auditor's view of the rows."""
+
+from collections import defaultdict
+from typing import Final
+
+from nanobarter.core.ids import NodeId, show_node
+from nanobarter.core.store import Store
+from nanobarter.core.units import Instant
+from nanobarter.daemon import facade
+from nanobarter.storage import placements as rows
+from nanobarter.storage.audit import Auditor
+from nanobarter.storage.placements import PlacedPackRow, Placement
+
+PROBLEMS_SHOWN_MAX: Final = 100
+_STATES: Final[dict[str, facade.HealthState]] = {
+    "empty": "none", "healthy": "good", "degraded": "degraded", "below": "below_threshold", "lost": "below_threshold",
+}  # fmt: skip
+
+
+class Proofs:
+    """Tells the health of what is stored."""
+
+    def __init__(self, store: Store, auditor: Auditor) -> None:
+        self._store, self._auditor = store, auditor
+        self.passed = 0
+        self.failed = 0
+
+    async def audit_all(self) -> None:
+        """Challenge every share now."""
+        went = await self._auditor.round_now(everything=True)
+        self.passed += went.proven
+        self.failed += len(went.wrong)
+
+    async def health(self) -> facade.Health:
+        """Tell what peers have proven, by the last audits."""
+        packs = await self._store.read(rows.all_packs)
+        placed = await self._store.read(rows.all_placements)
+        status, health = self._auditor.status(), self._auditor.health()
+        counted = [p for p in placed if p.state in ("held", "bad")]
+        state = _STATES[status.verdict]
+        if state in ("good", "degraded") and status.thin:
+            state = "thin"
+        first = next((row for row in packs if row.kind == "data"), packs[0] if packs else None)
+        return facade.Health(
+            state=state,
+            packs=status.packs,
+            k=first.k if first else 0,
+            n=first.n if first else 0,
+            shares_placed=len(counted),
+            shares_proven=sum(h.proven for h in health),
+            below_threshold=status.below + status.lost,
+            audits_passed=self.passed,
+            audits_failed=self.failed,
+            oldest_proof=status.oldest_proof,
+            holders=_holders(packs, counted),
+            problems=tuple(_problems(counted))[:PROBLEMS_SHOWN_MAX],
+        )
+
+
+def _holders(packs: list[PlacedPackRow], placed: list[Placement]) -> tuple[facade.HolderRow, ...]:
+    live = {row.pack_id for row in packs}
+    of = defaultdict[NodeId, list[Placement]](list)
+    for placement in placed:
+        if placement.pack_id in live:
+            of[placement.node].append(placement)
+    return tuple(
+        facade.HolderRow(
+            node=show_node(node),
+            shares=len(held),
+            packs=len({p.pack_id for p in held}),
+            proven=sum(p.state == "held" and p.last_proof_at > Instant(0) and p.silent_since is None for p in held),
+        )
+        for node, held in of.items()
+    )
+
+
+def _problems(placed: list[Placement]) -> list[facade.HealthProblem]:
+    found = list[facade.HealthProblem]()
+    for p in placed:
+        pack, node = p.pack_id.hex(), show_node(p.node)
+        if p.state == "bad":
+            told = f"{node[:10]} failed the proof of share {p.index} of pack {pack[:8]}: its bytes were altered or lost"
+            found.append(facade.HealthProblem(node=node, pack=pack, kind="wrong", detail=told))
+        elif p.silent_since is not None:
+            told = f"{node[:10]} does not answer for share {p.index} of pack {pack[:8]}"
+            found.append(facade.HealthProblem(node=node, pack=pack, kind="silent", detail=told))
+    return found

@@ -1,0 +1,296 @@
+"""One node's services: built on one store, one network and one clock, run in one nursery.
+
+This is where everything meets. It routes and decides nothing: what a service needs of another is passed in here as
+a callable or a port, and what one tells is wired here to whoever listens.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from nanobarter.bots.keeper import Keeper, Policy
+from nanobarter.core.ids import NodeId
+from nanobarter.core.keys import SigningKey, derive
+from nanobarter.core.limits import Limits
+from nanobarter.core.ports import Clock, Entropy
+from nanobarter.core.store import Migration, Store
+from nanobarter.core.units import MIB, SECOND, LeaseKind, Quantity, Span
+from nanobarter.daemon.accounts import pet_of
+from nanobarter.daemon.chronicle import MIGRATIONS as CHRONICLE_TABLES
+from nanobarter.daemon.chronicle import Chronicle
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.holdings import Folders, held_of, reserve_quantity
+from nanobarter.daemon.home import Home
+from nanobarter.daemon.jobs import Jobs
+from nanobarter.daemon.proofs import Proofs
+from nanobarter.gossip.service import Gossip
+from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
+from nanobarter.mint.service import Mint
+from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
+from nanobarter.net.address import Address
+from nanobarter.net.network import Network
+from nanobarter.net.tables import MIGRATIONS as NET_TABLES
+from nanobarter.storage.audit import Auditor
+from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.excludes import Excludes
+from nanobarter.storage.geometry import for_peers
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.leases import LeaseBook
+from nanobarter.storage.placement import Placer
+from nanobarter.storage.publish import Publisher
+from nanobarter.storage.recovery import reader_for
+from nanobarter.storage.repair import Repairer
+from nanobarter.storage.tables import MIGRATIONS as STORAGE_TABLES
+from nanobarter.storage.vault import Vault
+from nanobarter.swap.service import Swap
+from nanobarter.swap.tables import MIGRATIONS as SWAP_TABLES
+from nanobarter.swap.terms import SwapTimes
+from nanobarter.translator.lastlook import PING, PING_BYTES_MAX, LastLook, answer_ping
+from nanobarter.translator.ledger import Ledger
+from nanobarter.translator.market import Market, Pace
+from nanobarter.translator.plan import Geometry, Held
+from nanobarter.translator.tables import MIGRATIONS as LEDGER_TABLES
+from nanobarter.wallet.service import Wallet
+from nanobarter.wallet.tables import MIGRATIONS as WALLET_TABLES
+
+ALL_TABLES: Final[tuple[Migration, ...]] = (
+    *NET_TABLES,
+    *GOSSIP_TABLES,
+    *MINT_TABLES,
+    *WALLET_TABLES,
+    *SWAP_TABLES,
+    *STORAGE_TABLES,
+    *LEDGER_TABLES,
+    *CHRONICLE_TABLES,
+)
+SERVICE_TERMS: Final = b"nanobarter/1: bytes are charged as stored; reads by the holder are free; grace after the end"
+KEEPER_PERIOD: Final = Span(30 * SECOND)
+PARTNERS_MAX: Final = 6  # the longest ring that is proposed; longer ones rarely hold, though up to 8 are accepted
+PATIENCE: Final = Span(3 * SECOND)  # how long the newest bid of a cycle has the first word
+RETRY: Final = Span(SECOND // 2)
+
+
+def pick_kind(config: Config) -> LeaseKind:
+    """Return the kind of lease that the folders are kept under: the first that is offered, so that par holds."""
+    return config.offer.lease_kinds[0]
+
+
+def pledge_of(config: Config) -> dict[LeaseKind, Quantity]:
+    """Return the offered space, shared out evenly among the kinds, in MiB."""
+    kinds = config.offer.lease_kinds
+    return {kind: Quantity(config.offer.space_bytes // MIB // len(kinds)) for kind in kinds}
+
+
+def times_of(config: Config) -> SwapTimes:
+    """Return the clock of an agreement as configured."""
+    swap = config.swap
+    return SwapTimes(swap.approve_span, swap.lock_span, swap.vote_span, swap.delta_span)
+
+
+def excludes_of(config: Config, home: Home) -> Excludes:
+    """Return what a backup leaves out: the person's patterns, and the node's own home."""
+    return Excludes(config.backup.exclude, absolute=(home.path,))
+
+
+class Node:
+    """The services of one node, built and wired; ``run`` brings them to life."""
+
+    def __init__(self, home: Home, config: Config, *, clock: Clock, entropy: Entropy, limits: Limits) -> None:
+        seed = home.read_seed()
+        self.home, self.config, self.clock, self.entropy, self.limits = home, config, clock, entropy, limits
+        self.key = SigningKey(derive(seed, "identity"))
+        self.me: NodeId = self.key.node_id
+        self.kind = pick_kind(config)
+        self.excludes = excludes_of(config, home)
+        self.store = Store.open(home.state_path, ALL_TABLES, limits)
+        self.network = Network(
+            key=self.key,
+            listen=Address(*config.network.listen_address),
+            bootstrap=[Address(*where) for where in config.network.bootstrap_addresses],
+            store=self.store,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            same_host_ok=config.network.same_host_ok,
+        )
+        self.jobs = Jobs()
+        self._build_barter(seed)
+        self._build_storage(seed)
+        self._build_bots()
+
+    def _build_barter(self, seed: bytes) -> None:
+        store, key, clock, entropy, limits = self.store, self.key, self.clock, self.entropy, self.limits
+        self.gossip = Gossip(network=self.network, store=store, clock=clock, entropy=entropy, limits=limits)
+        self.mint = Mint(
+            store=store,
+            key=key,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            pledged=pledge_of(self.config),
+            service_terms=SERVICE_TERMS,
+            heard=lambda: bool(self.network.connected()),
+        )
+        self.wallet = Wallet(
+            store=store,
+            seed=seed,
+            key=key,
+            caller=self.network,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            free_own=self._free_own,
+        )
+        look = LastLook(self.network)
+        self.swap = Swap(
+            store=store,
+            key=key,
+            caller=self.network,
+            registrar=self.network,
+            mint=self.mint,
+            wallet=self.wallet,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            times=times_of(self.config),
+            policy=look,
+        )
+        self.market = Market(
+            board=self.gossip,
+            proposer=self.swap,
+            key=key,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            pace=Pace(self.config.market.bid_lifetime, PATIENCE, RETRY, PARTNERS_MAX),
+        )
+        look.attach(self.market)
+        self.network.add("mint.request", self.mint.handle, body_max=limits.request_bytes_max)
+        self.network.add("mint.announcements", self.mint.announcements, body_max=PING_BYTES_MAX)
+        self.network.add(PING, answer_ping, body_max=PING_BYTES_MAX)
+
+    def _build_storage(self, seed: bytes) -> None:
+        store, clock, limits = self.store, self.clock, self.limits
+        same_host_ok = self.config.network.same_host_ok
+        self.vault_keys = VaultKeys.from_seed(seed)
+        self.vault = Vault(
+            home=self.home.path, store=store, key=self.key, lease=self.mint.lease, clock=clock, limits=limits
+        )
+        self.vault.register(self.network)
+        holder = self.vault_keys.signing
+        self.leases = LeaseBook(store=store, source=self.wallet, holder=holder, clock=clock, limits=limits)
+        self.reader = reader_for(
+            keys=self.vault_keys,
+            network=self.network,
+            store=store,
+            clock=clock,
+            entropy=self.entropy,
+            limits=limits,
+        )
+        self.placer = Placer(
+            store=store,
+            keys=self.vault_keys,
+            leases=self.leases,
+            reader=self.reader,
+            limits=limits,
+            same_host_ok=same_host_ok,
+        )
+        self.publisher = Publisher(
+            store=store,
+            keys=self.vault_keys,
+            leases=self.leases,
+            placer=self.placer,
+            reader=self.reader,
+            entropy=self.entropy,
+            limits=limits,
+        )
+        self.auditor = Auditor(
+            store=store,
+            leases=self.leases,
+            client=self.reader.client,
+            clock=clock,
+            entropy=self.entropy,
+            limits=limits,
+            period=self.config.audit.period_span,
+        )
+        self.repairer = Repairer(
+            store=store,
+            leases=self.leases,
+            placer=self.placer,
+            clock=clock,
+            limits=limits,
+            moved=self.publish_catalog,
+        )
+        self.proofs = Proofs(store, self.auditor)
+        self.catalog = Catalog(store, limits)
+
+    def _build_bots(self) -> None:
+        self.ledger = Ledger(
+            store=self.store, node=self.me, clock=self.clock, pet=pet_of(self.config), limits=self.limits
+        )
+        self.chronicle = Chronicle(
+            store=self.store, clock=self.clock, ledger=self.ledger, wallet=self.wallet, mint=self.mint
+        )
+        self.folders = Folders([Path(p) for p in self.config.backup.folders], self.excludes, self.clock)
+        policy = Policy(
+            self.kind,
+            reserve_quantity(self.config.market.reserve_bytes),
+            self.config.market.wanted_issuers,
+            KEEPER_PERIOD,
+        )
+        self.keeper = Keeper(
+            orders=self.market,
+            held=self.held,
+            folder_bytes=self._folder_bytes,
+            geometry=lambda peers: Geometry(*_k_n(peers)),
+            policy=policy,
+        )
+        self.wallet.observe(lambda _event: self.keeper.wake())
+        self.swap.observe(lambda _event: self.keeper.wake())
+        self.swap.observe(self.chronicle.take)
+        self.gossip.subscribe("bid", lambda _item: self.keeper.wake())
+
+    # -- what one service needs of another
+
+    def _free_own(self, kind: LeaseKind) -> Quantity:
+        return next((c.free for c in self.mint.capacity() if c.kind == kind), Quantity(0))
+
+    async def held(self) -> dict[NodeId, Held]:
+        """Return what each issuer owes us."""
+        return held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
+
+    async def _folder_bytes(self) -> int:
+        return (await self.folders.measure()).size_bytes
+
+    async def publish_catalog(self) -> None:
+        """Tell every holder where all packs are now, so that the phrase alone finds them."""
+        await self.publisher.publish(await self.catalog.export())
+
+    # -- life
+
+    async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled. Tells where it listens once all services are up."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.store.run)
+            await self.vault.start()
+            await self.placer.start()
+            await self.mint.start()
+            bound = await nursery.start(self.network.run)
+            await nursery.start(self.mint.run)
+            await nursery.start(self.gossip.run)
+            await nursery.start(self.wallet.run)
+            await nursery.start(self.vault.run)
+            await nursery.start(self.chronicle.run)
+            await nursery.start(self.jobs.run)
+            await nursery.start(self.swap.run)
+            await nursery.start(self.market.run)
+            await nursery.start(self.keeper.run)
+            await nursery.start(self.auditor.run)
+            await nursery.start(self.repairer.run)
+            task_status.started(str(bound))
+
+
+def _k_n(peers: int) -> tuple[int, int]:
+    geometry = for_peers(peers)
+    return geometry.k, geometry.n

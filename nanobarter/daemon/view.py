@@ -1,0 +1,223 @@
+"""The node as its person sees it: read-only answers for the local API, gathered from the services."""
+
+import os
+from collections.abc import AsyncIterator
+
+from nanobarter import __version__
+from nanobarter.core.canonical import decode
+from nanobarter.core.ids import NodeId, show_node
+from nanobarter.core.item import ITEM_BODY_MAX, Item
+from nanobarter.core.units import MIB, Instant
+from nanobarter.daemon import facade
+from nanobarter.daemon.accounts import Accounts
+from nanobarter.daemon.jobs import BackupJob, RestoreJob
+from nanobarter.daemon.services import Node
+from nanobarter.matching.wire import BidBody, bid_id_of
+from nanobarter.storage.geometry import for_peers, recovery
+from nanobarter.translator.plan import Geometry, make_plan
+
+
+class NodeView:
+    """Implements ``facade.NodeFacade`` over a running node."""
+
+    def __init__(self, node: Node, listening: str) -> None:
+        self._node, self._listening = node, listening
+        self._started: Instant = node.clock.now()
+        self._accounts = Accounts(node.ledger, node.store)
+
+    # -- at a glance
+
+    async def status(self) -> facade.Status:
+        """Show the node at a glance."""
+        node = self._node
+        snapshots = await node.catalog.snapshots()
+        capacity = node.mint.capacity()
+        held = await node.held()
+        health = await self.health()
+        return facade.Status(
+            node=show_node(node.me),
+            version=__version__,
+            pid=os.getpid(),
+            started=self._started,
+            listen=self._listening,
+            home=str(node.home.path),
+            peers_connected=len(node.network.connected()),
+            peers_known=len(node.network.known()),
+            same_host=node.config.network.same_host_ok,
+            folders=node.config.backup.folders,
+            snapshots=len(snapshots),
+            last_snapshot=max((line.started for line in snapshots), default=None),
+            offered_mib=sum(c.pledged for c in capacity),
+            lent_mib=sum(c.outstanding + c.locked + c.leased for c in capacity),
+            held_mib=sum(h.total for h in held.values()),
+            bids_heard=len(node.market.bids()),
+            agreements=sum(a.state == "settled" for a in await node.chronicle.agreements()),
+            health=health,
+            problems=tuple(problem.detail for problem in health.problems),
+        )
+
+    async def peers(self) -> facade.Peers:
+        """List every node we know of."""
+        return facade.Peers(
+            peers=tuple(
+                facade.PeerRow(
+                    node=show_node(peer.node),
+                    addresses=tuple(map(str, peer.addresses)),
+                    connected=peer.connected,
+                    last_seen=peer.last_seen,
+                )
+                for peer in self._node.network.known()
+            )
+        )
+
+    # -- barter
+
+    async def market(self) -> facade.MarketView:
+        """List bids and agreements."""
+        bids = tuple(_bid_row(item, self._node.me) for item in self._node.market.bids())
+        return facade.MarketView(bids=bids, agreements=tuple(await self._node.chronicle.agreements()))
+
+    async def wallet(self) -> facade.WalletView:
+        """Show the notes held."""
+        return facade.WalletView(
+            holdings=tuple(
+                facade.HoldingRow(
+                    issuer=show_node(h.quality.issuer),
+                    kind=h.quality.kind,
+                    mib=h.quantity,
+                    reserved_mib=h.reserved,
+                )
+                for h in self._node.wallet.holdings()
+            )
+        )
+
+    async def mint_status(self) -> facade.MintStatus:
+        """Sum up the books of the own mint."""
+        rows = tuple(
+            facade.CapacityRow(
+                kind=c.kind,
+                pledged_mib=c.pledged,
+                outstanding_mib=c.outstanding,
+                locked_mib=c.locked,
+                leased_mib=c.leased,
+                free_mib=c.free,
+            )
+            for c in self._node.mint.capacity()
+        )
+        return facade.MintStatus(capacity=rows, keysets=len(self._node.mint.usable()))
+
+    async def mint_audit(self) -> facade.MintAudit:
+        """Check the own mint's books."""
+        rows = tuple(
+            facade.FindingRow(row=f.row, quantity=str(f.quantity), problem=f.problem) for f in self._node.mint.audit()
+        )
+        return facade.MintAudit(ok=not rows, findings=rows)
+
+    async def leases(self) -> facade.Leases:
+        """List the leases in force."""
+        held = [
+            facade.LeaseRow(
+                lease_id=lease.lease_id.hex(),
+                side="held",
+                issuer=show_node(lease.issuer),
+                kind=self._node.kind,
+                mib=lease.quota_bytes // MIB,
+                used_bytes=lease.used_bytes,
+                start=lease.starts_at,
+                end=lease.ends_at,
+            )
+            for lease in self._node.leases.live()
+        ]
+        given = [
+            facade.LeaseRow(
+                lease_id=contract.lease_id.hex(),
+                side="given",
+                issuer=show_node(contract.issuer),
+                kind=contract.terms.kind,
+                mib=contract.terms.quantity,
+                used_bytes=self._node.vault.used_bytes(contract.lease_id),
+                start=contract.start,
+                end=contract.end,
+            )
+            for contract in self._node.mint.leases()
+        ]
+        return facade.Leases(leases=(*held, *given))
+
+    # -- storage
+
+    async def plan(self) -> facade.Plan:
+        """Work out what the folders need."""
+        node = self._node
+        measured = await node.folders.measure(anew=True)
+        peers = len({*await node.held(), *node.market.offering()})
+        geometry = for_peers(max(peers, 1))
+        plan = make_plan(measured.size_bytes, node.kind, Geometry(geometry.k, geometry.n))
+        offered = node.config.offer.space_bytes
+        lend = plan.lent * 2**20
+        problems = list[str]()
+        if not peers:
+            problems.append("no peer offers space yet")
+        if lend > offered:
+            problems.append(f"the folders need {plan.lent} MiB lent, and {offered // 2**20} MiB are offered")
+        return facade.Plan(
+            folder_bytes=measured.size_bytes,
+            files=measured.files,
+            peers=peers,
+            k=geometry.k,
+            n=geometry.n,
+            stored_bytes=measured.size_bytes * geometry.n // geometry.k,
+            lend_bytes=lend,
+            offered_bytes=offered,
+            upload_seconds=plan.upload_seconds,
+            recover_probability=recovery(geometry.k, geometry.n),
+            problems=tuple(problems),
+        )
+
+    async def health(self) -> facade.Health:
+        """Tell what peers have proven, by the last audits."""
+        return await self._node.proofs.health()
+
+    async def audit_now(self) -> facade.Health:
+        """Challenge every share now, then tell."""
+        await self._node.proofs.audit_all()
+        return await self.health()
+
+    async def snapshots(self) -> facade.Snapshots:
+        """List what can be restored."""
+        return await RestoreJob(self._node).snapshots()
+
+    def backup(self, folders: tuple[str, ...]) -> AsyncIterator[facade.BackupEvent]:
+        """Back up these folders (those of the config when empty) until every share is placed."""
+        return BackupJob(self._node).run(folders)
+
+    def restore(self, snapshot: str, target: str, *, overwrite: bool) -> AsyncIterator[facade.RestoreEvent]:
+        """Write a snapshot (the newest when empty) under a folder."""
+        return RestoreJob(self._node).run(snapshot, target, overwrite=overwrite)
+
+    # -- the ledger
+
+    async def ledger(self) -> facade.Ledger:
+        """Tell what happened."""
+        return await self._accounts.ledger()
+
+    async def balance(self) -> facade.Balance:
+        """Tell what stands where."""
+        return await self._accounts.balance()
+
+    async def report(self, month: str) -> facade.Report:
+        """Tell of one month."""
+        return await self._accounts.report(month)
+
+
+def _bid_row(item: Item, me: NodeId) -> facade.BidRow:
+    body = decode(item.body, BidBody, size_max=ITEM_BODY_MAX)
+    want = show_node(body.wants.issuer) if body.wants.issuer is not None else "any issuer"
+    return facade.BidRow(
+        bid=bid_id_of(item).hex(),
+        node=show_node(item.node),
+        own=item.node == me,
+        gives=str(body.gives),
+        wants=f"{body.wants.kind} at {want}",
+        quantity_mib=body.quantity,
+        expires=item.expires,
+    )
