@@ -56,6 +56,10 @@ class LeaseSource(Protocol):
         """Return a contract, signed under DOMAIN_CONTRACT, for a lease of so many MiB paid with notes."""
         ...
 
+    def leases(self) -> Sequence[Signed]:
+        """Return the newest contract of each live lease, those of calls that a crash cut off too."""
+        ...
+
     async def extend(self, contract: Contract, holder_key: SigningKey, keep: Quantity) -> Signed | Refused:
         """Return the contract of the lease with one more term from its old end, paid with notes."""
         ...
@@ -187,6 +191,19 @@ class LeaseBook:
         contract = read_contract(signed, self._holder.public)
         await self._store.write(lambda db: keep_contract(db, signed, contract))
         return contract
+
+    async def adopt(self) -> int:
+        """Take the leases of this vault that the wallet received while nobody waited; return how many were new."""
+        known, count = {lease.lease_id: lease.ends_at for lease in self.live()}, 0
+        for signed in self._source.leases():
+            try:
+                contract = read_contract(signed, self._holder.public)
+            except PeerFault:
+                continue  # of another holder
+            if contract.end > max(self._clock.now(), known.get(contract.lease_id, 0)):
+                await self.keep(signed)
+                count += 1
+        return count
 
     async def extend_due(self) -> list[tuple[LeaseId, Refused | None]]:
         """Extend each lease that has a third of its term left and shares in it; return how each attempt went.

@@ -74,6 +74,7 @@ class Repairer:
 
     async def round_now(self) -> Repaired:
         """Extend the leases that are due, repair what needs it, clear away what has left."""
+        await self._leases.adopt()
         await self._leases.extend_due()
         repaired, failed = list[PackId](), list[tuple[PackId, str]]()
         placed = by_pack(await self._store.read(rows.all_placements))

@@ -91,6 +91,7 @@ class FakeWallet:
 
     mints: FakeMints
     notes: dict[NodeId, int] = field(default_factory=dict[NodeId, int])
+    received: list[Signed] = field(default_factory=list[Signed])
 
     def holdings(self) -> Sequence[FakeHolding]:
         return [FakeHolding(Quality(node, KIND), Quantity(count)) for node, count in self.notes.items()]
@@ -101,6 +102,9 @@ class FakeWallet:
             return Refused(Reason.NO_CAPACITY)
         self.notes[quality.issuer] -= quantity
         return self.mints.make(quality.issuer, quantity, holder)
+
+    def leases(self) -> Sequence[Signed]:
+        return list(self.received)
 
     async def extend(self, contract: Contract, holder_key: SigningKey, keep: Quantity) -> Signed | Refused:
         await trio.lowlevel.checkpoint()
