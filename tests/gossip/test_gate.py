@@ -67,6 +67,22 @@ async def test_an_older_version_never_comes_back(tmp_path: Path, *, reverse: boo
             assert bodies(one) == set()
 
 
+async def test_an_older_version_stays_gone_over_a_restart(tmp_path: Path) -> None:
+    async with open_village(tmp_path) as village:
+        one = await village.start(1)
+        old = item_of(key(5), b"", village.clock, sequence=1, lives=HOUR)
+        gone = item_of(key(5), b"", village.clock, sequence=2, body=b"", lives=MINUTE)
+        assert (await one.gossip.publish(old), await one.gossip.publish(gone)) == (None, None)
+        await one.stop()
+        village.clock.advance(Span(2 * MINUTE))
+        again = await village.start(1)
+        assert again.gossip.expire() == 1  # the sequence outlives the withdrawal
+        await push(village.hub.node(key(9)), again.network, old)
+        assert bodies(again) == set()
+        village.clock.advance(HOUR)
+        assert again.gossip.expire() == 0
+
+
 async def test_two_versions_with_one_sequence_end_the_same_everywhere(tmp_path: Path) -> None:
     async with open_village(tmp_path) as village:
         one, two = await village.start(1), await village.start(2)
