@@ -10,8 +10,8 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -41,6 +41,7 @@ HTTP_OK: Final = 200
 _READ_BYTES: Final = 64 * 1024
 _DRAIN_READS_MAX: Final = 64
 _BACKLOG: Final = 128  # connections that wait for their turn, in the kernel
+_TIDY_SECONDS: Final = 5.0  # for a cancelled job to leave its files in order
 _log = logging.getLogger(__name__)
 
 
@@ -214,12 +215,13 @@ class _Connection:
             if not isinstance(answer, AsyncIterator):
                 await self._send(HTTP_OK, "application/json", msgspec.json.encode(await answer))
                 return
-            async for event in answer:
-                if not begun:
-                    # The status waits for the first line, so that a job that fails at once fails as a request.
-                    await self._start(HTTP_OK, [("Content-Type", "application/x-ndjson")])
-                    begun = True
-                await self._put(h11.Data(data=msgspec.json.encode(event) + b"\n"))
+            async with closing_job(answer):
+                async for event in answer:
+                    if not begun:
+                        # The status waits for the first line, so that a job that fails at once fails as a request.
+                        await self._start(HTTP_OK, [("Content-Type", "application/x-ndjson")])
+                        begun = True
+                    await self._put(h11.Data(data=msgspec.json.encode(event) + b"\n"))
             if not begun:
                 await self._start(HTTP_OK, [("Content-Type", "application/x-ndjson")])
             await self._put(h11.EndOfMessage())
@@ -249,6 +251,20 @@ class _Connection:
         data = self._http.send(event)
         if data:
             await self._stream.send_all(data)
+
+
+@asynccontextmanager
+async def closing_job(job: AsyncIterator[object]) -> AsyncGenerator[None]:
+    """Close a job's iterator on the way out, also under cancellation, and give it a moment to tidy up.
+
+    One that is left to the garbage collector would tidy up at a random time, outside of its nursery.
+    """
+    try:
+        yield
+    finally:
+        if isinstance(job, AsyncGenerator):
+            with trio.move_on_after(_TIDY_SECONDS, shield=True):
+                await cast("AsyncGenerator[object]", job).aclose()
 
 
 def failure_of(error: BaseException) -> _Failure:

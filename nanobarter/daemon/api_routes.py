@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nanobarter.core.errors import UsageError
-from nanobarter.daemon.api import Answer, Handler, Params, Routes
+from nanobarter.daemon.api import Answer, Handler, Params, Routes, closing_job
 from nanobarter.daemon.facade import NodeFacade, Shape
 
 P = TypeVar("P", bound="_Params")
@@ -80,11 +80,8 @@ def _one(kind: type[P], ask: Callable[[P], Awaitable[Shape]]) -> Handler:
 def _many(kind: type[P], ask: Callable[[P], AsyncIterator[Shape]]) -> Handler:
     async def handle(params: Params) -> AsyncIterator[Answer]:
         events = ask(_read(kind, params))
-        try:
+        async with closing_job(events):
             async for event in events:
                 yield _tell(event)
-        finally:
-            if close := getattr(events, "aclose", None):
-                await close()
 
     return handle
