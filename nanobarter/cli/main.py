@@ -145,10 +145,12 @@ def _add_market(commands: Commands) -> None:
     what = market.add_subparsers(metavar="WHAT")
     _command(what, "show", "bids heard and agreements made", "reading:read", json=True).set_defaults(path="/v1/market")
     clear = _command(what, "clear", "match the books of a file", "reading:market_clear", json=True)
-    clear.add_argument("book", type=Path, metavar="BOOK.json")
-    clear.add_argument("--rules", default="nanobarter", choices=("nanobarter", "openbarter"))
+    clear.add_argument("book", type=Path, metavar="BOOK.json", help="the books")
+    clear.add_argument(
+        "--rules", default="nanobarter", choices=("nanobarter", "openbarter"), help="by which rules to match"
+    )
     flow = _command(what, "flow", "compute the quantities of the cycles of a file", "reading:market_flow", json=True)
-    flow.add_argument("file", type=Path, metavar="F.json")
+    flow.add_argument("file", type=Path, metavar="F.json", help="the cycles")
 
 
 def _add_jobs(commands: Commands) -> None:

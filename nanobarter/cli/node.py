@@ -32,6 +32,7 @@ def init(asked: argparse.Namespace) -> int:
     _refuse_used(path, asked.phrase_out)
     folders = [str(Path(text).expanduser().absolute()) for text in asked.folder or _ask_folders(asked)]
     config = config_from_flags(asked, folders)
+    parse_config(write_config(config), path / "config.toml")  # a flag that is wrong is told before any cost
     found = measure(map(Path, folders))
     _check_cost(config, found, asked.peers, chosen=asked.space is not None)
     if not asked.yes:
