@@ -5,21 +5,27 @@ received of bid i, Omega their product, m the number of distinct owners, b_i the
 Formula [4], omega'_i = omega_i * Omega^(-1 / (m * b_i)), shares out the surplus: the omega' have product 1, so a
 quantity x_0 going round the ring comes back as itself. x is then scaled until one bid is used up.
 
-x is irrational in general. It is computed with ``_DIGITS`` digits, which only has to place it between two integers
-and to compare angles; whether an owner's bound holds is decided on the integers alone.
+x is irrational in general; then it is computed with ``_DIGITS`` digits, which only has to place it between two
+integers and to compare angles. Where Omega is a perfect power, as it is at par, x is an exact fraction. Whether an
+owner's bound holds is decided on the whole quantities alone. Most flows are settled in double precision first, with
+a margin that no rounding error of a double can cross; the others take the long way.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
+from math import floor, isqrt, lcm, prod
 
 from nanobarter.matching.bids import Name, Ratio
+from nanobarter.matching.rounding import Rounding
 
 _DIGITS = 90
 _SNAP = Decimal(10) ** -50  # x nearer than this, relatively, to an integer is that integer
-_SCALE_BITS = 96  # x as a fixed-point integer, for comparing angles without rounding
-SOLVES_MAX = 256  # 64 bids without bounds have at most 64 corners; what is left out is worse in angle, never wrong
+_SCALE_BITS = 160  # x as a fixed-point integer, for comparing angles without rounding
+_QUICK_MAX = 1e9  # above it a double leaves too little behind the point to compare angles by
+_ERROR = 1e-12  # a bound, with a factor of 100 to spare, on the relative error of x in double precision
+_ROOT_BITS_MAX = 2048  # a perfect power of more bits is treated as an irrational one, with 90 digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,141 +55,167 @@ def flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
 
     The bid that is used up gives exactly its stock. Every other quantity is the integer below or above the real
     one, at least 1 and not above its stock, and no bound of an owner is passed. Of all such vectors the one with
-    the smallest angle to the real one is returned, the smaller quantities first among equal angles.
+    the smallest angle to the real one is returned; among equal angles the one with the smaller quantities, compared
+    from the used up bid on round the ring.
     """
     if min(leg.stock for leg in legs) <= 0:
         return None
-    real, used_up = _real_flow(legs)
-    choices = [_choices(x, leg.stock) for x, leg in zip(real, legs, strict=True)]
-    choices[used_up] = (legs[used_up].stock,)
+    return _quick_flow(legs) or _exact_flow(legs)
+
+
+def _shares(legs: Sequence[Leg]) -> list[int]:
+    """Return m * b_i for each bid: into how many parts the surplus is divided."""
+    owners = [leg.owner for leg in legs]
+    distinct = len(set(owners))
+    return [distinct * owners.count(owner) for owner in owners]
+
+
+def _quick_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
+    """Return the flow where double precision settles it beyond doubt, else None."""
+    omegas = [leg.omega[0] / leg.omega[1] for leg in legs]
+    omega = prod(omegas)
+    rates, rate, tight, used_up = list[float](), 1.0, 0.0, 0
+    try:
+        for i, (leg, own, share) in enumerate(zip(legs, omegas, _shares(legs), strict=True)):
+            rate *= own / omega ** (1.0 / share)
+            rates.append(rate)
+            room = leg.stock / rate
+            if i == 0 or room < tight:
+                tight, used_up = room, i
+        real = [tight * rate for rate in rates]
+    except (OverflowError, ZeroDivisionError):
+        return None
+    if not max(real) < _QUICK_MAX:
+        return None
+    y = _quick_rounding(legs, real, used_up)
+    if y is None:
+        return None
+    for leg, given, received in zip(legs, y, (y[-1], *y[:-1]), strict=True):
+        if leg.cap is not None and given * leg.cap[1] > received * leg.cap[0]:
+            return None
+    return tuple(y)
+
+
+def _quick_rounding(legs: Sequence[Leg], real: Sequence[float], used_up: int) -> list[int] | None:
+    """Return the vector of smallest angle without regard to bounds, or None when a double cannot tell.
+
+    With d = y - x the squared sine of the angle is (|d|^2 - (x.d)^2 / |x|^2) / |y|^2. As in ``rounding`` the best y
+    is the nearest to x / s for some s > 0; with two choices each there are no more of them than bids, and they
+    differ by one component in the order in which s makes them step up.
+    """
+    doubt = _ERROR * max(real) * len(real)
+    found = _floors(legs, real, used_up, doubt)
+    if found is None:
+        return None
+    y, steps = found
+    length = sum(x * x for x in real)
+    dot = sum(x * (below - x) for x, below in zip(real, y, strict=True))
+    square = sum((below - x) ** 2 for x, below in zip(real, y, strict=True))
+    best, second, taken = (square - dot * dot / length) / (length + 2 * dot + square), float("inf"), 0
+    for count, (_, i) in enumerate(steps, 1):
+        dot += real[i]
+        square += 1 - 2 * (real[i] - y[i])
+        sine = (square - dot * dot / length) / (length + 2 * dot + square)
+        if sine < best:
+            best, second, taken = sine, best, count
+        elif sine < second:
+            second = sine
+    alike = 0 < taken < len(steps) and steps[taken - 1][0] - steps[taken][0] <= doubt
+    if alike or (second - best) * length <= doubt:
+        return None
+    for _, i in steps[:taken]:
+        y[i] += 1
+    return y
+
+
+def _floors(
+    legs: Sequence[Leg], real: Sequence[float], used_up: int, doubt: float
+) -> tuple[list[int], list[tuple[float, int]]] | None:
+    """Return the smaller choices, and where there is a second one, as (s at which it is taken, place), falling."""
+    y, steps = list[int](), list[tuple[float, int]]()
+    for i, (leg, x) in enumerate(zip(legs, real, strict=True)):
+        below = floor(x)
+        if i == used_up:
+            y.append(leg.stock)
+        elif leg.stock - x < doubt * x or not doubt < x - below < 1 - doubt:
+            return None  # used up as well, or a whole number, or nearly
+        else:
+            y.append(max(below, 1))
+            if 1 <= below < leg.stock:
+                steps.append((x / (below + 0.5), i))
+    steps.sort(reverse=True)
+    return y, steps
+
+
+def _exact_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
+    real = _rational_flow(legs)
+    if real is None:
+        real = _decimal_flow(legs)
+    x, unit, used_up = real
+    choices = [
+        (leg.stock,) if i == used_up else tuple(y for y in (each // unit, each // unit + 1) if 1 <= y <= leg.stock)
+        for i, (each, leg) in enumerate(zip(x, legs, strict=True))
+    ]
     if not all(choices):
         return None
-    return _Rounding(legs, real, choices, used_up).best()
+    return Rounding(x, unit, choices, [leg.cap for leg in legs], used_up).best()
 
 
-def _real_flow(legs: Sequence[Leg]) -> tuple[list[Decimal], int]:
-    """Return the maximum real flow, and the place of the bid that it uses up."""
-    owners = [leg.owner for leg in legs]
-    share = {owner: len(set(owners)) * owners.count(owner) for owner in owners}
-    omega = product(legs)
+def _rational_flow(legs: Sequence[Leg]) -> tuple[list[int], int, int] | None:
+    """Return x in whole numbers of a unit, that unit, and the used up bid, where every root of Omega is a fraction."""
+    omega, shares = product(legs), _shares(legs)
+    roots = dict[int, Fraction]()
+    for share in set(shares):
+        above, below = _root(omega.numerator, share), _root(omega.denominator, share)
+        if above is None or below is None:
+            return None
+        roots[share] = Fraction(above, below)
+    rates, rate = list[Fraction](), Fraction(1)
+    for leg, share in zip(legs, shares, strict=True):
+        rate = rate * Fraction(*leg.omega) / roots[share]
+        rates.append(rate)
+    room = [leg.stock / rate for leg, rate in zip(legs, rates, strict=True)]
+    used_up = room.index(min(room))
+    real = [rate * room[used_up] for rate in rates]
+    unit = lcm(*(x.denominator for x in real))
+    return [int(x * unit) for x in real], unit, used_up
+
+
+def _root(number: int, degree: int) -> int | None:
+    """Return the root when it is a whole number, else None."""
+    if number == 1 or degree == 1:
+        return number
+    bits = number.bit_length()
+    if bits <= degree or bits > _ROOT_BITS_MAX:
+        return None
+    while degree % 2 == 0:
+        half = isqrt(number)
+        if half * half != number:
+            return None
+        number, degree = half, degree // 2
+    low, high = 1, 1 << (number.bit_length() // degree + 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**degree <= number else (low, middle - 1)
+    return low if low**degree == number else None
+
+
+def _decimal_flow(legs: Sequence[Leg]) -> tuple[list[int], int, int]:
+    omega, shares = product(legs), _shares(legs)
     with localcontext(Context(prec=_DIGITS, Emax=10**9, Emin=-(10**9))):
-        log = Decimal(0) if omega == 1 else (Decimal(omega.numerator) / Decimal(omega.denominator)).ln()
-        effort = {count: (-log / count).exp() for count in set(share.values())}
-        scale, rate = list[Decimal](), Decimal(1)
-        for leg in legs:
-            rate = rate * leg.omega[0] / leg.omega[1] * effort[share[leg.owner]]
-            scale.append(rate)
-        room = [leg.stock / rate for leg, rate in zip(legs, scale, strict=True)]
+        log = (Decimal(omega.numerator) / Decimal(omega.denominator)).ln()
+        effort = {share: (-log / share).exp() for share in set(shares)}
+        rates, rate = list[Decimal](), Decimal(1)
+        for leg, share in zip(legs, shares, strict=True):
+            rate = rate * leg.omega[0] / leg.omega[1] * effort[share]
+            rates.append(rate)
+        room = [leg.stock / rate for leg, rate in zip(legs, rates, strict=True)]
         tight = min(room)
         used_up = next(i for i, r in enumerate(room) if r <= tight * (1 + _SNAP))
-        return [_snapped(rate * tight) for rate in scale], used_up
+        real = [_snapped(rate * tight) for rate in rates]
+        return [int((x * 2**_SCALE_BITS).to_integral_value()) for x in real], 2**_SCALE_BITS, used_up
 
 
 def _snapped(x: Decimal) -> Decimal:
     nearest = x.to_integral_value()
     return nearest if abs(x - nearest) <= _SNAP * max(nearest, Decimal(1)) else x
-
-
-def _choices(x: Decimal, stock: int) -> tuple[int, ...]:
-    below = int(x.to_integral_value(ROUND_FLOOR))
-    return tuple(y for y in (below, below + 1) if 1 <= y <= stock)
-
-
-@dataclass(frozen=True, slots=True)
-class _Corner:
-    """A vector y by its dot product with x and its squared length; the cosine grows with dot^2 / square."""
-
-    dot: int
-    square: int
-    y: tuple[int, ...]
-
-    def steeper(self, other: "_Corner") -> bool:
-        mine, its = self.dot**2 * other.square, other.dot**2 * self.square
-        return mine > its or (mine == its and self.y < other.y)
-
-
-class _Rounding:
-    """Find the y of largest cosine with x among two choices per bid, adjacent choices bound by the owners' caps.
-
-    There are up to 2^(n-1) vectors. But dot^2 / square is a convex function of the pair (dot, square), so its
-    maximum is at a corner of their convex hull, where 2 * dot - s * square is largest for some s > 0; and for a
-    given s that sum is additive along the ring, so a pass over it finds the largest. Since dot^2 / square is the
-    maximum over s of s * (2 * dot - s * square), a chord over an interval of s bounds all corners within.
-    """
-
-    def __init__(
-        self, legs: Sequence[Leg], real: Sequence[Decimal], choices: Sequence[tuple[int, ...]], used_up: int
-    ) -> None:
-        self._order = [(used_up + i) % len(legs) for i in range(len(legs))]
-        self._caps = [legs[i].cap for i in self._order]
-        self._choices = [choices[i] for i in self._order]
-        with localcontext(Context(prec=_DIGITS, Emax=10**9, Emin=-(10**9))):
-            self._x = [int((real[i] * 2**_SCALE_BITS).to_integral_value()) for i in self._order]
-        self._solves = 0
-
-    def best(self) -> tuple[int, ...] | None:
-        one = Fraction(2**_SCALE_BITS)
-        best = self._solve(one)
-        if best is None:
-            return None
-        if any(len(choice) > 1 for choice in self._choices):
-            low = min(Fraction(x, c[-1]) for x, c in zip(self._x, self._choices, strict=True))
-            high = max(Fraction(x, c[0]) for x, c in zip(self._x, self._choices, strict=True))
-            best = self._search([(low, high)], best)
-        around = [0] * len(self._order)
-        for place, quantity in zip(self._order, best.y, strict=True):
-            around[place] = quantity
-        return tuple(around)
-
-    def _search(self, spans: list[tuple[Fraction, Fraction]], best: _Corner) -> _Corner:
-        """Return the best corner over the spans of s, splitting a span where its chord still promises more."""
-        while spans and self._solves < SOLVES_MAX:
-            low, high = spans.pop()
-            left, right = self._solve(low), self._solve(high)
-            if left is None or right is None:
-                break
-            for corner in (left, right):
-                if corner.steeper(best):
-                    best = corner
-            if left.square <= right.square or not _promises(low, high, left, right, best):
-                continue
-            middle = Fraction(2 * (left.dot - right.dot), left.square - right.square)
-            if low < middle < high:
-                spans += [(low, middle), (middle, high)]
-        return best
-
-    def _solve(self, s: Fraction) -> _Corner | None:
-        """Return the allowed y for which 2 * dot - s * square is largest, or None when no y is allowed."""
-        self._solves += 1
-        up, down = s.numerator, s.denominator
-        first = self._choices[0][0]
-        reached: dict[int, tuple[int, tuple[int, ...]]] = {first: (0, (first,))}
-        for x, choice, cap in zip(self._x[1:], self._choices[1:], self._caps[1:], strict=True):
-            following = dict[int, tuple[int, tuple[int, ...]]]()
-            for quantity in choice:
-                gain = 2 * x * quantity * down - up * quantity * quantity
-                for received, (sum_before, path) in reached.items():
-                    if cap is not None and quantity * cap[1] > received * cap[0]:
-                        continue
-                    held = following.get(quantity)
-                    if held is None or (sum_before + gain, held[1]) > (held[0], (*path, quantity)):
-                        following[quantity] = (sum_before + gain, (*path, quantity))
-            reached = following
-        cap = self._caps[0]
-        ends = [end for received, end in reached.items() if cap is None or first * cap[1] <= received * cap[0]]
-        if not ends:
-            return None
-        y = min(ends, key=lambda end: (-end[0], end[1]))[1]
-        dot = sum(a * b for a, b in zip(self._x, y, strict=True))
-        return _Corner(dot, sum(q * q for q in y), y)
-
-
-def _promises(low: Fraction, high: Fraction, left: _Corner, right: _Corner, best: _Corner) -> bool:
-    """Tell whether a corner inside the span may still beat the best: the maximum of s times the chord."""
-    at_low, at_high = 2 * left.dot - low * left.square, 2 * right.dot - high * right.square
-    slope = (at_high - at_low) / (high - low)
-    top = high
-    if slope < 0:
-        top = min(high, max(low, (at_low - slope * low) / (-2 * slope)))
-    bound = top * (at_low + slope * (top - low))
-    return bound * best.square >= best.dot**2
