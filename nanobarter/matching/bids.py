@@ -90,7 +90,3 @@ class Bid:
     def seniority(self) -> tuple[int, Any]:
         """What decides between equal offers, the smallest first."""
         return (self.age, self.id)
-
-    def cap(self) -> Ratio | None:
-        """Return the most that the owner ever gives for one unit at par, or None when he has no bound."""
-        return (self.provided, self.required) if self.limit else self.floor

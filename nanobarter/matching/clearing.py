@@ -6,7 +6,6 @@ from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
 from nanobarter.matching.cycle import Cycle, quantities_of
 from nanobarter.matching.rules import OWN, Rules
-from nanobarter.matching.search import Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,8 @@ class Clearing:
         return agreements
 
     def _best(self, own: Bid) -> Agreement | None:
+        from nanobarter.matching.search import Search  # noqa: PLC0415 - numpy loads at the first search
+
         search = Search(self.book, own, self.rules)
         for cycle in search.cycles():
             if (given := quantities_of(cycle, self.rules)) is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from nanobarter.matching.bids import Bid, Ratio
+from nanobarter.matching.bids import PAR, Bid, Ratio
 from nanobarter.matching.openbarter import openbarter_flow
 from nanobarter.matching.quantities import Leg, flow, product
 from nanobarter.matching.rules import OWN, Rules
@@ -15,6 +15,7 @@ class Cycle:
     """Bids in ring order: each gives to the next, the last to the first. The bid that was searched for is last."""
 
     bids: tuple[Bid, ...]
+    legs: tuple[Leg, ...]
     omega: Fraction
 
     @property
@@ -38,30 +39,29 @@ def legs_of(bids: Sequence[Bid], *, floors: bool = True) -> list[Leg]:
     Every bid must accept what the one before it gives.
     """
     legs = list[Leg]()
-    for before, bid in zip((bids[-1], *bids[:-1]), bids, strict=True):
+    before = bids[-1]
+    for bid in bids:
         discount = bid.wants.accepts(before.gives)
         if discount is None:
             raise ValueError(f"bid {bid.id!r} does not accept {before.gives!r}")
-        cap = bid.cap() if bid.limit or floors else None
-        legs.append(
-            Leg(
-                bid.owner,
-                times((bid.provided, bid.required), discount),
-                None if cap is None else times(cap, discount),
-                bid.quantity,
-            )
-        )
+        omega = (bid.provided, bid.required)
+        cap = omega if bid.limit else bid.floor if floors else None
+        if discount is not PAR:
+            omega = times(omega, discount)
+            cap = None if cap is None else times(cap, discount)
+        legs.append(Leg(bid.owner, omega, cap, bid.quantity))
+        before = bid
     return legs
 
 
-def cycle_of(bids: Sequence[Bid]) -> Cycle:
+def cycle_of(bids: Sequence[Bid], rules: Rules = OWN) -> Cycle:
     """Return the cycle of these bids in ring order."""
-    return Cycle(tuple(bids), product(legs_of(bids)))
+    legs = tuple(legs_of(bids, floors=rules.floors))
+    return Cycle(tuple(bids), legs, product(legs))
 
 
 def quantities_of(cycle: Cycle, rules: Rules = OWN) -> tuple[int, ...] | None:
     """Return what each bid of the cycle gives, or None when it cannot be executed."""
     if cycle.omega < 1 and any(bid.limit for bid in cycle.bids):
         return None
-    legs = legs_of(cycle.bids, floors=rules.floors)
-    return openbarter_flow(legs) if rules.double_precision else flow(legs)
+    return openbarter_flow(cycle.legs) if rules.double_precision else flow(cycle.legs)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nanobarter.matching.bids import Bid, Pattern
-from nanobarter.matching.levels import NONE, Levels, Places, Weights, weight_above
+from nanobarter.matching.levels import CHANGES_MAX, NONE, UNSURE, Level, Levels, Places, Weights, weight_above
 
 TABLES_MAX = 512  # 16 rounds of 1000 vertices take 128 KiB each
-CHANGES_MAX = 256  # a table that missed more changes of tops than this is made anew
+_SPARSE_FROM = 256  # vertices from which the last two rounds are made only where they are asked for
 
 
 @dataclass(eq=False)
@@ -22,6 +22,9 @@ class Table:
 
     values: list[Weights] = field(default_factory=list[Weights])
     rows: list[Weights] = field(default_factory=list[Weights])
+    hops: dict[tuple[int, int], tuple[Level, int] | None] = field(
+        default_factory=dict[tuple[int, int], "tuple[Level, int] | None"]
+    )
     seen: int = 0
 
 
@@ -66,17 +69,22 @@ class Index:
         if not old.limit:
             self.unlimited.levels.swap(old, new, row, gives)
 
-    def vertex(self, quality: str) -> int | None:
-        """Return the vertex of a quality that some bid wants or gives."""
-        return self._vertices.get((False, quality))
+    def vertex(self, quality: str) -> int:
+        """Return the vertex of a quality, a new one for a quality not seen before."""
+        return self._quality(quality)
 
     def rows_for(self, vertex: int) -> tuple[int, ...]:
         """Return the rows whose bids may accept a quality: its own, and the hubs it belongs to."""
         return (vertex, *self._hubs_of[vertex])
 
-    def table(self, side: Side, want: Pattern, steps: int) -> Table:
-        """Return bounds of chains of up to so many bids toward a want, made anew only when tops that matter moved."""
-        side.levels.grow(len(self.texts))
+    def table(self, side: Side, want: Pattern, steps: int, start: int) -> Table:
+        """Return bounds of chains of up to so many bids from a vertex to a want.
+
+        A table is kept until a top moves that may matter to it. Of its last two rounds only what can be reached
+        from the start need be there.
+        """
+        if not want.any_issuer:
+            self._quality(want.text)
         key = (want, steps)
         table = side.tables.pop(key, None)
         if table is None or not self._holds(table, side.levels):
@@ -85,44 +93,89 @@ class Index:
         side.tables[key] = table
         while len(side.tables) > TABLES_MAX:
             side.tables.popitem(last=False)
+        self._complete(table, side.levels, steps, start)
         return table
 
+    def hop(self, side: Side, table: Table, vertex: int, after: int) -> tuple[Level, int] | None:
+        """Return the level by which the best chain of so many bids goes on from a vertex, and what it gives.
+
+        None when another may be as good, as far as the bounds can tell.
+        """
+        key = (vertex, after)
+        if key not in table.hops:
+            table.hops[key] = self._hop(side.levels, table, vertex, after)
+        return table.hops[key]
+
+    def _hop(self, levels: Levels, table: Table, vertex: int, after: int) -> tuple[Level, int] | None:
+        if self._hubs_of[vertex]:
+            return None
+        ordered, weights, targets = levels.rows[vertex].in_order()
+        if not ordered:
+            return None
+        bounds = weights + table.values[after - 1].take(targets)
+        best = int(bounds.argmax())
+        top = bounds[best]
+        bounds[best] = NONE
+        if top == NONE or bounds.max() >= top - UNSURE or not ordered[best].pattern.plain:
+            return None
+        return ordered[best], int(targets[best])
+
     def _made(self, levels: Levels, want: Pattern, steps: int) -> Table:
-        values = np.full(len(self.texts), NONE)
+        vertices = len(self.texts)
+        values = np.full(vertices, NONE)
         for vertex in self._fitting(want):
             discount = want.accepts(self.texts[vertex])
             if discount is not None:
                 values[vertex] = weight_above(discount)
-        table = Table([values], [values], len(levels.changes))
-        for _ in range(steps):
-            rows = values = levels.round(values)
-            if self._members:
-                values = rows.copy()
-                for hub in self._members:
-                    members = self._array(hub)
-                    values[members] = np.maximum(values[members], rows[hub])
-                    values[hub] = NONE
+        table = Table([values], [values], seen=levels.forgotten + len(levels.changes))
+        sparse = not self._members and vertices >= _SPARSE_FROM
+        for step in range(1, steps + 1):
+            if sparse and step > steps - 2:
+                rows = values = np.full(vertices, NONE)
+            else:
+                rows = values = levels.round(values)
+            for hub in self._members:
+                values = rows.copy() if values is rows else values
+                members = self._array(hub)
+                values[members] = np.maximum(values[members], rows[hub])
+            for hub in self._members:
+                values[hub] = NONE
             table.rows.append(rows)
             table.values.append(values)
         return table
 
+    def _complete(self, table: Table, levels: Levels, steps: int, start: int) -> None:
+        """Fill in what the last two rounds of a sparse table lack for a start."""
+        if steps < 2 or self._members or len(self.texts) < _SPARSE_FROM:  # noqa: PLR2004 - the last two rounds
+            return
+        last, before = table.values[steps], table.values[steps - 1]
+        if last[start] > NONE or not levels.rows[start].levels:
+            return
+        _, _, targets = levels.rows[start].in_order()
+        lacking = np.append(targets, start)
+        before[lacking] = levels.round_at(lacking, table.values[steps - 2])
+        last[start] = levels.round_of(start, before)
+
     def _holds(self, table: Table, levels: Levels) -> bool:
-        """Tell whether no change of a top since the table was made can have moved a bound of it."""
-        missed = levels.changes[table.seen :]
-        if len(missed) > CHANGES_MAX or len(table.values[0]) != len(self.texts):
+        """Tell whether no change of a top since the table was made can have moved a bound or a hop of it."""
+        missed = table.seen - levels.forgotten
+        if missed < 0 or len(levels.changes) - missed > CHANGES_MAX or len(table.values[0]) != len(self.texts):
             return False
-        for row, target, weight in missed:
+        for row, target, weight in levels.changes[missed:]:
             for before, after in zip(table.values, table.rows[1:], strict=False):
-                if weight + before[target] >= after[row] and before[target] > NONE:
+                value = before[target]
+                if value > NONE and weight + value >= after[row] - UNSURE:
                     return False
-        table.seen = len(levels.changes)
+        table.seen = levels.forgotten + len(levels.changes)
         return True
 
     def _fitting(self, want: Pattern) -> list[int]:
         if not want.any_issuer:
-            vertex = self.vertex(want.text)
-            return [] if vertex is None else [vertex]
-        return self._members[self._row(want)]
+            return [self._quality(want.text)]
+        hub = self._vertices.get((True, want.text))
+        if hub is not None:
+            return self._members[hub]
+        return [v for v, text in enumerate(self.texts) if v not in self._members and text.startswith(want.text)]
 
     def _row(self, want: Pattern) -> int:
         if not want.any_issuer:

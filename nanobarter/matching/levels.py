@@ -22,9 +22,12 @@ Places = npt.NDArray[np.intp]
 NONE = float("-inf")
 UNIT = 2.0**36  # 124 bits of magnitude, 64 bids and 36 bits below the point fit the 53 bits of a double
 _NOISE = 1 / 64  # log2 of integers below 2^1000 is wrong by less than this many units
+UNSURE = 256.0  # units: sums of 64 weights whose true sums are equal differ by less
 WIDTH_MAX = 128  # levels of a row that are kept in the matrix; longer rows are looked through when it matters
 WIDTH_FIRST = 16  # the best levels of a row usually decide a round
 _SMALL = 4096  # a matrix of this size is done before a staged round has made its tests
+CHANGES_MAX = 256  # a table that missed more changes of tops than this is made anew
+DENSE_MAX = 2048  # vertices for which a square of weights is kept too: 32 MiB
 _EMPTY_MAX = 32  # so many emptied levels may stay in a row before it is packed
 
 
@@ -136,8 +139,12 @@ class Levels:
     def __init__(self) -> None:
         self.rows = list[Row]()
         self.changes = list[tuple[int, int, float]]()
-        """Each change of a level's top: row, target, and the greater of the weights before and after."""
+        """The last changes of levels' tops: row, target, and the greater of the weights before and after."""
+        self.forgotten = 0
+        """How many earlier changes are no longer in the list."""
         self.count = 0
+        self._special = 0
+        self._into: Weights = np.empty((0, 0))
         self._dirty = set[int]()
         self._weights: Weights = np.empty((0, 0))
         self._targets: Places = np.empty((0, 0), np.intp)
@@ -152,7 +159,10 @@ class Levels:
 
     def insert(self, bid: Bid, row: int, gives: int) -> None:
         """Put a bid into its level."""
-        level = self.rows[row].find(bid.wants, gives) or self.rows[row].make(bid.wants, gives)
+        level = self.rows[row].find(bid.wants, gives)
+        if level is None:
+            level = self.rows[row].make(bid.wants, gives)
+            self._special += not bid.wants.plain
         before = self._weight(row, level)
         insort(level.bids, bid)
         self.count += 1
@@ -185,27 +195,32 @@ class Levels:
         after = level.weight
         if after != before:
             self.rows[row].set_weight(level, after)
-            self.changes.append((row, level.gives, max(before, after)))
             self._dirty.add(row)
+            if row < len(self._into):
+                self._into[level.gives, row] = after
+            self.changes.append((row, level.gives, max(before, after)))
+            if len(self.changes) > 2 * CHANGES_MAX:
+                self.forgotten += CHANGES_MAX
+                del self.changes[:CHANGES_MAX]
 
     def refresh(self) -> None:
-        """Bring the matrix up to the rows."""
+        """Bring the matrix up to the rows. A row is a column of it, so that a round runs along its lines."""
         vertices = len(self.rows)
         widest = max((len(self.rows[row].in_order()[0]) for row in self._dirty), default=0)
-        rows, width = self._weights.shape
-        if vertices > rows or min(widest, WIDTH_MAX) > width:
-            rows = max(vertices, 2 * rows if vertices > rows else rows)
+        width, room = self._weights.shape
+        if vertices > room or min(widest, WIDTH_MAX) > width:
+            room = max(vertices, 2 * room if vertices > room else room)
             width = min(WIDTH_MAX, max(widest + widest // 4, width, 1))
-            self._weights = np.full((rows, width), NONE)
-            self._targets = np.zeros((rows, width), np.intp)
-            self._rest = np.full(rows, NONE)
+            self._weights = np.full((width, room), NONE)
+            self._targets = np.zeros((width, room), np.intp)
+            self._rest = np.full(room, NONE)
             self._dirty = set(range(vertices))
         for row in self._dirty:
             _, weights, targets = self.rows[row].in_order()
             kept = min(len(weights), width)
-            self._weights[row, :kept] = weights[:kept]
-            self._weights[row, kept:] = NONE
-            self._targets[row, :kept] = targets[:kept]
+            self._weights[:kept, row] = weights[:kept]
+            self._weights[kept:, row] = NONE
+            self._targets[:kept, row] = targets[:kept]
             self._rest[row] = weights[WIDTH_FIRST] if len(weights) > WIDTH_FIRST else NONE
             (self._long.add if len(weights) > width else self._long.discard)(row)
         self._dirty.clear()
@@ -213,22 +228,56 @@ class Levels:
     def round(self, values: Weights) -> Weights:
         """Return for each row the greatest weight plus value of its target, over its levels."""
         vertices = len(self.rows)
-        weights, targets = self._weights[:vertices], self._targets[:vertices]
+        weights, targets = self._weights[:, :vertices], self._targets[:, :vertices]
         if weights.size <= _SMALL:
             best = _best(weights, targets, values)
+        elif (few := self._few(values)) is not None:
+            return few
         else:
-            best = _best(weights[:, :WIDTH_FIRST], targets[:, :WIDTH_FIRST], values)
-            top = values.max()
-            open_rows = np.flatnonzero(self._rest[:vertices] + top > best)
+            best = _best(weights[:WIDTH_FIRST], targets[:WIDTH_FIRST], values)
+            open_rows = (self._rest[:vertices] + values.max() > best).nonzero()[0]
             if 2 * len(open_rows) > vertices:
                 best = _best(weights, targets, values)
             elif len(open_rows):
-                best[open_rows] = _best(weights[open_rows], targets[open_rows], values)
+                best[open_rows] = _best(weights[:, open_rows], targets[:, open_rows], values)
         for row in self._long:
-            _, weights_all, targets_all = self.rows[row].in_order()
-            best[row] = (weights_all + values[targets_all]).max()
+            best[row] = self.round_of(row, values)
         return best
+
+    def round_at(self, rows: Places, values: Weights) -> Weights:
+        """Return the same for some rows."""
+        best = _best(self._weights[:WIDTH_FIRST, rows], self._targets[:WIDTH_FIRST, rows], values)
+        lacking = (self._rest[rows] + values.max() > best).nonzero()[0]
+        for place in lacking.tolist():
+            best[place] = self.round_of(int(rows[place]), values)
+        return best
+
+    def round_of(self, row: int, values: Weights) -> float:
+        """Return the same for one row."""
+        _, weights, targets = self.rows[row].in_order()
+        return float((weights + values.take(targets)).max()) if len(weights) else NONE
+
+    def _few(self, values: Weights) -> Weights | None:
+        """Return the round when few vertices have a value: over the levels that give those, in the square."""
+        vertices = len(self.rows)
+        if self._special or vertices > DENSE_MAX:
+            return None
+        valued = (values > NONE).nonzero()[0]
+        if 4 * len(valued) > vertices:
+            return None
+        if vertices > len(self._into):
+            self._square()
+        if not len(valued):
+            return np.full(vertices, NONE)
+        return (self._into[valued, :vertices] + values[valued, None]).max(axis=0)
+
+    def _square(self) -> None:
+        size = min(DENSE_MAX, 2 * len(self.rows))
+        self._into = np.full((size, size), NONE)
+        for number, row in enumerate(self.rows):
+            _, weights, targets = row.in_order()
+            self._into[targets, number] = weights
 
 
 def _best(weights: Weights, targets: Places, values: Weights) -> Weights:
-    return (weights + values.take(targets, mode="clip")).max(axis=1)
+    return (weights + values.take(targets, mode="clip")).max(axis=0)

@@ -17,7 +17,6 @@ from nanobarter.matching.bids import Bid, Name, Pattern
 from nanobarter.matching.book import Book
 from nanobarter.matching.cycle import Cycle, quantities_of
 from nanobarter.matching.rules import Rules
-from nanobarter.matching.search import Search
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
 
 _BID_ID_BYTES = 16
@@ -111,6 +110,8 @@ def find(
     own = book.get(own_bid_id)
     if own is None:
         return None
+    from nanobarter.matching.search import Search  # noqa: PLC0415 - numpy loads at the first search
+
     search = Search(book, own, Rules(partners_max=partners_max))
     possible = _possible(search.cycles(), avoid)
     if perturb is None:

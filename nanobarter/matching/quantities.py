@@ -12,10 +12,10 @@ a margin that no rounding error of a double can cross; the others take the long 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from math import floor, isqrt, lcm, prod
+from typing import NamedTuple
 
 from nanobarter.matching.bids import Name, Ratio
 from nanobarter.matching.rounding import Rounding
@@ -28,8 +28,7 @@ _ERROR = 1e-12  # a bound, with a factor of 100 to spare, on the relative error 
 _ROOT_BITS_MAX = 2048  # a perfect power of more bits is treated as an irrational one, with 90 digits
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One bid in a cycle, as the bid before it in the ring serves it.
 
     ``omega`` has the discount in it already; ``cap`` is the most it gives per unit received, None without a bound.
@@ -67,24 +66,27 @@ def _shares(legs: Sequence[Leg]) -> list[int]:
     """Return m * b_i for each bid: into how many parts the surplus is divided."""
     owners = [leg.owner for leg in legs]
     distinct = len(set(owners))
+    if distinct == len(owners):
+        return [distinct] * distinct
     return [distinct * owners.count(owner) for owner in owners]
 
 
 def _quick_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
     """Return the flow where double precision settles it beyond doubt, else None."""
     omegas = [leg.omega[0] / leg.omega[1] for leg in legs]
-    omega = prod(omegas)
-    rates, rate, tight, used_up = list[float](), 1.0, 0.0, 0
+    omega, shares = prod(omegas), _shares(legs)
+    rates, rate = list[float](), 1.0
     try:
-        for i, (leg, own, share) in enumerate(zip(legs, omegas, _shares(legs), strict=True)):
-            rate *= own / omega ** (1.0 / share)
+        effort = {share: omega ** (-1.0 / share) for share in set(shares)}
+        for own, share in zip(omegas, shares, strict=True):
+            rate *= own * effort[share]
             rates.append(rate)
-            room = leg.stock / rate
-            if i == 0 or room < tight:
-                tight, used_up = room, i
-        real = [tight * rate for rate in rates]
+        room = [leg.stock / rate for leg, rate in zip(legs, rates, strict=True)]
     except (OverflowError, ZeroDivisionError):
         return None
+    tight = min(room)
+    used_up = room.index(tight)
+    real = [tight * rate for rate in rates]
     if not max(real) < _QUICK_MAX:
         return None
     y = _quick_rounding(legs, real, used_up)

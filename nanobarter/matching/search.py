@@ -11,18 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
 from nanobarter.matching.cycle import Cycle, cycle_of
+from nanobarter.matching.index import Index, Side, Table
+from nanobarter.matching.levels import NONE, UNSURE, Level, Weights, weight_above, weight_below, weight_of
 from nanobarter.matching.rules import Rules
 
-if TYPE_CHECKING:
-    from nanobarter.matching.index import Index, Side, Table
-    from nanobarter.matching.levels import Level, Weights
-
-NONE = float("-inf")
 _SLACK_PER_BID = 4.0  # units by which rounding may lift one bid's weight above another's of the same worth, and spare
 
 
@@ -47,8 +44,8 @@ class _Fan:
     """The levels of one row by which a chain may go on, from place ``next`` on by falling bound."""
 
     chain: _Chain
-    levels: "list[Level]"
-    bounds: "list[float]"
+    levels: list[Level]
+    bounds: list[float]
     next: int
 
 
@@ -57,7 +54,7 @@ class _Step:
     """A chain with the bid at ``place`` of a level as its next one, not yet looked at."""
 
     chain: _Chain
-    level: "Level"
+    level: Level
     place: int
 
 
@@ -85,7 +82,7 @@ class Search:
 class _Side:
     """The search among the bids of one side: at_par those cycles with Omega >= 1, else those below."""
 
-    def __init__(self, search: Search, index: "Index", side: "Side", *, at_par: bool) -> None:
+    def __init__(self, search: Search, index: Index, side: Side, *, at_par: bool) -> None:
         self._search = search
         self._rules = search.rules
         self._own = search.own
@@ -99,29 +96,66 @@ class _Side:
         self._exact = dict[tuple[int, int], Fraction]()
 
     def cycles(self) -> Iterator[Cycle]:
+        """Yield the cycles of this side, the best first."""
         start = self._index.vertex(self._own.gives)
-        if start is None or self._side.levels.count == 0:
+        if self._side.levels.count == 0:
             return
-        self._table: Table = self._index.table(self._side, self._own.wants, self._rules.partners_max - 1)
-        from nanobarter.matching.levels import weight_of  # noqa: PLC0415 - numpy loads at the first search
-
+        longest = min(self._rules.partners_max - 1, self._side.levels.count)
+        self._table: Table = self._index.table(self._side, self._own.wants, longest, start)
         own = weight_of(self._own)
-        for after in range(1, self._rules.partners_max):
-            bound = own + float(self._table.values[after][start])
+        bounds = [own + float(values[start]) for values in self._table.values[1:]]
+        best = self._dive(start, bounds) if self._at_par else None
+        if best is not None:
+            yield best
+        for after, bound in enumerate(bounds, 1):
             if bound > NONE and (bound >= 0 or not self._at_par):
                 self._push(bound, after + 1, (), _Chain((), own, start, after))
-        while self._heap or self._found:
-            while self._found and (not self._heap or self._found[0][2] > -self._heap[0][0]):
+        for cycle in self._in_order():
+            if best is None or cycle.bids != best.bids:
+                yield cycle
+
+    def _in_order(self) -> Iterator[Cycle]:
+        """Look at what is on the heap, and yield a found cycle as soon as nothing left can come before it."""
+        while self._heap:
+            while self._found and self._heap and self._found[0][2] > -self._heap[0][0]:
                 yield self._emitted()
             if not self._heap:
-                continue
+                break
             if self._search.steps >= self._rules.steps_max:
                 self._search.cut = True
                 break
             self._search.steps += 1
             self._look(*heappop(self._heap))
+            while self._found and not self._heap:
+                yield self._emitted()
         while self._found:
             yield self._emitted()
+
+    def _dive(self, start: int, bounds: list[float]) -> Cycle | None:
+        """Return the best cycle where the bounds lead straight to it and nothing else can be as good, else None.
+
+        That is the case of most searches in a large book; it needs one look-up for each bid of the cycle.
+        """
+        top = max(bounds)
+        after = bounds.index(top) + 1
+        if top < UNSURE or max((*bounds[: after - 1], *bounds[after:], NONE)) >= top - UNSURE:
+            return None
+        taken, levels, vertex, before = list[Bid](), list[Level](), start, self._own
+        for rest in range(after, 0, -1):
+            hop = self._index.hop(self._side, self._table, vertex, rest)
+            if hop is None or hop[0] in levels:
+                return None
+            level, vertex = hop
+            bid = level.bids[0]
+            if bid.id == self._own.id or (bid.owner == before.owner and not self._rules.self_trade):
+                return None
+            levels.append(level)
+            taken.append(bid)
+            before = bid
+        if before.owner == self._own.owner and not self._rules.self_trade:
+            return None
+        self._search.steps += 1
+        return cycle_of((*taken, self._own), self._rules)
 
     def _emitted(self) -> Cycle:
         cycle = heappop(self._found)[3]
@@ -154,8 +188,8 @@ class _Side:
             bounds = weights + values[targets]
             bounds += chain.weight
             order = (-bounds).argsort(kind="stable")
-            low = 0.0 if self._at_par else NONE
-            kept = order[bounds[order] >= low] if self._at_par else order[bounds[order] > low]
+            ordered = bounds[order]
+            kept = order[ordered >= 0 if self._at_par else ordered > NONE]
             if len(kept):
                 self._fan(_Fan(chain, [levels[i] for i in kept.tolist()], bounds[kept].tolist(), 0))
 
@@ -174,13 +208,9 @@ class _Side:
 
     def _take(self, step: _Step, partners: int) -> None:
         """Try a bid as the next of a chain, and leave its successor in the level on the heap."""
-        from nanobarter.matching.levels import weight_above  # noqa: PLC0415 - numpy loads at the first search
-
         chain, level, bid = step.chain, step.level, step.level.bids[step.place]
         rest = float(self._table.values[chain.after - 1][level.gives])
         if step.place + 1 < len(level.bids):
-            from nanobarter.matching.levels import weight_of  # noqa: PLC0415 - as above
-
             following = level.bids[step.place + 1]
             bound = chain.weight + weight_of(following) + rest
             if bound >= 0 or not self._at_par:
@@ -210,9 +240,7 @@ class _Side:
         return bid.owner != before.owner and (chain.after > 1 or bid.owner != self._own.owner)
 
     def _close(self, chain: _Chain) -> None:
-        from nanobarter.matching.levels import weight_below  # noqa: PLC0415 - numpy loads at the first search
-
-        cycle = cycle_of((*chain.bids, self._own))
+        cycle = cycle_of((*chain.bids, self._own), self._rules)
         if (cycle.omega >= 1) == self._at_par:
             self._count += 1
             low = weight_below((cycle.omega.numerator, cycle.omega.denominator))

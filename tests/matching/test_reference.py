@@ -13,12 +13,12 @@ from tests.matching.reference import every_cycle, omega_of
 
 @pytest.mark.parametrize("part", range(8))
 def test_random_books_come_out_as_by_enumeration(part: int) -> None:
-    assert [problem for seed in range(part * 40, part * 40 + 40) if (problem := differs(seed))] == []
+    assert [problem for seed in range(part * 25, part * 25 + 25) if (problem := differs(seed))] == []
 
 
 def test_the_random_books_dwell_on_the_edges() -> None:
-    omegas = [omega for seed in range(100) for omega in fast(random_book(seed))[1]]
-    lengths = [len(agreed) for seed in range(100) for agreed in fast(random_book(seed))[0]]
+    omegas = [omega for seed in range(60) for omega in fast(random_book(seed))[1]]
+    lengths = [len(agreed) for seed in range(60) for agreed in fast(random_book(seed))[0]]
     assert min(omegas) < 1 < max(omegas)
     assert omegas.count(Fraction(1)) > 10
     assert max(lengths) > 3
