@@ -52,7 +52,7 @@ class SeededEntropy:
     def token(self, count: int, /) -> bytes:
         """Return the next so many bytes of the stream."""
         blocks = list[bytes]()
-        while sum(map(len, blocks)) < count:
+        for _ in range(-(-count // 32)):
             blocks.append(hashlib.sha256(self._key + self._counter.to_bytes(8, "big")).digest())
             self._counter += 1
         return b"".join(blocks)[:count]
