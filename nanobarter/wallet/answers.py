@@ -27,7 +27,6 @@ from nanobarter.mint.messages import (
     RedeemBody,
     RefundBody,
     ReleaseBody,
-    SpentState,
     States,
     TakeBody,
 )
@@ -90,17 +89,18 @@ def check_spent(answer: States, keys: dict[NoteId, PublicKey], mine: RequestId, 
     """
     if answer.at <= not_before:
         raise Malformed("the mint speaks of a time when the request was still valid")
-    for state in answer.spent:
-        _check_witness(state, keys, mine)
+    check_witnesses(answer, keys)
+    if any(state.request == mine for state in answer.spent):
+        raise Malformed("the mint refused a request that it honoured")
     return {state.note for state in answer.spent}
 
 
-def _check_witness(state: SpentState, keys: dict[NoteId, PublicKey], mine: RequestId) -> None:
-    key = keys.get(state.note)
-    if key is None or not verify(key, DOMAIN_REQUEST, state.request, state.witness):
-        raise Malformed("the mint calls a note spent without its key's witness")
-    if state.request == mine:
-        raise Malformed("the mint refused a request that it honoured")
+def check_witnesses(answer: States, keys: dict[NoteId, PublicKey]) -> None:
+    """Check that each note called spent is one of these, with a witness that only its key could make."""
+    for state in answer.spent:
+        key = keys.get(state.note)
+        if key is None or not verify(key, DOMAIN_REQUEST, state.request, state.witness):
+            raise Malformed("the mint calls a note spent without its key's witness")
 
 
 def preimages_fit(hashes: tuple[bytes, ...], preimages: tuple[bytes, ...]) -> bool:

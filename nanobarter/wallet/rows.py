@@ -151,6 +151,25 @@ def take_counters(db: Connection, wanted: Sequence[tuple[KeysetId, Quantity]]) -
     return tuple(coins)
 
 
+def skip_counters(db: Connection, keyset: KeysetId, quantity: Quantity, following: int) -> None:
+    """Never name a coin below ``following`` again: it was used by an earlier life of this wallet."""
+    db.execute(
+        "INSERT INTO wallet_counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+        (keyset, quantity, following),
+    )
+
+
+def has_note(db: Connection, note: NoteId) -> bool:
+    """Tell whether a note is in the wallet, whatever its state."""
+    return db.execute("SELECT 1 FROM wallet_notes WHERE note = ?", (note,)).fetchone() is not None
+
+
+def coins_under_way(db: Connection) -> set[Coin]:
+    """Return the coins that bodies under way will bring."""
+    found = db.execute("SELECT coins FROM wallet_journal WHERE state = 'open'").fetchall()
+    return {coin for (raw,) in found for coin in decode(raw, tuple[Coin, ...], size_max=_ROW_BYTES_MAX)}
+
+
 # -- the journal
 
 

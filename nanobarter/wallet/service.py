@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import trio
 
 from nanobarter.core.errors import InvariantBroken, Reason, Refused
-from nanobarter.core.ids import Hash, PublicKey
+from nanobarter.core.ids import Hash, NodeId, PublicKey
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy
@@ -28,6 +28,7 @@ from nanobarter.wallet.keysets import Keysets
 from nanobarter.wallet.leasing import Leases
 from nanobarter.wallet.locking import LockKeys, Locks
 from nanobarter.wallet.payments import Payment, Payments
+from nanobarter.wallet.recovery import Recovery
 from nanobarter.wallet.token import parse_token
 from nanobarter.wallet.upkeep import Upkeep
 
@@ -101,6 +102,9 @@ class Wallet:
             keysets=self.keysets,
             payments=self.payments,
         )
+        self._recovery = Recovery(
+            store=store, seed=seed, clock=clock, limits=limits, keysets=self.keysets, courier=self.courier
+        )
         self._upkeep = Upkeep(
             store=store, clock=clock, limits=limits, courier=self.courier, payments=self.payments, told=self._tell
         )
@@ -149,6 +153,16 @@ class Wallet:
     def _tell(self, event: WalletEvent) -> None:
         for callback in list(self._observers):
             callback(event)
+
+    async def restore(self, issuer: NodeId) -> Quantity:
+        """Find the notes of an issuer again from the phrase; returns how much came back. Repeatable.
+
+        Raises Unreachable or PeerFault. Notes that were given away as text and not yet cashed come back too.
+        """
+        events = await self._recovery.restore(issuer)
+        for event in events:
+            self._tell(event)
+        return Quantity(sum(event.quantity for event in events))
 
     # -- promises
 

@@ -1,9 +1,11 @@
 """No note may be lost, doubled or promised twice, whenever the power goes and whatever a mint answers."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
+from msgspec import structs
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
@@ -11,7 +13,21 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
 from nanobarter.core.system import SeededEntropy
 from nanobarter.core.units import DAY, HOUR, MINUTE, Quantity, Span
-from nanobarter.mint.messages import DOMAIN_ANSWER, DOMAIN_CONTRACT, Contract, Minted, Request
+from nanobarter.mint.messages import (
+    DOMAIN_ANSWER,
+    DOMAIN_CONTRACT,
+    DOMAIN_LOCKED,
+    Answer,
+    Contract,
+    Leased,
+    LockAnswer,
+    Locked,
+    Minted,
+    Request,
+    SpentState,
+    StateBody,
+    States,
+)
 from nanobarter.net.memory import Loss
 from nanobarter.wallet.events import LeaseReceived, NotesReceived, NotesSpent, WalletEvent
 from tests.wallet.world import HOLDER, PLEDGE, Crash, Node, World, good, world_of
@@ -207,6 +223,24 @@ async def test_a_lease_is_lengthened_by_a_term(tmp_path: Path) -> None:
         world.check()
 
 
+async def test_the_phrase_alone_brings_the_notes_back(tmp_path: Path) -> None:
+    async with world_of(tmp_path, 2) as world:
+        a, b = world.nodes
+        for i in range(14):  # more notes of one denomination than one request carries
+            await world.give(str(i), a, b, 1)
+        await world.give("more", a, b, 13)
+        good(await b.wallet.redeem(a.quality, Quantity(6), HOLDER.public))
+        before = b.held(a)
+        assert await b.wallet.restore(a.key.node_id) == 0  # nothing is doubled that is there
+        await b.restart_wallet(lose_all=True)
+        assert b.held(a) == 0
+        assert await b.wallet.restore(a.key.node_id) == before == 21
+        assert await b.wallet.restore(a.key.node_id) == 0
+        await world.give("later", a, b, 13)  # fresh coins, not those of the first life
+        good(await b.wallet.redeem(a.quality, Quantity(34), HOLDER.public))
+        world.check()
+
+
 # -- lying mints
 
 
@@ -246,3 +280,50 @@ async def test_a_lie_brings_no_notes_and_is_kept(tmp_path: Path, twist: str) -> 
             with pytest.raises(PeerFault):
                 await b.wallet.take(world.terms("in", a, b, a, 13))
             assert await b.wallet.keysets.current(a.quality, None) is None
+
+
+@pytest.mark.parametrize("twist", ["terms", "holder", "spent"])
+async def test_a_false_receipt_is_not_believed_and_pays_nothing(tmp_path: Path, twist: str) -> None:
+    async with world_of(tmp_path, 3) as world:
+        a, b, c = world.nodes
+        await world.give("in", a, b, 8)
+        honest, out = a.answer, world.terms("out", b, c, a, 8)
+
+        async def handle(peer: NodeId, body: bytes) -> bytes:
+            signed = decode(await honest(peer, body), Signed, size_max=10**6)
+            answer = open_signed(signed, DOMAIN_ANSWER, cast("type[Answer]", Answer), size_max=10**6)
+            if isinstance(answer, LockAnswer):
+                less = Locked(structs.replace(out, quantity=Quantity(7)), world.clock.now())
+                answer = structs.replace(answer, locked=seal_signed(a.key, DOMAIN_LOCKED, less))
+            if isinstance(answer, Leased):
+                contract = open_signed(answer.contract, DOMAIN_CONTRACT, Contract, size_max=4096)
+                terms = structs.replace(contract.terms, holder=a.key.public)
+                other = structs.replace(contract, terms=terms)
+                answer = structs.replace(answer, contract=seal_signed(a.key, DOMAIN_CONTRACT, other))
+            if isinstance(answer, States):
+                note = decode(body, Request, size_max=10**6)
+                asked = decode(note.body, StateBody, size_max=10**6).notes
+                spent = tuple(SpentState(n, answer.request, signed.signature) for n in asked)
+                answer = structs.replace(answer, spent=spent)
+            return encode(seal_signed(a.key, DOMAIN_ANSWER, answer))
+
+        a.answer = handle
+        if twist == "holder":
+            with pytest.raises(PeerFault, match="not what was asked"):
+                await b.wallet.redeem(a.quality, Quantity(8), HOLDER.public)
+            assert b.wallet.leases() == []
+        elif twist == "terms":
+            with pytest.raises(PeerFault, match="not for this lock"):
+                await b.wallet.lock(b"out", out, world.soon())
+        else:
+            world.hub.lose = lambda _caller, _callee, _method: "request"
+            with pytest.raises(Unreachable):
+                await b.wallet.lock(b"out", out, world.soon())
+            world.hub.lose = None
+            world.later(Span(5 * MINUTE))
+            await b.wallet.round()
+        assert b.held(a) == 8  # still ours to claim, held by its body
+        assert b.wallet.free(a.quality) == 0
+        a.answer = honest  # once it speaks the truth, all is well again
+        await b.wallet.round()
+        world.check()

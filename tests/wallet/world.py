@@ -113,11 +113,13 @@ class Node:
 
         store.write = write  # pyright: ignore[reportAttributeAccessIssue] - the plug is pulled here
 
-    async def restart_wallet(self) -> None:
-        """Close the file as a crash would leave it, and open it again."""
+    async def restart_wallet(self, *, lose_all: bool = False) -> None:
+        """Close the file as a crash would leave it, and open it again, or an empty one."""
         assert self._scope is not None
         self._scope.cancel()
         self.wallet_store.close()
+        for file in self.world.path.glob(f"wallet{self.number}*") if lose_all else ():
+            file.unlink()
         self.writes = 0
         await self.open_wallet()
 
