@@ -13,7 +13,7 @@ from nanobarter.core.errors import Malformed, Reason, Refused
 from nanobarter.core.ids import NodeId
 from nanobarter.swap.events import Aborted, Approved, DraftRefused, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
-from tests.swap.whole import Node, World, world_of
+from tests.swap.whole import Node, World, quiet, world_of
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
@@ -47,7 +47,7 @@ def kept(world: World, parties: list[Node], before: dict[int, int]) -> None:
     assert moved in ([100 + (i - 1) % n for i in range(n)], [0] * n), world.outcome
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 async def test_a_plug_pulled_at_any_write_tears_nothing(
     seed: int, tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -143,7 +143,7 @@ async def test_a_bid_serves_one_draft_at_a_time(tmp_path: Path, mock_clock: trio
         match, bids = world.ring(parties, parties)
         world.hub.disconnect(parties[1].node)
         world.nursery.start_soon(world.propose, parties[0], match, bids)
-        await trio.testing.wait_all_tasks_blocked(0.05)
+        await quiet()
         second = await parties[0].swap.propose(match, bids)
         assert isinstance(second, DraftRefused)
         assert second.reason in (Reason.BUSY, Reason.NOT_FOUND)
