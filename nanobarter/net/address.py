@@ -1,6 +1,7 @@
 """Where a node listens: a host (name or number) and a TCP port."""
 
 import ipaddress
+import re
 from typing import Annotated
 
 from msgspec import Meta
@@ -9,13 +10,14 @@ from nanobarter.core.canonical import Record
 from nanobarter.core.errors import UsageError
 
 _PORT_MAX = 65535
+_HOST = r"^[A-Za-z0-9._:%-]+\Z"  # numbers, and names in their ASCII form; strangers' records are resolved too
 HOST_MAX = 253  # RFC 1035: the longest name in the DNS
 
 
 class Address(Record, frozen=True, order=True):
     """One place to dial. Port 0 means "any free port" and is only for listening."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=HOST_MAX)]
+    host: Annotated[str, Meta(min_length=1, max_length=HOST_MAX, pattern=_HOST)]
     port: Annotated[int, Meta(ge=0, le=_PORT_MAX)]
 
     def show(self) -> str:
@@ -36,7 +38,7 @@ def parse_address(text: str) -> Address:
     elif ":" in host:
         raise UsageError(f"{text!r} is not an address", hint="put brackets around an IPv6 number: [::1]:7070")
     numeric = port.isascii() and port.isdigit() and int(port) <= _PORT_MAX
-    if not colon or not numeric or not 0 < len(host) <= HOST_MAX or any(c.isspace() for c in host):
+    if not colon or not numeric or len(host) > HOST_MAX or re.match(_HOST, host) is None:
         raise UsageError(f"{text!r} is not an address", hint="write it like 192.0.2.1:7070 or example.org:7070")
     return Address(host, int(port))
 

@@ -192,7 +192,8 @@ class Doors:
                 greeted = await self._greet(socket, target, serial)
         except Oneself:
             self._book.is_oneself(target.address)
-        except (OSError, Unreachable, PeerFault, trio.TooSlowError) as error:
+        except (OSError, ValueError, Unreachable, PeerFault, trio.TooSlowError) as error:
+            # ValueError: a host that the resolver's encoding refuses.
             jitter = self._entropy.token(1)[0] / 256
             wrong = isinstance(error, WrongNode)
             self._book.failed(target, trio.current_time(), jitter=jitter, wrong_owner=wrong)
