@@ -208,7 +208,7 @@ def replay(  # noqa: PLR0911 - one line per kind of record
         return Settling(lock) if lock is not None and lock.outcome == wanted else None
     recorded = rows.find_request(db, case.request)
     if recorded is None:
-        return None
+        return _fresh_again(db, body) if isinstance(body, LockBody) and not body.inputs else None
     if recorded.result is not None:
         return Leasing(decode(recorded.result, Contract, size_max=rows.ROW_BYTES_MAX))
     if isinstance(body, SwapBody | IssueBody | TakeBody):
@@ -221,6 +221,14 @@ def replay(  # noqa: PLR0911 - one line per kind of record
             return Locking(Locked(lock.terms, lock.locked_at))
         return No(Refused(Reason.UNKNOWN_LOCK, "this was honoured, and its lock is purged by now"), now)
     raise InvariantBroken(f"request {case.request.hex()} was honoured, but nothing is left of it")
+
+
+def _fresh_again(db: Db, body: LockBody) -> Locking | None:
+    """Return the fresh lock that a node asks for again under a new ``valid_until``: one lock per lock_id."""
+    lock = rows.find_lock(db, body.terms.lock_id)
+    if lock is None or not lock.fresh or lock.terms != body.terms:
+        return None
+    return Locking(Locked(lock.terms, lock.locked_at))
 
 
 # -- judged and recorded
@@ -299,10 +307,7 @@ class _Work:
 
     def _lock(self, body: LockBody) -> Outcome | Refused:
         terms = body.terms
-        if (known := rows.find_lock(self.db, terms.lock_id)) is not None:
-            # A node that lost its own answer asks again under a new valid_until: one lock per lock_id.
-            if known.fresh and not body.inputs and known.terms == terms:
-                return Locking(Locked(terms, known.locked_at))
+        if rows.find_lock(self.db, terms.lock_id) is not None:
             return self._spent_before(body.inputs) or Refused(Reason.CONFLICT, "this lock was made before")
         given = self._lock_pays(body)
         if isinstance(given, Refused):

@@ -5,13 +5,13 @@ between any two loses nothing, since an answer can be made again from the rows (
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never, cast
 
 import trio
 
 from nanobarter.core.canonical import decode, encode
-from nanobarter.core.errors import Reason, Refused
+from nanobarter.core.errors import InvariantBroken, NanobarterError, Reason, Refused
 from nanobarter.core.ids import Hash, KeysetId, LeaseId, LockId, NodeId, sha256
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.limits import LIMITS, Limits
@@ -68,6 +68,15 @@ class Capacity:
     free: Quantity
 
 
+@dataclass
+class _Reply:
+    """Where the answer to one request will be."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    answer: bytes = b""
+    error: NanobarterError | None = None
+
+
 class Mint:
     """Issues notes on pledged space and honours them. ``store`` must be running; call ``start`` before ``handle``.
 
@@ -94,6 +103,7 @@ class Mint:
         self._key_source, self._heard = key_source, heard
         self._observers = list[Callable[[MintEvent], None]]()
         self._keys = dict[tuple[KeysetId, Quantity], RawKey]()
+        self._workers: trio.Nursery | None = None
         self._book = Book(
             node=key.node_id,
             key=key.public,
@@ -112,6 +122,7 @@ class Mint:
 
         Raises UsageError when less is pledged than is promised.
         """
+        await self.expire()  # what ended while we were away no longer stands against a smaller pledge
         await self._store.write(self._begin)
         await self.make_keysets()
 
@@ -121,13 +132,17 @@ class Mint:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Mark the mint alive, let time do its work and keep keysets ahead of need, until cancelled."""
-        task_status.started()
         tick = min(self._limits.mint_alive_gap / 3, self._limits.mint_sweep_span) / 1000
-        while True:
-            await self.alive()
-            await self.expire()
-            await self.make_keysets()
-            await trio.sleep(tick)
+        try:
+            async with trio.open_nursery() as self._workers:
+                task_status.started()
+                while True:
+                    await self.alive()
+                    await self.expire()
+                    await self.make_keysets()
+                    await trio.sleep(tick)
+        finally:
+            self._workers = None
 
     async def alive(self) -> None:
         """Durably mark that the mint is up and some peer answers."""
@@ -186,11 +201,33 @@ class Mint:
         request = decode(body, Request, size_max=REQUEST_BYTES_MAX)
         inner = decode(request.body, cast("type[Body]", Body), size_max=REQUEST_BYTES_MAX)
         case = Case(request_id_of(request.body), inner, request.witnesses)
+        if self._workers is None:
+            return encode(await self._serve(case))
+        # A peer that hangs up cancels this handler, but what it asked for may be committed already, and then our
+        # own observers must hear of it. So the work belongs to ``run``, and only the waiting to the peer.
+        reply = _Reply()
+        self._workers.start_soon(self._serve_into, case, reply)
+        await reply.done.wait()
+        if reply.error is not None:
+            raise reply.error
+        return reply.answer
+
+    async def _serve_into(self, case: Case, reply: "_Reply") -> None:
+        try:
+            reply.answer = encode(await self._serve(case))
+        except NanobarterError as error:
+            reply.error = error
+            if isinstance(error, InvariantBroken):
+                raise
+        finally:
+            reply.done.set()
+
+    async def _serve(self, case: Case) -> Signed:
         done = await self._decide(case)
         signed, event = await trio.to_thread.run_sync(self._say, case, done)
         if event is not None:
             self._tell(event)
-        return encode(signed)
+        return signed
 
     async def _decide(self, case: Case) -> Done:
         if case.body.mint != self._book.node:

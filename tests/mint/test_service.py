@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import trio
 
-from nanobarter.core.errors import Malformed, Reason
+from nanobarter.core.canonical import encode
+from nanobarter.core.errors import Malformed, Reason, Refused, UsageError
 from nanobarter.core.keys import open_signed, verify
-from nanobarter.core.units import DAY, Span
+from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Quantity, Span
 from nanobarter.mint.events import LeaseEnded, LeaseStarted, LockMade, LockOpened, LockReturned, MintEvent
 from nanobarter.mint.messages import (
     DOMAIN_CONTRACT,
@@ -16,10 +18,15 @@ from nanobarter.mint.messages import (
     Contract,
     Leased,
     LockAnswer,
+    LockBody,
     Locked,
     LockState,
     Minted,
     Refusal,
+    StateBody,
+    States,
+    SwapBody,
+    make_request,
 )
 from nanobarter.mint.service import Mint
 from tests.mint.purse import KIND, NODE, Bench, Purse, key_of, secrets_of
@@ -141,3 +148,66 @@ async def test_what_is_not_a_request_blames_the_peer(bench: Bench) -> None:
         for junk in (b"", b"\x92\xc4\x00\x90", b"x" * 200_000):
             with pytest.raises(Malformed):
                 await mint.handle(NODE.node_id, junk)
+
+
+async def test_time_never_runs_back(bench: Bench) -> None:
+    async with bench.open():
+        purse = Purse(bench)
+        first = await purse.ask(StateBody(NODE.node_id, purse.until, (), ()))
+    bench.clock.instant = Instant(bench.clock.instant - 3 * HOUR)
+    async with bench.open():
+        again = await purse.ask(StateBody(NODE.node_id, purse.until, (), ()))
+        assert isinstance(first, States)
+        assert isinstance(again, States)
+        assert again.at >= first.at
+
+
+async def test_a_request_comes_in_time_or_not_at_all(bench: Bench) -> None:
+    async with bench.open() as mint:
+        purse = Purse(bench)
+        (held,) = await purse.issue(4)
+        outputs = tuple(p.output for p in purse.outputs([4]))
+        now = bench.clock.now()
+        for until, expected in ((now - 1, Reason.EXPIRED), (now + HOUR, Reason.CLOCK_OFF)):
+            body = SwapBody(NODE.node_id, Instant(until), (held.note,), outputs)
+            assert reason(await purse.ask(body, held.owner)) == expected
+        elsewhere = SwapBody(key_of("x").node_id, purse.until, (held.note,), outputs)
+        assert reason(await purse.ask(elsewhere, held.owner)) == Reason.WRONG_MINT
+        assert totals(mint) == (4, 0, 0)
+
+
+async def test_less_than_what_is_promised_cannot_be_pledged(bench: Bench) -> None:
+    async with bench.open() as mint:
+        await Purse(bench).issue(8, 1)
+        assert await mint.reserve(b"draft", KIND, Quantity(6), Instant(bench.clock.now() + HOUR)) is None
+        assert isinstance(await mint.reserve(b"other", KIND, Quantity(241), purse_until(bench)), Refused)
+        assert await mint.reserve(b"draft", KIND, Quantity(2), Instant(bench.clock.now() + HOUR)) is None
+        assert mint.audit() == []
+    with pytest.RaisesGroup(UsageError, flatten_subgroups=True):
+        async with bench.open({KIND: Quantity(10)}):
+            pass
+    async with bench.open({KIND: Quantity(11)}) as mint:
+        assert [c.free for c in mint.capacity() if c.kind == KIND] == [0]
+        bench.clock.advance(Span(HOUR))
+        await mint.expire()
+        assert [c.free for c in mint.capacity() if c.kind == KIND] == [2]
+
+
+async def test_a_peer_that_hangs_up_does_not_keep_the_node_from_hearing(bench: Bench) -> None:
+    async with bench.open() as mint, trio.open_nursery() as nursery:
+        heard = trio.Event()
+        mint.observe(lambda _: heard.set())
+        await nursery.start(mint.run)
+        purse = Purse(bench)
+        body = LockBody(NODE.node_id, purse.until, (), purse.terms("a", 4))
+        async with trio.open_nursery() as hasty:
+            hasty.start_soon(mint.handle, NODE.node_id, encode(make_request(body, [NODE])))
+            await trio.lowlevel.checkpoint()
+            hasty.cancel_scope.cancel()
+        await heard.wait()
+        assert [x.terms for x in mint.locks()] == [body.terms]
+        nursery.cancel_scope.cancel()
+
+
+def purse_until(bench: Bench) -> Instant:
+    return Instant(bench.clock.now() + MINUTE)
