@@ -154,6 +154,42 @@ async def test_an_unanswered_body_is_a_live_cheque_until_its_mint_denies_it(tmp_
         world.check()
 
 
+async def test_a_refused_body_is_a_live_cheque_too(tmp_path: Path) -> None:
+    async with world_of(tmp_path, 3) as world:
+        a, b, c = world.nodes
+        await world.give("in", a, b, 8)
+        late = structs.replace(world.terms("out", b, c, a, 8), deadline=world.clock.now())
+        refused = await b.wallet.lock(b"out", late, world.soon())
+        assert isinstance(refused, Refused)
+        assert (refused.reason, b.held(a), b.wallet.free(a.quality)) == (Reason.TOO_LATE, 8, 0)
+        world.later(Span(5 * MINUTE))
+        await b.wallet.round()
+        assert b.wallet.free(a.quality) == 8
+
+
+async def test_a_take_keeps_its_one_request_until_it_is_dead(tmp_path: Path) -> None:
+    async with world_of(tmp_path, 2) as world:
+        a, b = world.nodes
+        terms, honest, sent = world.terms("in", a, b, a, 13), a.answer, list[bytes]()
+
+        async def handle(peer: NodeId, body: bytes) -> bytes:
+            sent.append(body)
+            return await honest(peer, body)
+
+        good(await a.wallet.lock(b"in", terms, world.soon()))
+        a.answer = handle
+        for _ in range(2):
+            refused = await b.wallet.take(terms)
+            assert isinstance(refused, Refused)
+            assert refused.reason is Reason.NOT_YET
+        assert sent[0] == sent[1]
+        world.later(Span(6 * MINUTE))
+        a.answer = honest
+        good(await a.wallet.open(terms, world.preimages("in")))
+        assert await b.wallet.take(terms) == 13  # the dead body was replaced
+        world.check()
+
+
 async def test_two_drafts_never_promise_the_same(tmp_path: Path) -> None:
     async with world_of(tmp_path, 2) as world:
         a, b = world.nodes
