@@ -1,5 +1,6 @@
 """A backup that says "safe" without a fresh proof from distinct peers is the failure this part exists to end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -8,10 +9,12 @@ from hypothesis import strategies as st
 from nanobarter.core.canonical import decode
 from nanobarter.core.ids import Hash, LeaseId, NodeId, PackId
 from nanobarter.core.keys import Signed, open_signed
+from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Span
 from nanobarter.storage import placements as rows
 from nanobarter.storage.audit import choose
-from nanobarter.storage.placements import Placement
+from nanobarter.storage.health import pack_health
+from nanobarter.storage.placements import PlacedPackRow, Placement
 from nanobarter.storage.vault_messages import DOMAIN_RECEIPT, RECEIPT_BODY, Proof
 from tests.storage.vaults import pack_of, town
 
@@ -44,6 +47,20 @@ def test_the_draw_decides_beyond_the_oldest(one: bytes, other: bytes) -> None:
     first = choose(held, one, period=Span(DAY), cover=Span(14 * DAY), count_max=1000)
     second = choose(held, other, period=Span(DAY), cover=Span(14 * DAY), count_max=1000)
     assert (first == second) == (one == other)
+
+
+def test_health_is_distinct_peers_with_distinct_shares() -> None:
+    row = PlacedPackRow(PackId(bytes(32)), "data", 2, 4, 65536, thin=False)
+    now, live = Instant(DAY), {LeaseId(bytes(32))}
+
+    def health(*shares: tuple[int, int]) -> int:
+        found = [replace(placement(0, node), index=index, last_proof_at=now) for node, index in shares]
+        return pack_health(row, found, now, live, LIMITS).proven
+
+    assert health((1, 0), (2, 1), (3, 2), (4, 3)) == 4
+    assert health((1, 0), (1, 1), (1, 2), (2, 3)) == 2  # four shares on two servers
+    assert health((1, 0), (2, 0), (3, 0)) == 1  # three copies of one share
+    assert pack_health(row, [], now, live, LIMITS).verdict == "lost"
 
 
 async def test_one_altered_byte_is_found_and_the_peer_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from nanobarter.storage.placement import NotPlaced
 from nanobarter.storage.ports import PackMissing
 from tests.storage.vaults import TINY, Town, pack_of, town
 
+HANGING = replace(TINY, call_timeout=Span(600_000))  # no call gives up by itself
+
 
 def held(here: Town, pack_id: PackId) -> list[rows.Placement]:
     found = here.store.read_now(lambda db: rows.of_pack(db, pack_id))
@@ -35,7 +37,7 @@ async def test_two_of_five_come_back_with_three_peers_gone(tmp_path: Path) -> No
 
 async def test_a_hung_peer_is_replaced_by_a_spare(tmp_path: Path) -> None:
     pack = pack_of("a", 2, 4)
-    async with town(tmp_path, 5) as (here, _):
+    async with town(tmp_path, 5, limits=HANGING) as (here, _):
         here.hang(here.peers[0])
         here.wallet.notes[here.peers[0].node_id] += 100  # the most room: it is asked first
         with trio.fail_after(30):
@@ -45,7 +47,7 @@ async def test_a_hung_peer_is_replaced_by_a_spare(tmp_path: Path) -> None:
 
 
 async def test_a_hung_peer_without_a_spare_makes_the_pack_thin_and_rests(tmp_path: Path) -> None:
-    async with town(tmp_path, 5) as (here, _):
+    async with town(tmp_path, 5, limits=HANGING) as (here, _):
         here.hang(here.peers[0])
         for pack in (pack_of("a", 2, 5), pack_of("b", 2, 5), pack_of("c", 2, 5)):
             with trio.fail_after(30):
@@ -56,7 +58,7 @@ async def test_a_hung_peer_without_a_spare_makes_the_pack_thin_and_rests(tmp_pat
 
 async def test_a_hung_peer_does_not_hold_a_read(tmp_path: Path) -> None:
     pack = pack_of("a", 2, 5)
-    async with town(tmp_path, 5) as (here, _):
+    async with town(tmp_path, 5, limits=HANGING) as (here, _):
         await here.placer.put(pack)
         first = held(here, pack.pack_id)[0].node
         here.hang(next(peer for peer in here.peers if peer.node_id == first))

@@ -283,6 +283,18 @@ def one(tmp_path: Path) -> One:
     return One(tmp_path)
 
 
+def test_a_lease_is_filled_to_the_last_byte_and_no_further(one: One) -> None:
+    async def work() -> None:
+        assert reason(await one.ask(Allocate(Hash(b"a" * 32), MIB - 5))) is None
+        assert reason(await one.ask(Allocate(Hash(b"b" * 32), 6))) == Reason.OVER_QUOTA
+        assert reason(await one.ask(Allocate(Hash(b"b" * 32), 5))) is None
+        assert reason(await one.ask(Allocate(Hash(b"c" * 32), 1))) == Reason.OVER_QUOTA
+        assert reason(await one.ask(Allocate(Hash(b"b" * 32), 4))) == Reason.CONFLICT
+        assert one.vault.used_bytes(LEASE) == MIB
+
+    one.run(work)
+
+
 def test_forged_and_replayed_asks_are_refused(one: One) -> None:
     data = content(1)
     share = Tree(data).root
