@@ -61,6 +61,8 @@ def test_health_is_distinct_peers_with_distinct_shares() -> None:
     assert health((1, 0), (1, 1), (1, 2), (2, 3)) == 2  # four shares on two servers
     assert health((1, 0), (2, 0), (3, 0)) == 1  # three copies of one share
     assert pack_health(row, [], now, live, LIMITS).verdict == "lost"
+    ended = replace(placement(0, 1), last_proof_at=now)
+    assert pack_health(row, [ended], now, (), LIMITS).proven == 0
 
 
 async def test_one_altered_byte_is_found_and_the_peer_is_named(tmp_path: Path) -> None:

@@ -78,6 +78,23 @@ async def test_an_altered_share_is_not_believed(tmp_path: Path) -> None:
         assert await here.placer.get(pack.pack_id) == pack.body
 
 
+async def test_another_share_of_ours_is_not_taken_for_the_right_one(tmp_path: Path) -> None:
+    pack, other = pack_of("a", 1, 2), pack_of("b", 1, 2)
+    async with town(tmp_path, 2) as (here, _):
+        await here.placer.put(pack)
+        before = {peer.node_id: set(peer.files()) for peer in here.peers}
+        await here.placer.put(other)
+        first = here.peers[0]
+        (mine,) = before[first.node_id]
+        (its,) = set(first.files()) - before[first.node_id]
+        mine.write_bytes(its.read_bytes())
+        here.hub.disconnect(here.peers[1].node_id)
+        with pytest.raises(PackMissing):
+            await here.placer.get(pack.pack_id)
+        here.hub.reconnect(here.peers[1].node_id)
+        assert await here.placer.get(pack.pack_id) == pack.body
+
+
 async def test_one_network_gets_one_share(tmp_path: Path) -> None:
     pack = pack_of("a", 1, 4)
     async with town(tmp_path, 4) as (here, _):
