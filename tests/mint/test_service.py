@@ -27,6 +27,8 @@ from nanobarter.mint.messages import (
     States,
     SwapBody,
     make_request,
+    open_answer,
+    request_id_of,
 )
 from nanobarter.mint.service import Mint
 from tests.mint.purse import KIND, NODE, Bench, Purse, key_of, secrets_of
@@ -148,6 +150,24 @@ async def test_what_is_not_a_request_blames_the_peer(bench: Bench) -> None:
         for junk in (b"", b"\x92\xc4\x00\x90", b"x" * 200_000):
             with pytest.raises(Malformed):
                 await mint.handle(NODE.node_id, junk)
+
+
+async def test_copies_that_arrive_together_are_one_request(bench: Bench) -> None:
+    async with bench.open() as mint:
+        purse = Purse(bench)
+        (held,) = await purse.issue(4)
+        body = SwapBody(NODE.node_id, purse.until, (held.note,), tuple(p.output for p in purse.outputs([4])))
+        raw, answers = encode(make_request(body, [held.owner])), list[bytes]()
+
+        async def send() -> None:
+            answers.append(await mint.handle(NODE.node_id, raw))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(send)
+        assert len(set(answers)) == 1
+        assert isinstance(open_answer(answers[0], NODE.node_id, request_id_of(encode(body)))[1], Minted)
+        assert totals(mint) == (4, 0, 0)
 
 
 async def test_time_never_runs_back(bench: Bench) -> None:
