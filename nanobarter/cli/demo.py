@@ -32,14 +32,15 @@ NODES_MAX: Final = 26
 KILLED: Final = 2
 PEER_NAMES: Final = ("bruno", "cleo", "dara", "emil", "fatima", "goran", "hana", "ivo", "jun", "kofi", "lena", "mei")
 KIND: Final = LeaseKind("30d")
-SWAP: Final = Swap(approve="10s", lock="15s", vote="30s", delta="20s")
+SWAP: Final = Swap(approve="5s", lock="10s", vote="15s", delta="15s")
 AUDIT: Final = Audit(period="20s", grace="10min")
 BID_SPAN: Final = "5min"
 
 _MEET_SECONDS: Final = 60.0
-_BARTER_SECONDS: Final = 120.0
+_BARTER_SECONDS: Final = 90.0
 _AUDIT_SECONDS: Final = 60.0
 _BACKUP_TRIES: Final = 5
+_STOCK: Final = 4
 _LOOK_SECONDS: Final = 0.3  # every look asks all daemons, which have better things to do on two cores
 
 
@@ -90,7 +91,7 @@ class _Play:
         self.tell(show_cost(plan, nodes - 1))
         self._start(plan, nodes)
         self._meet()
-        self._barter()
+        self._barter(plan)
         self._back_up()
         self._audit()
         told = self._tell_books()
@@ -159,7 +160,8 @@ class _Play:
         self._add_peer("cleo", plan, wants=bruno.node)
         for index in range(2, count - 1):
             name = PEER_NAMES[index] if index < len(PEER_NAMES) else f"peer{index + 1}"
-            self._add_peer(name, plan, wants=owner.node)
+            # Owner needs plan.geometry.n peers: one fewer take her notes directly, so that a ring is never spared.
+            self._add_peer(name, plan, wants=owner.node if index < plan.geometry.n else bruno.node)
         for node in self.stage.nodes[2:]:
             node.wait_up()
         self.tell(f"{count} daemons are up: " + ", ".join(f"{n.name} {n.node[:10]}" for n in self.stage.nodes))
@@ -169,7 +171,8 @@ class _Play:
 
     def _add_peer(self, name: str, plan: Plan, *, wants: str) -> Node:
         address = free_address()
-        node = self.stage.add(name, _peer_config(plan, address, self._owner.address, wants), address)
+        config = _peer_config(plan, address, self._owner.address, wants)
+        node = self.stage.add(name, config, address)
         node.start()
         return node
 
@@ -185,16 +188,20 @@ class _Play:
         status = self._owner.ask("/v1/status")
         return status is not None and status["peers_connected"] >= wanted
 
-    def _barter(self) -> None:
-        if self._await(self._enough_barter, _BARTER_SECONDS):
+    def _barter(self, plan: Plan) -> None:
+        if self._await(lambda: self._enough_barter(plan.geometry.n), _BARTER_SECONDS):
             return
         self.tell("not every peer has bartered yet; the backup goes on with what there is")
 
-    def _enough_barter(self) -> bool:
-        """Tell whether owner has bartered with everyone and someone needed three partners."""
-        issuers = {party for parties in self.agreements.values() for party in parties} - {self._owner.node}
+    def _enough_barter(self, issuers_wanted: int) -> bool:
+        """Tell whether owner has space at as many peers as her plan has shares, and someone needed three partners.
+
+        In a ring each party gives to the next, so the one before owner is the one whose space she got.
+        """
+        mine = [parties for parties in self.agreements.values() if self._owner.node in parties]
+        issuers = {parties[parties.index(self._owner.node) - 1] for parties in mine}
         ring = any(len(parties) > 2 for parties in self.agreements.values())  # noqa: PLR2004 - more than a pair
-        return ring and len(issuers) >= len(self.stage.nodes) - 1
+        return ring and len(issuers) >= issuers_wanted
 
     def _back_up(self) -> None:
         self.tell("nbctl backup")
@@ -320,11 +327,11 @@ def _owner_config(folder: Path, plan: Plan, address: str) -> Config:
 def _peer_config(plan: Plan, address: str, bootstrap: str, wants: str) -> Config:
     """Return the config of a peer that lends space for a stock of another's notes.
 
-    Three times the owner's need at one issuer: bruno gives notes both in his own swap and in the ring.
+    A stock of many times the owner's need at one issuer: bruno gives notes in his own swap and in every ring.
     """
-    reserve = 3 * plan.per_issuer * MIB
+    reserve = _STOCK * plan.per_issuer * MIB
     return Config(
-        offer=Offer(space=_size(8 * plan.per_issuer), kinds=(KIND,)),
+        offer=Offer(space=_size(2 * _STOCK * plan.per_issuer), kinds=(KIND,)),
         market=Market(reserve=str(reserve), wants=(wants,), bid_span=BID_SPAN),
         network=Network(listen=address, bootstrap=(bootstrap,), same_host_ok=True),
         swap=SWAP,
