@@ -34,6 +34,7 @@ class ShareFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lasting = set[LeaseId]()  # leases whose own folder is known to be on disk
 
     def free_bytes(self) -> int:
         """Return what the disk could still take."""
@@ -74,7 +75,9 @@ class ShareFiles:
             self.sync(part)
             part.replace(final)
             self.sync(final.parent)
-            self.sync(self._folder)
+            if lease not in self._lasting:
+                self.sync(self._folder)
+                self._lasting.add(lease)
         except OSError as error:
             raise self._given_up(part, error) from error
         return True
@@ -99,6 +102,7 @@ class ShareFiles:
 
     def delete_lease(self, lease: LeaseId) -> None:
         """Remove everything under a lease."""
+        self._lasting.discard(lease)
         shutil.rmtree(self._folder / lease.hex(), ignore_errors=True)
 
     def tidy(self, committed: dict[LeaseId, set[Hash]]) -> list[tuple[LeaseId, Hash]]:
