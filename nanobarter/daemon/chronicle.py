@@ -19,8 +19,7 @@ from nanobarter.mint import events as mint_events
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
 from nanobarter.swap.events import Aborted, Approved, DraftRefused, DraftSeen, Settled, SwapEvent
-from nanobarter.translator import entries
-from nanobarter.translator.ledger import Ledger, from_mint
+from nanobarter.translator.ledger import Ledger, from_mint, from_swap
 from nanobarter.wallet.events import WalletEvent
 from nanobarter.wallet.service import Wallet
 
@@ -70,9 +69,8 @@ class Chronicle:
             match event:
                 case DraftSeen() | Approved() | DraftRefused() | Settled() | Aborted():
                     await self._keep(_told(event, now))
-                    if isinstance(event, Settled):
-                        settled = entries.Settled(event.agreement_id, event.gave, event.got, event.parties, now)
-                        await self._ledger.record(settled)
+                    if (happened := from_swap(event, now)) is not None:
+                        await self._ledger.record(happened)
                 case (
                     mint_events.LockMade()
                     | mint_events.LockOpened()

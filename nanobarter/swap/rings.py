@@ -58,9 +58,9 @@ class Rings:
         """Return our draft under way that became this agreement."""
         return self._agreements.get(agreement)
 
-    def took_part(self, agreement: AgreementId) -> bool:
-        """Tell whether we are or were a party of an agreement."""
-        return agreement in self._agreements or self._store.read_now(lambda db: tables.knows_agreement(db, agreement))
+    def is_over(self, agreement: AgreementId) -> bool:
+        """Tell whether an agreement of ours has ended. One whose record is just being made has not."""
+        return self._store.read_now(lambda db: tables.is_over(db, agreement))
 
     async def adopt(self, draft: DraftId, state: State) -> None:
         """Record a new draft and let its orders begin."""

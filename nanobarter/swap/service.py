@@ -371,8 +371,8 @@ class Swap:
     async def _on_locked(self, signed: Signed) -> bool:
         agreement = open_locked(signed).terms.agreement
         draft = self._rings.draft_under(agreement)
-        if draft is None:  # it may have overtaken its AGREED: let it come again
-            return self._rings.took_part(agreement)
+        if draft is None:  # it may have overtaken its AGREED, or the recording of it: let it come again
+            return self._rings.is_over(agreement)
         await self._rings.apply(draft, LockedReceived(signed))
         return True
 

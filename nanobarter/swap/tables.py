@@ -72,9 +72,10 @@ def find_state(db: Db, draft: DraftId) -> State | None:
     return None if row is None else _state(row[0])
 
 
-def knows_agreement(db: Db, agreement: AgreementId) -> bool:
-    """Tell whether we are, or were, a party of an agreement."""
-    return db.execute("SELECT 1 FROM swap_drafts WHERE agreement = ?", (agreement,)).fetchone() is not None
+def is_over(db: Db, agreement: AgreementId) -> bool:
+    """Tell whether we were a party of an agreement that has ended."""
+    sql = "SELECT 1 FROM swap_drafts WHERE agreement = ? AND ended = 1"
+    return db.execute(sql, (agreement,)).fetchone() is not None
 
 
 def put_watched(db: Db, agreement: Agreement) -> None:

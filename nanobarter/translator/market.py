@@ -203,6 +203,8 @@ class Market:
     def _try_all(self, nursery: trio.Nursery) -> None:
         now = self._clock.now()
         for bid_id, standing in self._own.items():
+            if standing.order.patient:
+                continue
             idle = bid_id not in self._proposing and not self._proposer.busy(bid_id)
             if idle and standing.retry_at <= now and (match := self._match(bid_id, standing, now)) is not None:
                 self._proposing.add(bid_id)

@@ -23,6 +23,8 @@ class Order:
     kind: LeaseKind
     issuer: NodeId | None
     quantity: Quantity
+    patient: bool = False
+    """Waits to be taken up and never proposes: two nodes that only keep a reserve would swap space for nothing."""
 
     @property
     def slot(self) -> bytes:
@@ -61,8 +63,8 @@ def order_for_reserve(kind: LeaseKind, reserve: Quantity, in_hand: Quantity, wan
     if not missing:
         return []
     if not wanted:
-        return [Order(kind, None, missing)]
-    return [Order(kind, issuer, missing) for issuer in sorted(wanted)[:ORDERS_MAX]]
+        return [Order(kind, None, missing, patient=True)]
+    return [Order(kind, issuer, missing, patient=True) for issuer in sorted(wanted)[:ORDERS_MAX]]
 
 
 def bid_for(order: Order, me: NodeId, refused: Collection[NodeId] = ()) -> BidBody:
