@@ -4,6 +4,8 @@ What comes out is a position (``Mine``) whose quantity is reserved until the lat
 saying it is the caller's.
 """
 
+import trio
+
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import Hash, NodeId, PublicKey
@@ -55,8 +57,15 @@ class Approver:
         if (refused := await self._policy.last_look(draft, index)) is not None:
             return refused
         gives, gets = draft.arcs[index].quality, draft.arcs[(index - 1) % len(draft.arcs)].quality
-        ours = await self._issuer(gives)
-        theirs = await self._issuer(gets)  # a fresh look whether who shall pay us is there at all
+        found: dict[Quality, tuple[PublicKey, Hash] | Refused] = {}
+
+        async def look(quality: Quality) -> None:
+            found[quality] = await self._issuer(quality)
+
+        async with trio.open_nursery() as nursery:  # both at once: a silent issuer costs half the time to approve
+            nursery.start_soon(look, gives)
+            nursery.start_soon(look, gets)  # a fresh look whether who shall pay us is there at all
+        ours, theirs = found[gives], found[gets]
         if isinstance(ours, Refused):
             return ours
         if isinstance(theirs, Refused):
