@@ -222,11 +222,11 @@ class LeaseBook:
         keep = Quantity(min(needed, contract.terms.quantity))
         try:
             answer = await self._source.extend(contract, self._holder, keep)
+            if isinstance(answer, Refused):
+                return answer
+            await self.keep(answer)
         except (Unreachable, PeerFault) as error:
             return Refused(Reason.BUSY, str(error))
-        if isinstance(answer, Refused):
-            return answer
-        await self.keep(answer)
         return None
 
     def _with_room(self, issuer: NodeId, size: int) -> HeldLease | None:

@@ -6,6 +6,7 @@ are placed on peers that have none. The share of a peer that was only offline is
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,7 +94,8 @@ class Repairer:
                     failed.append((row.pack_id, problem))
         await self._placer.tidy()
         if repaired and self._moved is not None:
-            await self._moved()
+            with suppress(Unreachable):  # too few peers for the catalog just now; the next backup publishes again
+                await self._moved()
         return Repaired(tuple(repaired), tuple(failed[:_FAILED_MAX]))
 
     def _live(self) -> set[LeaseId]:

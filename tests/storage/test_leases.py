@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from nanobarter.core.errors import PeerFault, Reason, Refused
+from nanobarter.core.keys import Signed
 from nanobarter.core.units import DAY, MIB, Span
 from tests.storage.vaults import pack_of, signing, town
 
@@ -62,3 +63,19 @@ async def test_without_notes_the_extension_says_so_and_the_lease_stays(tmp_path:
         assert no is not None
         assert no.reason == Reason.NO_CAPACITY
         assert len(here.leases.live()) == 1
+
+
+async def test_a_mint_that_extends_for_another_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with town(tmp_path, 1) as (here, _):
+        await here.placer.put(pack_of("a", 1, 1))
+        (before,) = here.leases.live()
+
+        async def lie(*_: object) -> Signed:
+            await trio.lowlevel.checkpoint()
+            return here.mints.make(before.issuer, 4, signing("other").public)
+
+        monkeypatch.setattr(here.wallet, "extend", lie)
+        here.clock.advance(Span(20 * DAY))
+        ((_, no),) = await here.leases.extend_due()
+        assert no is not None
+        assert here.leases.live() == [before]
