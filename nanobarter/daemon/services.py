@@ -288,7 +288,7 @@ class Node:
             await nursery.start(self.keeper.run)
             await nursery.start(self.auditor.run)
             await nursery.start(self.repairer.run)
-            task_status.started(str(bound))
+            task_status.started(bound.show() if bound else "nowhere")
 
 
 def _k_n(peers: int) -> tuple[int, int]:

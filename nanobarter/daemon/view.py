@@ -62,7 +62,7 @@ class NodeView:
             peers=tuple(
                 facade.PeerRow(
                     node=show_node(peer.node),
-                    addresses=tuple(map(str, peer.addresses)),
+                    addresses=tuple(address.show() for address in peer.addresses),
                     connected=peer.connected,
                     last_seen=peer.last_seen,
                 )
