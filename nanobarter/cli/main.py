@@ -114,6 +114,9 @@ def _add_node(commands: Commands) -> None:
     init.add_argument("--space", metavar="SIZE", help="how much of this disk to lend (default: what the folders need)")
     init.add_argument("--listen", metavar="HOST:PORT", help="where to listen")
     init.add_argument("--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a node to ask (repeat)")
+    init.add_argument(
+        "--same-host", action="store_true", help="count nodes on this machine as different ones: only to try things out"
+    )
     init.add_argument("--peers", type=int, default=6, metavar="N", help="other nodes to expect, for the estimate")
     init.add_argument("--phrase-out", type=Path, metavar="FILE", help="write the phrase here instead of showing it")
     init.add_argument("--yes", action="store_true", help="accept the plan without being asked")

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from nanobarter.cli.client import Client
 from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_cost
 from nanobarter.cli.exits import CommandFailed, Exit
@@ -56,9 +58,9 @@ def config_from_flags(asked: argparse.Namespace, folders: list[str]) -> Config:
     """Return the checked config that the flags of ``nbctl init`` mean. Raises UsageError."""
     needed = expected_plan(measure(map(Path, folders)).size_bytes, LeaseKind("30d"), asked.peers).lent * MIB
     space = asked.space or f"{max(1, -(-needed // GIGABYTE))}GB"
-    network = Network(bootstrap=tuple(asked.bootstrap))
+    network = Network(bootstrap=tuple(asked.bootstrap), same_host_ok=asked.same_host)
     if asked.listen:
-        network = Network(bootstrap=tuple(asked.bootstrap), listen=asked.listen)
+        network = msgspec.structs.replace(network, listen=asked.listen)
     return Config(
         backup=Backup(folders=tuple(folders), exclude=tuple(asked.exclude)), offer=Offer(space=space), network=network
     )

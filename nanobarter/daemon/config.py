@@ -16,33 +16,22 @@ from nanobarter.core.ids import NodeId, parse_node
 from nanobarter.core.units import LeaseKind, Span, parse_size, parse_span
 
 PORT_DEFAULT: Final = 4773
+RESERVE_AUTO: Final = "auto"
+"""Half of what is offered: enough for newcomers to trade with, and the other half for one's own folders."""
 
 Durability = Literal["normal", "high"]
-MarketMode = Literal["par", "ticket", "discount"]
-Approval = Literal["auto", "manual"]
+MarketMode = Literal["par"]
+Approval = Literal["auto"]
 
-_SURVIVAL: Final[dict[str, str]] = {"normal": "99.99%", "high": "99.9999%"}
 _ANCHOR = re.compile(
     r"^\s*(?P<size>[0-9.]+\s*[KMGT]?i?B)\s+for\s+(?P<days>[1-9][0-9]{0,3})\s+days?"
     r"(?:\s+on\s+an?\s+(?P<percent>[1-9][0-9]?)\s*%\s+peer)?\s*=\s*(?P<worth>[0-9]+(?:\.[0-9]+)?)(?:\s+\S+)?\s*$",
     re.IGNORECASE,
 )
-_KEEP = re.compile(r"^\s*(daily|weekly|monthly|yearly|last)\s+([1-9][0-9]{0,3})\s*$")
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of the sections: keyword only, unknown keys refused."""
-
-
-@dataclass(frozen=True)
-class Keep:
-    """How many snapshots stay, by age class. Zero keeps none of that class."""
-
-    last: int = 0
-    daily: int = 0
-    weekly: int = 0
-    monthly: int = 0
-    yearly: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,24 +50,12 @@ class Backup(_Section, frozen=True, kw_only=True):
     folders: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     durability: Durability = "normal"
-    survive: str = ""
     schedule: str = "off"
-    keep: str = "daily 7, weekly 4, monthly 12"
-
-    @property
-    def survive_probability(self) -> Fraction:
-        """The wanted probability that everything can be read back: ``survive``, or what ``durability`` stands for."""
-        return parse_percent(self.survive or _SURVIVAL[self.durability])
 
     @property
     def every(self) -> Span | None:
         """How long after a backup the next one starts by itself; None when only by hand."""
         return parse_schedule(self.schedule)
-
-    @property
-    def keep_counts(self) -> Keep:
-        """How many snapshots stay."""
-        return parse_keep(self.keep)
 
 
 class Offer(_Section, frozen=True, kw_only=True):
@@ -103,14 +80,13 @@ class Market(_Section, frozen=True, kw_only=True):
 
     mode: MarketMode = "par"
     approve: Approval = "auto"
-    reserve: str = "0"
+    reserve: str = RESERVE_AUTO
     wants: tuple[str, ...] = ()
     bid_span: str = "1h"
 
-    @property
-    def reserve_bytes(self) -> int:
-        """The space of others to keep in hand beyond what the folders need."""
-        return parse_size(self.reserve)
+    def reserve_bytes(self, offered_bytes: int) -> int:
+        """Return the space of others to keep in hand beyond what the folders need."""
+        return offered_bytes // 2 if self.reserve == RESERVE_AUTO else parse_size(self.reserve)
 
     @property
     def wanted_issuers(self) -> tuple[NodeId, ...]:
@@ -157,7 +133,7 @@ class Network(_Section, frozen=True, kw_only=True):
 class Swap(_Section, frozen=True, kw_only=True):
     """``[swap]``: the clock of an agreement. Every party must run the same delta."""
 
-    approve: str = "60s"
+    approve: str = "10s"
     lock: str = "60s"
     vote: str = "120s"
     delta: str = "15min"
@@ -212,14 +188,6 @@ class Config(_Section, frozen=True, kw_only=True):
     audit: Audit = Audit()
 
 
-def parse_percent(text: str) -> Fraction:
-    """Return ``"99.99%"`` as a fraction of one. Raises ValueError, naming the text."""
-    found = re.fullmatch(r"\s*([0-9]{1,2}(?:\.[0-9]{1,12})?)\s*%\s*", text)
-    if found is None or not Fraction(found[1]):
-        raise ValueError(f"{text!r} is not a percentage above 0% and below 100%; write it like 99.99%")
-    return Fraction(found[1]) / 100
-
-
 def parse_schedule(text: str) -> Span | None:
     """Return the span of ``"every 6h"``, None for ``"off"``. Raises ValueError, naming the text."""
     words = text.split()
@@ -230,17 +198,6 @@ def parse_schedule(text: str) -> Span | None:
             return length
         case _:
             raise ValueError(f'{text!r} is not a schedule; write "off" or "every 6h"')
-
-
-def parse_keep(text: str) -> Keep:
-    """Return ``"daily 7, weekly 4"`` as counts. Raises ValueError, naming the part at fault."""
-    counts = dict[str, int]()
-    for part in text.split(","):
-        found = _KEEP.match(part)
-        if found is None or found[1] in counts:
-            raise ValueError(f"{part.strip()!r} is not a rule to keep snapshots; write it like daily 7, weekly 4")
-        counts[found[1]] = int(found[2])
-    return Keep(**counts)
 
 
 def parse_anchor(text: str) -> Anchor:

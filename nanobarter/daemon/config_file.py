@@ -18,11 +18,10 @@ from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.ids import parse_node
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, parse_size, parse_span, show_size
 from nanobarter.daemon.config import (
+    RESERVE_AUTO,
     Config,
     parse_anchor,
     parse_host_port,
-    parse_keep,
-    parse_percent,
     parse_schedule,
 )
 
@@ -126,8 +125,6 @@ class _Reader:
             value = cast("str | tuple[str, ...]", getattr(getattr(config, section), key))
             for text in (value,) if isinstance(value, str) else value:
                 self._check_text(section, key, text, parse)
-        if config.backup.survive and "durability" in self._document.get("backup", {}):
-            self._complain("backup", "survive", config.backup.survive, "durability is set too", "keep one of the two")
         if config.offer.space_bytes < SPACE_BYTES_MIN:
             hint = f"offer at least {show_size(SPACE_BYTES_MIN)}"
             self._complain("offer", "space", config.offer.space, "too little space to barter with", hint)
@@ -197,9 +194,9 @@ def _positive_span(text: str) -> None:
         raise ValueError(f"{text!r} is no time at all; write it like 90s, 15min, 6h or 30d")
 
 
-def _percent_or_empty(text: str) -> None:
-    if text:
-        parse_percent(text)
+def _reserve(text: str) -> None:
+    if text != RESERVE_AUTO:
+        parse_size(text)
 
 
 def _word(text: str) -> None:
@@ -208,12 +205,10 @@ def _word(text: str) -> None:
 
 
 _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
-    ("backup", "survive", _percent_or_empty),
     ("backup", "schedule", parse_schedule),
-    ("backup", "keep", parse_keep),
     ("offer", "space", parse_size),
     ("offer", "kinds", _kind),
-    ("market", "reserve", parse_size),
+    ("market", "reserve", _reserve),
     ("market", "wants", parse_node),
     ("market", "bid_span", _positive_span),
     ("pet", "name", _word),
@@ -243,15 +238,14 @@ _COMMENTS: Final[dict[str, str]] = {
     "backup": "What to keep safe.",
     "backup.folders": "Absolute paths of the folders to back up.",
     "backup.exclude": "Patterns of what to leave out, as in .gitignore.",
-    "backup.durability": 'How safe: "normal" (99.99%) or "high" (99.9999%); or say it yourself: survive = "99.9%".',
+    "backup.durability": 'How safe: "normal", or "high" (more shares of each pack may be lost; costs more space).',
     "backup.schedule": '"off" (only by hand) or "every 6h".',
-    "backup.keep": "Which snapshots stay: last, daily, weekly, monthly, yearly.",
     "offer": "What this disk lends to others. It pays for the space that others lend to you.",
     "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d".',
     "market": "On which terms to barter.",
-    "market.mode": '"par" (one for one), "ticket" (only vetted issuers) or "discount" (priced by reliability).',
-    "market.approve": '"auto", or "manual" to be asked before each agreement.',
-    "market.reserve": "Space of others to keep in hand beyond what the folders need.",
+    "market.mode": '"par": one for one.',
+    "market.approve": '"auto": agreements within the policy are approved by themselves.',
+    "market.reserve": 'Space of others to keep in hand beyond what the folders need; "auto": half of what is offered.',
     "market.wants": "Ids of the only nodes whose notes are wanted; empty: anyone's.",
     "market.bid_span": "How long a bid stands before it is renewed.",
     "pet": "Your own currency, in which the ledger is told. It never leaves this machine.",
@@ -269,10 +263,6 @@ def write_config(config: Config) -> str:
         lines += [f"# {_COMMENTS[section]}", f"[{section}]"]
         for key in keys:
             value = getattr(getattr(config, section), key)
-            if (section, key) == ("backup", "survive") and not value:
-                continue
-            if (section, key) == ("backup", "durability") and config.backup.survive:
-                continue
             if comment := _COMMENTS.get(f"{section}.{key}"):
                 lines.append(f"# {comment}")
             lines.append(f"{key} = {_toml(value)}")

@@ -39,9 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     try:
         home = Home.open(asked.home or default_home())
-        config = _with_listen(load_config(home.config_path), asked.listen)
+        # A disk that is not plugged in must not keep this node from serving others.
+        config = _with_listen(load_config(home.config_path, folders_must_exist=False), asked.listen)
         home.read_seed()  # a wrong mode or a damaged file is told before anything starts
         _start_log(home, asked.log_level)
+        for folder in config.backup.folders:
+            if not Path(folder).is_dir():
+                _log.warning("the folder %s of [backup] is not there; it cannot be backed up now", folder)
         with home.locked():
             trio.run(_serve, home, config)
     except BaseException as error:  # noqa: BLE001 - the edge of the program: every failure becomes one line

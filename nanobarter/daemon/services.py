@@ -4,25 +4,27 @@ This is where everything meets. It routes and decides nothing: what a service ne
 a callable or a port, and what one tells is wired here to whoever listens.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import trio
 
 from nanobarter.bots.keeper import Keeper, Policy
+from nanobarter.bots.scheduler import Scheduler
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import SigningKey, derive
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Migration, Store
-from nanobarter.core.units import MIB, SECOND, LeaseKind, Quantity, Span
+from nanobarter.core.units import MIB, SECOND, Instant, LeaseKind, Quantity, Span
 from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import MIGRATIONS as CHRONICLE_TABLES
 from nanobarter.daemon.chronicle import Chronicle
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import Folders, held_of, reserve_quantity
 from nanobarter.daemon.home import Home
-from nanobarter.daemon.jobs import Jobs
+from nanobarter.daemon.jobs import BackupJob, Jobs
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.gossip.service import Gossip
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
@@ -34,7 +36,7 @@ from nanobarter.net.tables import MIGRATIONS as NET_TABLES
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.excludes import Excludes
-from nanobarter.storage.geometry import for_peers
+from nanobarter.storage.geometry import for_peers, high_k
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.placement import Placer
@@ -98,6 +100,8 @@ class Node:
 
     def __init__(self, home: Home, config: Config, *, clock: Clock, entropy: Entropy, limits: Limits) -> None:
         seed = home.read_seed()
+        # The config says within which span every share is proven, and when a silent peer's shares stop counting.
+        limits = replace(limits, audit_cover=config.audit.period_span, audit_offline=config.audit.grace_span)
         self.home, self.config, self.clock, self.entropy, self.limits = home, config, clock, entropy, limits
         self.key = SigningKey(derive(seed, "identity"))
         self.me: NodeId = self.key.node_id
@@ -212,7 +216,7 @@ class Node:
             clock=clock,
             entropy=self.entropy,
             limits=limits,
-            period=self.config.audit.period_span,
+            period=Span(min(limits.audit_period, limits.audit_cover // 4)),
         )
         self.repairer = Repairer(
             store=store,
@@ -235,7 +239,7 @@ class Node:
         self.folders = Folders([Path(p) for p in self.config.backup.folders], self.excludes, self.clock)
         policy = Policy(
             self.kind,
-            reserve_quantity(self.config.market.reserve_bytes),
+            reserve_quantity(self.config.market.reserve_bytes(self.config.offer.space_bytes)),
             self.config.market.wanted_issuers,
             KEEPER_PERIOD,
         )
@@ -243,8 +247,11 @@ class Node:
             orders=self.market,
             held=self.held,
             folder_bytes=self._folder_bytes,
-            geometry=lambda peers: Geometry(*_k_n(peers)),
+            geometry=self.geometry,
             policy=policy,
+        )
+        self.scheduler = Scheduler(
+            every=self.config.backup.every, last=self._last_snapshot, backup=self._backup, clock=self.clock
         )
         self.wallet.observe(lambda _event: self.keeper.wake())
         self.swap.observe(lambda _event: self.keeper.wake())
@@ -263,9 +270,21 @@ class Node:
     async def _folder_bytes(self) -> int:
         return (await self.folders.measure()).size_bytes
 
+    def geometry(self, peers: int) -> Geometry:
+        """Return the code for so many distinct issuers, at the durability of the config."""
+        found = for_peers(max(peers, 1))
+        return Geometry(high_k(found.k) if self.config.backup.durability == "high" else found.k, found.n)
+
     async def publish_catalog(self) -> None:
         """Tell every holder where all packs are now, so that the phrase alone finds them."""
         await self.publisher.publish(await self.catalog.export())
+
+    async def _last_snapshot(self) -> Instant | None:
+        return max((line.started for line in await self.catalog.snapshots()), default=None)
+
+    async def _backup(self) -> None:
+        async for _ in BackupJob(self).run(()):
+            pass
 
     # -- life
 
@@ -288,9 +307,5 @@ class Node:
             await nursery.start(self.keeper.run)
             await nursery.start(self.auditor.run)
             await nursery.start(self.repairer.run)
+            await nursery.start(self.scheduler.run)
             task_status.started(bound.show() if bound else "nowhere")
-
-
-def _k_n(peers: int) -> tuple[int, int]:
-    geometry = for_peers(peers)
-    return geometry.k, geometry.n

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from nanobarter import __version__
 from nanobarter.core.canonical import decode
@@ -13,8 +14,8 @@ from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.jobs import BackupJob, RestoreJob
 from nanobarter.daemon.services import Node
 from nanobarter.matching.wire import BidBody, bid_id_of
-from nanobarter.storage.geometry import for_peers, recovery
-from nanobarter.translator.plan import Geometry, make_plan
+from nanobarter.storage.geometry import recovery
+from nanobarter.translator.plan import make_plan
 
 
 class NodeView:
@@ -53,8 +54,11 @@ class NodeView:
             bids_heard=len(node.market.bids()),
             agreements=sum(a.state == "settled" for a in await node.chronicle.agreements()),
             health=health,
-            problems=tuple(problem.detail for problem in health.problems),
+            problems=(*self._missing_folders(), *(problem.detail for problem in health.problems)),
         )
+
+    def _missing_folders(self) -> list[str]:
+        return [f"the folder {f} is not there" for f in self._node.config.backup.folders if not Path(f).is_dir()]
 
     async def peers(self) -> facade.Peers:
         """List every node we know of."""
@@ -150,8 +154,8 @@ class NodeView:
         node = self._node
         measured = await node.folders.measure(anew=True)
         peers = len({*await node.held(), *node.market.offering()})
-        geometry = for_peers(max(peers, 1))
-        plan = make_plan(measured.size_bytes, node.kind, Geometry(geometry.k, geometry.n))
+        geometry = node.geometry(peers)
+        plan = make_plan(measured.size_bytes, node.kind, geometry)
         offered = node.config.offer.space_bytes
         lend = plan.lent * 2**20
         problems = list[str]()

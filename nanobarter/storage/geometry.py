@@ -65,6 +65,11 @@ def for_peers(count: int) -> Geometry:
     raise ValueError(f"{count} peers cannot hold a share; at least 1 is needed")
 
 
+def high_k(k: int) -> int:
+    """Return the k of high durability: a third less, so that more shares may be lost, for up to twice the space."""
+    return max(1, k * 2 // 3)
+
+
 def recovery(k: int, n: int, availability: float = SHARE_AVAILABILITY) -> float:
     """Return the probability that k or more of n independent shares are there."""
     return sum(comb(n, i) * availability**i * (1 - availability) ** (n - i) for i in range(k, n + 1))

@@ -1,0 +1,60 @@
+"""The scheduler: starts a backup by itself, so long after the last one as the person said.
+
+A machine that was off makes its missed backup soon after it is on again, once. A backup that fails is tried again
+sooner than the next one would be, but not at once: the peers or the disk need time.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from nanobarter.core.errors import InvariantBroken
+from nanobarter.core.ports import Clock
+from nanobarter.core.units import HOUR, MINUTE, SECOND, Instant, Span, after, span_between
+
+SETTLE: Final = Span(2 * MINUTE)  # after a start, for peers to be found and bids to be heard
+RETRY: Final = Span(HOUR)
+LOOK_AGAIN: Final = Span(MINUTE)  # the wall clock may jump, so it is looked at
+_log = logging.getLogger(__name__)
+
+
+def due_at(started: Instant, last: Instant | None, failed: Instant | None, every: Span) -> Instant:
+    """Return when the next backup begins."""
+    due = max(after(started, SETTLE), after(last, every) if last is not None else Instant(0))
+    return due if failed is None else max(due, after(failed, Span(min(RETRY, every))))
+
+
+class Scheduler:
+    """Runs backups on schedule; ``every`` None means only by hand."""
+
+    def __init__(
+        self,
+        *,
+        every: Span | None,
+        last: Callable[[], Awaitable[Instant | None]],
+        backup: Callable[[], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self._every, self._last, self._backup, self._clock = every, last, backup, clock
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Back up whenever it is due, until cancelled."""
+        task_status.started()
+        if self._every is None:
+            return
+        started, failed = self._clock.now(), None
+        while True:
+            now, due = self._clock.now(), due_at(started, await self._last(), failed, self._every)
+            if now < due:
+                await trio.sleep(min(span_between(now, due), LOOK_AGAIN) / SECOND)
+                continue
+            try:
+                await self._backup()
+                failed = None
+            except InvariantBroken:
+                raise
+            except Exception as error:  # noqa: BLE001 - told in the log and by status; the next try comes by itself
+                _log.warning("the scheduled backup failed: %s", error)
+                failed = self._clock.now()

@@ -1,0 +1,48 @@
+"""A backup that never starts is found out when it is too late; one that always starts wears out disks and peers."""
+
+from itertools import pairwise
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from nanobarter.bots.scheduler import SETTLE, Scheduler, due_at
+from nanobarter.core.units import HOUR, Instant, Span
+
+instants = st.integers(0, 10**13).map(Instant)
+
+
+@given(instants, st.none() | instants, st.none() | instants, st.integers(60_000, 10**10).map(Span))
+def test_a_backup_is_due_once_per_span_and_never_right_after_a_start_or_a_failure(
+    started: Instant, last: Instant | None, failed: Instant | None, every: Span
+) -> None:
+    due = due_at(started, last, failed, every)
+    assert due >= started + SETTLE
+    assert last is None or due >= last + every
+    assert failed is None or due >= failed + min(every, HOUR)
+
+
+class _TrioClock:
+    def now(self) -> Instant:
+        return Instant(1_700_000_000_000 + int(trio.current_time() * 1000))
+
+
+async def test_it_backs_up_again_and_again_also_after_failures(autojump_clock: MockClock) -> None:
+    clock, at, done = _TrioClock(), list[Instant](), list[Instant]()
+
+    async def last() -> Instant | None:
+        await trio.lowlevel.checkpoint()
+        return done[-1] if done else None
+
+    async def backup() -> None:
+        at.append(clock.now())
+        await trio.sleep(10)
+        if len(at) == 2:
+            raise RuntimeError("the peers are away")
+        done.append(at[-1])
+
+    with trio.move_on_after(30 * 3600):
+        await Scheduler(every=Span(6 * HOUR), last=last, backup=backup, clock=clock).run()
+    gaps = [round((b - a) / HOUR, 1) for a, b in pairwise(at)]
+    assert gaps[:3] == [6.0, 1.0, 6.0]
