@@ -177,6 +177,7 @@ def _balance(balance: f.Balance) -> Iterator[str]:
         (row.account, mib(row.amount) if row.amount >= 0 else f"-{mib(-row.amount)}", row.commodity[:24],
          _worth(row.value, balance.currency), row.source)
         for row in balance.rows
+        if not row.account.startswith("equity")  # the other side of every exchange: for accountants, by --json
     )  # fmt: skip
     yield from table(("account", "space", "of", "worth", "rate from"), rows, "nothing stands anywhere")
     if balance.total:
