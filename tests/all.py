@@ -11,7 +11,7 @@ STEPS = (
     ("format", [*PYTHON, "ruff", "format", "--check", "."]),
     ("lint", [*PYTHON, "ruff", "check", "."]),
     ("layers", [str(Path(sys.executable).parent / "lint-imports")]),
-    ("types", [*PYTHON, "pyright", "--warnings"]),
+    ("types", [*PYTHON, "pyright", "--warnings", "--pythonpath", sys.executable]),
     ("tests", [*PYTHON, "pytest", "-n", "auto", "--dist", "worksteal"]),
 )
 
