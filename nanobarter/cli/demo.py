@@ -152,7 +152,7 @@ class _Play:
             f" audit period {AUDIT.period}, grace {AUDIT.grace}; bids live {BID_SPAN}"
         )
         address = free_address()
-        owner = self.stage.add("owner", _owner_config(self._folder, plan, address), address)
+        owner = self.stage.add("owner", owner_config(self._folder, plan, address), address)
         owner.start()
         owner.wait_up()
         bruno = self._add_peer("bruno", plan, wants=owner.node)
@@ -171,7 +171,7 @@ class _Play:
 
     def _add_peer(self, name: str, plan: Plan, *, wants: str) -> Node:
         address = free_address()
-        config = _peer_config(plan, address, self._owner.address, wants)
+        config = peer_config(plan, address, self._owner.address, wants)
         node = self.stage.add(name, config, address)
         node.start()
         return node
@@ -313,7 +313,8 @@ def _size(mib: int) -> str:
     return f"{max(mib, 64)}MiB"
 
 
-def _owner_config(folder: Path, plan: Plan, address: str) -> Config:
+def owner_config(folder: Path, plan: Plan, address: str) -> Config:
+    """Return the config of the node whose folder is kept: she lends twice what the plan needs."""
     return Config(
         backup=Backup(folders=(str(folder),)),
         offer=Offer(space=_size(2 * plan.lent), kinds=(KIND,)),
@@ -324,7 +325,7 @@ def _owner_config(folder: Path, plan: Plan, address: str) -> Config:
     )
 
 
-def _peer_config(plan: Plan, address: str, bootstrap: str, wants: str) -> Config:
+def peer_config(plan: Plan, address: str, bootstrap: str, wants: str) -> Config:
     """Return the config of a peer that lends space for a stock of another's notes.
 
     A stock of many times the owner's need at one issuer: bruno gives notes in his own swap and in every ring.
