@@ -5,7 +5,7 @@ without a colon is its own issuer. omega is provided / received: how much the ow
 smaller number is a better price for him. Ratios are pairs of integers and are never rounded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -37,11 +37,11 @@ class Pattern:
     any_issuer: bool = False
     refused: frozenset[str] = frozenset()
     discounts: tuple[tuple[str, Ratio], ...] = ()
+    plain: bool = field(init=False, compare=False, repr=False)
+    """No issuer is refused or discounted."""
 
-    @property
-    def plain(self) -> bool:
-        """No issuer is refused or discounted."""
-        return not self.refused and not self.discounts
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", not self.refused and not self.discounts)
 
     @property
     def bonus(self) -> Ratio:

@@ -24,7 +24,8 @@ UNIT = 2.0**36  # 124 bits of magnitude, 64 bids and 36 bits below the point fit
 _NOISE = 1 / 64  # log2 of integers below 2^1000 is wrong by less than this many units
 UNSURE = 256.0  # units: sums of 64 weights whose true sums are equal differ by less
 WIDTH_MAX = 128  # levels of a row that are kept in the matrix; longer rows are looked through when it matters
-WIDTH_FIRST = 16  # the best levels of a row usually decide a round
+STAGE = 16  # the best levels of a row usually decide a round
+_MANY = 8  # one in so many columns left open makes the next stage worth while for all
 _SMALL = 4096  # a matrix of this size is done before a staged round has made its tests
 CHANGES_MAX = 256  # a table that missed more changes of tops than this is made anew
 DENSE_MAX = 2048  # vertices for which a square of weights is kept too: 32 MiB
@@ -148,7 +149,6 @@ class Levels:
         self._dirty = set[int]()
         self._weights: Weights = np.empty((0, 0))
         self._targets: Places = np.empty((0, 0), np.intp)
-        self._rest: Weights = np.empty(0)
         self._long = set[int]()
 
     def grow(self, vertices: int) -> None:
@@ -213,7 +213,6 @@ class Levels:
             width = min(WIDTH_MAX, max(widest + widest // 4, width, 1))
             self._weights = np.full((width, room), NONE)
             self._targets = np.zeros((width, room), np.intp)
-            self._rest = np.full(room, NONE)
             self._dirty = set(range(vertices))
         for row in self._dirty:
             _, weights, targets = self.rows[row].in_order()
@@ -221,7 +220,6 @@ class Levels:
             self._weights[:kept, row] = weights[:kept]
             self._weights[kept:, row] = NONE
             self._targets[:kept, row] = targets[:kept]
-            self._rest[row] = weights[WIDTH_FIRST] if len(weights) > WIDTH_FIRST else NONE
             (self._long.add if len(weights) > width else self._long.discard)(row)
         self._dirty.clear()
 
@@ -234,21 +232,15 @@ class Levels:
         elif (few := self._few(values)) is not None:
             return few
         else:
-            best = _best(weights[:WIDTH_FIRST], targets[:WIDTH_FIRST], values)
-            open_rows = (self._rest[:vertices] + values.max() > best).nonzero()[0]
-            if 2 * len(open_rows) > vertices:
-                best = _best(weights, targets, values)
-            elif len(open_rows):
-                best[open_rows] = _best(weights[:, open_rows], targets[:, open_rows], values)
+            best = _by_stages(weights, targets, values)
         for row in self._long:
             best[row] = self.round_of(row, values)
         return best
 
     def round_at(self, rows: Places, values: Weights) -> Weights:
         """Return the same for some rows."""
-        best = _best(self._weights[:WIDTH_FIRST, rows], self._targets[:WIDTH_FIRST, rows], values)
-        lacking = (self._rest[rows] + values.max() > best).nonzero()[0]
-        for place in lacking.tolist():
+        best = _by_stages(self._weights[:, rows], self._targets[:, rows], values)
+        for place in [place for place, row in enumerate(rows.tolist()) if row in self._long] if self._long else ():
             best[place] = self.round_of(int(rows[place]), values)
         return best
 
@@ -281,3 +273,20 @@ class Levels:
 
 def _best(weights: Weights, targets: Places, values: Weights) -> Weights:
     return (weights + values.take(targets, mode="clip")).max(axis=0)
+
+
+def _by_stages(weights: Weights, targets: Places, values: Weights) -> Weights:
+    """Return the best of each column, from the heaviest lines on, leaving out what cannot come up to it any more."""
+    width, columns = weights.shape
+    best = _best(weights[:STAGE], targets[:STAGE], values)
+    top = values.max()
+    for line in range(STAGE, width, STAGE):
+        still = (weights[line] + top > best).nonzero()[0]
+        if not len(still):
+            break
+        if _MANY * len(still) < columns:
+            best[still] = np.maximum(best[still], _best(weights[line:, still], targets[line:, still], values))
+            break
+        block = slice(line, line + STAGE)
+        np.maximum(best, _best(weights[block], targets[block], values), out=best)
+    return best

@@ -14,7 +14,8 @@ a margin that no rounding error of a double can cross; the others take the long 
 from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
-from math import floor, isqrt, lcm, prod
+from itertools import accumulate
+from math import isqrt, lcm, prod
 from typing import NamedTuple
 
 from nanobarter.matching.bids import Name, Ratio
@@ -23,7 +24,8 @@ from nanobarter.matching.rounding import Rounding
 _DIGITS = 90
 _SNAP = Decimal(10) ** -50  # x nearer than this, relatively, to an integer is that integer
 _SCALE_BITS = 160  # x as a fixed-point integer, for comparing angles without rounding
-_QUICK_MAX = 1e9  # above it a double leaves too little behind the point to compare angles by
+_DOUBT_MAX = 1e-2  # of a unit: with more, a double leaves too little behind the point to compare angles by
+_FAR = float("inf")
 _ERROR = 1e-12  # a bound, with a factor of 100 to spare, on the relative error of x in double precision
 _ROOT_BITS_MAX = 2048  # a perfect power of more bits is treated as an irrational one, with 90 digits
 
@@ -75,48 +77,54 @@ def _quick_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
     """Return the flow where double precision settles it beyond doubt, else None."""
     omegas = [leg.omega[0] / leg.omega[1] for leg in legs]
     omega, shares = prod(omegas), _shares(legs)
-    rates, rate = list[float](), 1.0
     try:
         effort = {share: omega ** (-1.0 / share) for share in set(shares)}
-        for own, share in zip(omegas, shares, strict=True):
-            rate *= own * effort[share]
-            rates.append(rate)
+        each = [own * effort[share] for own, share in zip(omegas, shares, strict=True)]
+        rates = list(accumulate(each, float.__mul__))
         room = [leg.stock / rate for leg, rate in zip(legs, rates, strict=True)]
     except (OverflowError, ZeroDivisionError):
         return None
     tight = min(room)
-    used_up = room.index(tight)
     real = [tight * rate for rate in rates]
-    if not max(real) < _QUICK_MAX:
-        return None
-    y = _quick_rounding(legs, real, used_up)
+    doubt = _ERROR * max(real) * len(real)
+    if not doubt < _DOUBT_MAX or sorted(room)[1] <= tight * (1 + doubt):
+        return None  # too large for doubles, or another is used up as well
+    y = _quick_rounding(legs, real, room.index(tight), doubt)
     if y is None:
         return None
-    for leg, given, received in zip(legs, y, (y[-1], *y[:-1]), strict=True):
+    received = y[-1]
+    for leg, given in zip(legs, y, strict=True):
         if leg.cap is not None and given * leg.cap[1] > received * leg.cap[0]:
             return None
+        received = given
     return tuple(y)
 
 
-def _quick_rounding(legs: Sequence[Leg], real: Sequence[float], used_up: int) -> list[int] | None:
+def _quick_rounding(legs: Sequence[Leg], real: Sequence[float], used_up: int, doubt: float) -> list[int] | None:
     """Return the vector of smallest angle without regard to bounds, or None when a double cannot tell.
 
     With d = y - x the squared sine of the angle is (|d|^2 - (x.d)^2 / |x|^2) / |y|^2. As in ``rounding`` the best y
     is the nearest to x / s for some s > 0; with two choices each there are no more of them than bids, and they
     differ by one component in the order in which s makes them step up.
     """
-    doubt = _ERROR * max(real) * len(real)
-    found = _floors(legs, real, used_up, doubt)
-    if found is None:
-        return None
-    y, steps = found
-    length = sum(x * x for x in real)
-    dot = sum(x * (below - x) for x, below in zip(real, y, strict=True))
-    square = sum((below - x) ** 2 for x, below in zip(real, y, strict=True))
-    best, second, taken = (square - dot * dot / length) / (length + 2 * dot + square), float("inf"), 0
+    y = list(map(int, real))
+    parts = [x - below for x, below in zip(real, y, strict=True)]
+    parts[used_up] = 0.5
+    if min(parts) <= doubt or max(parts) >= 1 - doubt:
+        return None  # one is a whole number, or nearly
+    y[used_up] = legs[used_up].stock
+    steps = sorted(
+        [(real[i] / (y[i] + 0.5), i) for i, leg in enumerate(legs) if 0 < y[i] < leg.stock and i != used_up],
+        reverse=True,
+    )
+    y = [each or 1 for each in y]
+    d = [given - x for given, x in zip(y, real, strict=True)]
+    length, square = sum([x * x for x in real]), sum([e * e for e in d])
+    dot = sum([x * e for x, e in zip(real, d, strict=True)])
+    best, second, taken = (square - dot * dot / length) / (length + 2 * dot + square), _FAR, 0
     for count, (_, i) in enumerate(steps, 1):
         dot += real[i]
-        square += 1 - 2 * (real[i] - y[i])
+        square += 1 + 2 * d[i]
         sine = (square - dot * dot / length) / (length + 2 * dot + square)
         if sine < best:
             best, second, taken = sine, best, count
@@ -128,25 +136,6 @@ def _quick_rounding(legs: Sequence[Leg], real: Sequence[float], used_up: int) ->
     for _, i in steps[:taken]:
         y[i] += 1
     return y
-
-
-def _floors(
-    legs: Sequence[Leg], real: Sequence[float], used_up: int, doubt: float
-) -> tuple[list[int], list[tuple[float, int]]] | None:
-    """Return the smaller choices, and where there is a second one, as (s at which it is taken, place), falling."""
-    y, steps = list[int](), list[tuple[float, int]]()
-    for i, (leg, x) in enumerate(zip(legs, real, strict=True)):
-        below = floor(x)
-        if i == used_up:
-            y.append(leg.stock)
-        elif leg.stock - x < doubt * x or not doubt < x - below < 1 - doubt:
-            return None  # used up as well, or a whole number, or nearly
-        else:
-            y.append(max(below, 1))
-            if 1 <= below < leg.stock:
-                steps.append((x / (below + 0.5), i))
-    steps.sort(reverse=True)
-    return y, steps
 
 
 def _exact_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:

@@ -15,6 +15,8 @@ class Rules:
     """The most transfers that one submitted bid may cause, or None."""
     double_precision: bool = False
     """Compare angles in double precision (``openbarter``) instead of exactly."""
+    tries_max: int = 1000
+    """The most cycles that are tried and set aside for want of whole quantities, half a second at worst."""
     steps_max: int = 20_000
     """The most partial cycles that one search looks at, about a second; past it the answer says so."""
 

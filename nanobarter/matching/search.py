@@ -93,6 +93,7 @@ class _Side:
         self._later = list[tuple[float, int, tuple[Any, ...], int, Any]]()
         self._found = list[tuple[Any, int, float, Cycle]]()
         self._count = 0
+        self._tries = 0
         self._exact = dict[tuple[int, int], Fraction]()
 
     def cycles(self) -> Iterator[Cycle]:
@@ -113,6 +114,10 @@ class _Side:
         for cycle in self._in_order():
             if best is None or cycle.bids != best.bids:
                 yield cycle
+            self._tries += 1
+            if self._tries == self._rules.tries_max:
+                self._search.cut = True
+                break
 
     def _in_order(self) -> Iterator[Cycle]:
         """Look at what is on the heap, and yield a found cycle as soon as nothing left can come before it."""
@@ -140,18 +145,21 @@ class _Side:
         after = bounds.index(top) + 1
         if top < UNSURE or max((*bounds[: after - 1], *bounds[after:], NONE)) >= top - UNSURE:
             return None
-        taken, levels, vertex, before = list[Bid](), list[Level](), start, self._own
+        taken, levels, vertex, before = list[Bid](), set[Level](), start, self._own
+        hops, own, free = self._table.hops, self._own.id, self._rules.self_trade
         for rest in range(after, 0, -1):
-            hop = self._index.hop(self._side, self._table, vertex, rest)
-            if hop is None or hop[0] in levels:
+            hop = hops.get((vertex, rest)) or self._index.hop(self._side, self._table, vertex, rest)
+            if hop is None:
                 return None
             level, vertex = hop
             bid = level.bids[0]
-            if bid.id == self._own.id or (bid.owner == before.owner and not self._rules.self_trade):
+            if bid.id == own or (bid.owner == before.owner and not free):
                 return None
-            levels.append(level)
+            levels.add(level)
             taken.append(bid)
             before = bid
+        if len(levels) < after:
+            return None  # a level twice, but its best bid can be taken once
         if before.owner == self._own.owner and not self._rules.self_trade:
             return None
         self._search.steps += 1
