@@ -40,8 +40,14 @@ class Pattern:
     plain: bool = field(init=False, compare=False, repr=False)
     """No issuer is refused or discounted."""
 
+    _hash: int = field(init=False, compare=False, repr=False)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "plain", not self.refused and not self.discounts)
+        object.__setattr__(self, "_hash", hash((self.text, self.any_issuer, self.refused, self.discounts)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def bonus(self) -> Ratio:

@@ -33,7 +33,8 @@ class Book:
 
     def insert(self, bid: Bid) -> None:
         """Put a bid into the book, in place of the one of the same id. One with nothing left only removes it."""
-        self.withdraw(bid.id)
+        if bid.id in self._bids:
+            self.withdraw(bid.id)
         if bid.quantity > 0:
             self._bids[bid.id] = bid
             if self._index is not None:

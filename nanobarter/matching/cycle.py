@@ -38,20 +38,25 @@ def legs_of(bids: Sequence[Bid], *, floors: bool = True) -> list[Leg]:
 
     Every bid must accept what the one before it gives.
     """
-    legs = list[Leg]()
+    legs: list[Leg] = []
     before = bids[-1]
     for bid in bids:
         discount = bid.wants.accepts(before.gives)
         if discount is None:
             raise ValueError(f"bid {bid.id!r} does not accept {before.gives!r}")
-        omega = (bid.provided, bid.required)
-        cap = omega if bid.limit else bid.floor if floors else None
-        if discount is not PAR:
-            omega = times(omega, discount)
-            cap = None if cap is None else times(cap, discount)
-        legs.append(Leg(bid.owner, omega, cap, bid.quantity))
+        legs.append(leg_of(bid, discount, floors=floors))
         before = bid
     return legs
+
+
+def leg_of(bid: Bid, discount: Ratio = PAR, *, floors: bool = True) -> Leg:
+    """Return the leg of a bid that receives something under a discount."""
+    omega = (bid.provided, bid.required)
+    cap = omega if bid.limit else bid.floor if floors else None
+    if discount is not PAR:
+        omega = times(omega, discount)
+        cap = None if cap is None else times(cap, discount)
+    return Leg(bid.owner, omega, cap, bid.quantity)
 
 
 def cycle_of(bids: Sequence[Bid], rules: Rules = OWN) -> Cycle:

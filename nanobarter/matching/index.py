@@ -2,14 +2,36 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
-from nanobarter.matching.bids import Bid, Pattern
+from nanobarter.matching.bids import Bid, Pattern, Ratio
+from nanobarter.matching.cycle import leg_of
 from nanobarter.matching.levels import CHANGES_MAX, NONE, UNSURE, Level, Levels, Places, Weights, weight_above
+from nanobarter.matching.quantities import Leg
 
 TABLES_MAX = 512  # 16 rounds of 1000 vertices take 128 KiB each
 _SPARSE_FROM = 256  # vertices from which the last two rounds are made only where they are asked for
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """The best chain from a vertex to a want, where nothing else can be as good: tops of levels that are distinct."""
+
+    levels: tuple[Level, ...]
+    bids: tuple[Bid, ...]
+    legs: tuple[Leg, ...]
+    bound: float
+    product: Ratio
+
+    @property
+    def stands(self) -> bool:
+        """The bids are still the tops of their levels."""
+        for level, bid in zip(self.levels, self.bids, strict=True):  # noqa: SIM110 - half the time of all()
+            if level.bids[0] is not bid:
+                return False
+        return True
 
 
 @dataclass(eq=False)
@@ -25,6 +47,7 @@ class Table:
     hops: dict[tuple[int, int], tuple[Level, int] | None] = field(
         default_factory=dict[tuple[int, int], "tuple[Level, int] | None"]
     )
+    chains: dict[int, "Chain | None"] = field(default_factory=dict[int, "Chain | None"])
     seen: int = 0
 
 
@@ -86,25 +109,48 @@ class Index:
         if not want.any_issuer:
             self._quality(want.text)
         key = (want, steps)
-        table = side.tables.pop(key, None)
+        table = side.tables.get(key)
         if table is None or not self._holds(table, side.levels):
             side.levels.refresh()
-            table = self._made(side.levels, want, steps)
-        side.tables[key] = table
-        while len(side.tables) > TABLES_MAX:
-            side.tables.popitem(last=False)
+            table = side.tables[key] = self._made(side.levels, want, steps)
+            side.tables.move_to_end(key)
+            if len(side.tables) > TABLES_MAX:
+                side.tables.popitem(last=False)
         self._complete(table, side.levels, steps, start)
         return table
 
-    def hop(self, side: Side, table: Table, vertex: int, after: int) -> tuple[Level, int] | None:
-        """Return the level by which the best chain of so many bids goes on from a vertex, and what it gives.
+    def best_chain(self, side: Side, table: Table, start: int) -> Chain | None:
+        """Return the chain to which the bounds lead straight, or None where they do not tell.
 
-        None when another may be as good, as far as the bounds can tell.
+        That two neighbours in it are of different owners is for the caller to see.
         """
-        key = (vertex, after)
-        if key not in table.hops:
-            table.hops[key] = self._hop(side.levels, table, vertex, after)
-        return table.hops[key]
+        found = table.chains.get(start)
+        if found is not None and found.stands:
+            return found
+        if found is not None or start not in table.chains:
+            table.chains[start] = self._chain(side, table, start)
+        return table.chains[start]
+
+    def _chain(self, side: Side, table: Table, start: int) -> Chain | None:
+        bounds = [float(values[start]) for values in table.values[1:]]
+        top = max(bounds)
+        after = bounds.index(top) + 1
+        if top == NONE or max((*bounds[: after - 1], *bounds[after:], NONE)) >= top - UNSURE:
+            return None
+        levels, vertex = list[Level](), start
+        for rest in range(after, 0, -1):
+            key = (vertex, rest)
+            if key not in table.hops:
+                table.hops[key] = self._hop(side.levels, table, vertex, rest)
+            hop = table.hops[key]
+            if hop is None or hop[0] in levels:
+                return None
+            levels.append(hop[0])
+            vertex = hop[1]
+        bids = tuple(level.bids[0] for level in levels)
+        legs = tuple(leg_of(bid) for bid in bids)
+        above, below = prod(bid.provided for bid in bids), prod(bid.required for bid in bids)
+        return Chain(tuple(levels), bids, legs, top, (above, below))
 
     def _hop(self, levels: Levels, table: Table, vertex: int, after: int) -> tuple[Level, int] | None:
         if self._hubs_of[vertex]:
@@ -159,6 +205,8 @@ class Index:
     def _holds(self, table: Table, levels: Levels) -> bool:
         """Tell whether no change of a top since the table was made can have moved a bound or a hop of it."""
         missed = table.seen - levels.forgotten
+        if missed == len(levels.changes) and len(table.values[0]) == len(self.texts):
+            return True
         if missed < 0 or len(levels.changes) - missed > CHANGES_MAX or len(table.values[0]) != len(self.texts):
             return False
         for row, target, weight in levels.changes[missed:]:

@@ -25,7 +25,7 @@ _NOISE = 1 / 64  # log2 of integers below 2^1000 is wrong by less than this many
 UNSURE = 256.0  # units: sums of 64 weights whose true sums are equal differ by less
 WIDTH_MAX = 128  # levels of a row that are kept in the matrix; longer rows are looked through when it matters
 STAGE = 16  # the best levels of a row usually decide a round
-_MANY = 8  # one in so many columns left open makes the next stage worth while for all
+_MANY = 4  # one in so many columns left open makes the next stage worth while for all
 _SMALL = 4096  # a matrix of this size is done before a staged round has made its tests
 CHANGES_MAX = 256  # a table that missed more changes of tops than this is made anew
 DENSE_MAX = 2048  # vertices for which a square of weights is kept too: 32 MiB
@@ -163,11 +163,10 @@ class Levels:
         if level is None:
             level = self.rows[row].make(bid.wants, gives)
             self._special += not bid.wants.plain
-        before = self._weight(row, level)
         insort(level.bids, bid)
         self.count += 1
         if level.bids[0] is bid:
-            self._changed(row, level, before)
+            self._changed(row, level)
 
     def remove(self, bid: Bid, row: int, gives: int) -> None:
         """Take a bid out of its level. It must be there."""
@@ -175,11 +174,10 @@ class Levels:
         if level is None:
             raise KeyError(bid.id)
         place = level.place_of(bid)
-        before = self._weight(row, level)
         del level.bids[place]
         self.count -= 1
         if place == 0:
-            self._changed(row, level, before)
+            self._changed(row, level)
 
     def swap(self, old: Bid, new: Bid, row: int, gives: int) -> None:
         """Put a bid in the place of one that stands in the same order."""
@@ -188,11 +186,8 @@ class Levels:
             raise KeyError(old.id)
         level.bids[level.place_of(old)] = new
 
-    def _weight(self, row: int, level: Level) -> float:
-        return float(self.rows[row].weights[level.slot])
-
-    def _changed(self, row: int, level: Level, before: float) -> None:
-        after = level.weight
+    def _changed(self, row: int, level: Level) -> None:
+        before, after = float(self.rows[row].weights[level.slot]), level.weight
         if after != before:
             self.rows[row].set_weight(level, after)
             self._dirty.add(row)
@@ -284,9 +279,9 @@ def _by_stages(weights: Weights, targets: Places, values: Weights) -> Weights:
         still = (weights[line] + top > best).nonzero()[0]
         if not len(still):
             break
-        if _MANY * len(still) < columns:
-            best[still] = np.maximum(best[still], _best(weights[line:, still], targets[line:, still], values))
-            break
         block = slice(line, line + STAGE)
-        np.maximum(best, _best(weights[block], targets[block], values), out=best)
+        if _MANY * len(still) < columns:
+            best[still] = np.maximum(best[still], _best(weights[block, still], targets[block, still], values))
+        else:
+            np.maximum(best, _best(weights[block], targets[block], values), out=best)
     return best

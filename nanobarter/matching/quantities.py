@@ -14,7 +14,6 @@ a margin that no rounding error of a double can cross; the others take the long 
 from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
-from itertools import accumulate
 from math import isqrt, lcm, prod
 from typing import NamedTuple
 
@@ -75,13 +74,22 @@ def _shares(legs: Sequence[Leg]) -> list[int]:
 
 def _quick_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
     """Return the flow where double precision settles it beyond doubt, else None."""
-    omegas = [leg.omega[0] / leg.omega[1] for leg in legs]
-    omega, shares = prod(omegas), _shares(legs)
+    owners, omegas, caps, stocks = zip(*legs, strict=True)
+    ratios = [above / below for above, below in omegas]
+    rates: list[float] = []
+    rate = 1.0
     try:
-        effort = {share: omega ** (-1.0 / share) for share in set(shares)}
-        each = [own * effort[share] for own, share in zip(omegas, shares, strict=True)]
-        rates = list(accumulate(each, float.__mul__))
-        room = [leg.stock / rate for leg, rate in zip(legs, rates, strict=True)]
+        if len(set(owners)) == len(legs):
+            effort = prod(ratios) ** (-1.0 / len(legs))
+            for ratio in ratios:
+                rate *= ratio * effort
+                rates.append(rate)
+        else:
+            omega = prod(ratios)
+            for ratio, share in zip(ratios, _shares(legs), strict=True):
+                rate *= ratio * omega ** (-1.0 / share)
+                rates.append(rate)
+        room = [stock / rate for stock, rate in zip(stocks, rates, strict=True)]
     except (OverflowError, ZeroDivisionError):
         return None
     tight = min(room)
@@ -89,18 +97,18 @@ def _quick_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
     doubt = _ERROR * max(real) * len(real)
     if not doubt < _DOUBT_MAX or sorted(room)[1] <= tight * (1 + doubt):
         return None  # too large for doubles, or another is used up as well
-    y = _quick_rounding(legs, real, room.index(tight), doubt)
+    y = _quick_rounding(stocks, real, room.index(tight), doubt)
     if y is None:
         return None
     received = y[-1]
-    for leg, given in zip(legs, y, strict=True):
-        if leg.cap is not None and given * leg.cap[1] > received * leg.cap[0]:
+    for cap, given in zip(caps, y, strict=True):
+        if cap is not None and given * cap[1] > received * cap[0]:
             return None
         received = given
     return tuple(y)
 
 
-def _quick_rounding(legs: Sequence[Leg], real: Sequence[float], used_up: int, doubt: float) -> list[int] | None:
+def _quick_rounding(stocks: Sequence[int], real: Sequence[float], used_up: int, doubt: float) -> list[int] | None:
     """Return the vector of smallest angle without regard to bounds, or None when a double cannot tell.
 
     With d = y - x the squared sine of the angle is (|d|^2 - (x.d)^2 / |x|^2) / |y|^2. As in ``rounding`` the best y
@@ -112,12 +120,11 @@ def _quick_rounding(legs: Sequence[Leg], real: Sequence[float], used_up: int, do
     parts[used_up] = 0.5
     if min(parts) <= doubt or max(parts) >= 1 - doubt:
         return None  # one is a whole number, or nearly
-    y[used_up] = legs[used_up].stock
-    steps = sorted(
-        [(real[i] / (y[i] + 0.5), i) for i, leg in enumerate(legs) if 0 < y[i] < leg.stock and i != used_up],
-        reverse=True,
-    )
-    y = [each or 1 for each in y]
+    y[used_up] = stocks[used_up]
+    steps = [(real[i] / (y[i] + 0.5), i) for i, stock in enumerate(stocks) if 0 < y[i] < stock]
+    steps.sort(reverse=True)  # without the used up bid, whose y is its stock
+    if not all(y):
+        y = [each or 1 for each in y]
     d = [given - x for given, x in zip(y, real, strict=True)]
     length, square = sum([x * x for x in real]), sum([e * e for e in d])
     dot = sum([x * e for x, e in zip(real, d, strict=True)])

@@ -7,7 +7,7 @@ bounds cannot tell from the best cycle found are compared with exact bounds, so 
 not have to be walked through.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
@@ -15,7 +15,7 @@ from typing import Any
 
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
-from nanobarter.matching.cycle import Cycle, cycle_of
+from nanobarter.matching.cycle import Cycle, cycle_of, leg_of
 from nanobarter.matching.index import Index, Side, Table
 from nanobarter.matching.levels import NONE, UNSURE, Level, Weights, weight_above, weight_below, weight_of
 from nanobarter.matching.rules import Rules
@@ -58,6 +58,10 @@ class _Step:
     place: int
 
 
+_Entry = tuple[float, int, tuple[Any, ...], int, Any]
+"""What waits on the heap: the bound negated, partners, seniority so far, a running number, and what to look at."""
+
+
 @dataclass
 class Search:
     """One search. ``cut`` tells, once it is over, whether a bound kept it from seeing every cycle."""
@@ -89,12 +93,12 @@ class _Side:
         self._index = index
         self._side = side
         self._at_par = at_par
-        self._heap = list[tuple[float, int, tuple[Any, ...], int, Any]]()
-        self._later = list[tuple[float, int, tuple[Any, ...], int, Any]]()
-        self._found = list[tuple[Any, int, float, Cycle]]()
+        self._heap: list[_Entry] = []
+        self._later: list[_Entry] = []
+        self._found: list[tuple[Any, int, float, Cycle]] = []
         self._count = 0
         self._tries = 0
-        self._exact = dict[tuple[int, int], Fraction]()
+        self._exact: dict[tuple[int, int], Fraction] = {}
 
     def cycles(self) -> Iterator[Cycle]:
         """Yield the cycles of this side, the best first."""
@@ -104,11 +108,11 @@ class _Side:
         longest = min(self._rules.partners_max - 1, self._side.levels.count)
         self._table: Table = self._index.table(self._side, self._own.wants, longest, start)
         own = weight_of(self._own)
-        bounds = [own + float(values[start]) for values in self._table.values[1:]]
-        best = self._dive(start, bounds) if self._at_par else None
+        best = self._straight(start, own) if self._at_par else None
         if best is not None:
             yield best
-        for after, bound in enumerate(bounds, 1):
+        for after, values in enumerate(self._table.values[1:], 1):
+            bound = own + float(values[start])
             if bound > NONE and (bound >= 0 or not self._at_par):
                 self._push(bound, after + 1, (), _Chain((), own, start, after))
         for cycle in self._in_order():
@@ -136,34 +140,29 @@ class _Side:
         while self._found:
             yield self._emitted()
 
-    def _dive(self, start: int, bounds: list[float]) -> Cycle | None:
+    def _straight(self, start: int, own: float) -> Cycle | None:
         """Return the best cycle where the bounds lead straight to it and nothing else can be as good, else None.
 
-        That is the case of most searches in a large book; it needs one look-up for each bid of the cycle.
+        That is the case of most searches in a large book; the chain is kept with the table.
         """
-        top = max(bounds)
-        after = bounds.index(top) + 1
-        if top < UNSURE or max((*bounds[: after - 1], *bounds[after:], NONE)) >= top - UNSURE:
-            return None
-        taken, levels, vertex, before = list[Bid](), set[Level](), start, self._own
-        hops, own, free = self._table.hops, self._own.id, self._rules.self_trade
-        for rest in range(after, 0, -1):
-            hop = hops.get((vertex, rest)) or self._index.hop(self._side, self._table, vertex, rest)
-            if hop is None:
-                return None
-            level, vertex = hop
-            bid = level.bids[0]
-            if bid.id == own or (bid.owner == before.owner and not free):
-                return None
-            levels.add(level)
-            taken.append(bid)
-            before = bid
-        if len(levels) < after:
-            return None  # a level twice, but its best bid can be taken once
-        if before.owner == self._own.owner and not self._rules.self_trade:
+        chain = self._index.best_chain(self._side, self._table, start)
+        if chain is None or own + chain.bound < UNSURE or not self._may_close(chain.bids):
             return None
         self._search.steps += 1
-        return cycle_of((*taken, self._own), self._rules)
+        discount = self._own.wants.accepts(chain.bids[-1].gives)
+        if discount is None or not self._rules.floors:
+            return cycle_of((*chain.bids, self._own), self._rules)
+        leg = leg_of(self._own, discount)
+        omega = Fraction(chain.product[0] * leg.omega[0], chain.product[1] * leg.omega[1])
+        return Cycle((*chain.bids, self._own), (*chain.legs, leg), omega)
+
+    def _may_close(self, bids: Sequence[Bid]) -> bool:
+        owner, before, free, own = self._own.owner, self._own.owner, self._rules.self_trade, self._own.id
+        for bid in bids:
+            if (bid.owner == before and not free) or bid.id == own:
+                return False
+            before = bid.owner
+        return free or before != owner
 
     def _emitted(self) -> Cycle:
         cycle = heappop(self._found)[3]
