@@ -115,23 +115,50 @@ def _quick_rounding(stocks: Sequence[int], real: Sequence[float], used_up: int, 
     is the nearest to x / s for some s > 0; with two choices each there are no more of them than bids, and they
     differ by one component in the order in which s makes them step up.
     """
-    y = list(map(int, real))
-    parts = [x - below for x, below in zip(real, y, strict=True)]
-    parts[used_up] = 0.5
-    if min(parts) <= doubt or max(parts) >= 1 - doubt:
-        return None  # one is a whole number, or nearly
-    y[used_up] = stocks[used_up]
-    steps = [(real[i] / (y[i] + 0.5), i) for i, stock in enumerate(stocks) if 0 < y[i] < stock]
-    steps.sort(reverse=True)  # without the used up bid, whose y is its stock
-    if not all(y):
-        y = [each or 1 for each in y]
-    d = [given - x for given, x in zip(y, real, strict=True)]
-    length, square = sum([x * x for x in real]), sum([e * e for e in d])
-    dot = sum([x * e for x, e in zip(real, d, strict=True)])
+    y: list[int] = []
+    steps: list[tuple[float, int]] = []
+    length = dot = square = 0.0
+    for i, x in enumerate(real):
+        length += x * x
+        below = int(x)
+        part = x - below
+        if i == used_up:
+            below, part = stocks[i], 0.0
+        elif not doubt < part < 1 - doubt:
+            return None  # a whole number, or nearly
+        elif not below:
+            below, part = 1, part - 1
+        elif below < stocks[i]:
+            steps.append((x / (below + 0.5), i))
+        y.append(below)
+        dot -= x * part
+        square += part * part
+    taken = _steps_up(real, y, steps, (length, dot, square), doubt)
+    if taken is None:
+        return None
+    for _, i in steps[:taken]:
+        y[i] += 1
+    return y
+
+
+def _steps_up(
+    real: Sequence[float],
+    y: Sequence[int],
+    steps: list[tuple[float, int]],
+    sums: tuple[float, float, float],
+    doubt: float,
+) -> int | None:
+    """Sort the steps, and return how many of them lead to the smallest angle, or None when a double cannot tell.
+
+    The sums are |x|^2, x.d and |d|^2 before the first step.
+    """
+    length, dot, square = sums
+    steps.sort(reverse=True)
     best, second, taken = (square - dot * dot / length) / (length + 2 * dot + square), _FAR, 0
     for count, (_, i) in enumerate(steps, 1):
-        dot += real[i]
-        square += 1 + 2 * d[i]
+        x = real[i]
+        dot += x
+        square += 1 - 2 * (x - y[i])
         sine = (square - dot * dot / length) / (length + 2 * dot + square)
         if sine < best:
             best, second, taken = sine, best, count
@@ -140,9 +167,7 @@ def _quick_rounding(stocks: Sequence[int], real: Sequence[float], used_up: int, 
     alike = 0 < taken < len(steps) and steps[taken - 1][0] - steps[taken][0] <= doubt
     if alike or (second - best) * length <= doubt:
         return None
-    for _, i in steps[:taken]:
-        y[i] += 1
-    return y
+    return taken
 
 
 def _exact_flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
