@@ -149,7 +149,7 @@ class Levels:
         self._dirty = set[int]()
         self._weights: Weights = np.empty((0, 0))
         self._targets: Places = np.empty((0, 0), np.intp)
-        self._long = set[int]()
+        self._long: Places = np.empty(0, np.intp)
 
     def grow(self, vertices: int) -> None:
         """Have a row for each vertex."""
@@ -209,13 +209,16 @@ class Levels:
             self._weights = np.full((width, room), NONE)
             self._targets = np.zeros((width, room), np.intp)
             self._dirty = set(range(vertices))
+        is_long = np.zeros(vertices, np.bool_)
+        is_long[self._long] = True
         for row in self._dirty:
             _, weights, targets = self.rows[row].in_order()
             kept = min(len(weights), width)
             self._weights[:kept, row] = weights[:kept]
             self._weights[kept:, row] = NONE
             self._targets[:kept, row] = targets[:kept]
-            (self._long.add if len(weights) > width else self._long.discard)(row)
+            is_long[row] = len(weights) > width
+        self._long = is_long.nonzero()[0]
         self._dirty.clear()
 
     def round(self, values: Weights) -> Weights:
@@ -228,15 +231,22 @@ class Levels:
             return few
         else:
             best = _by_stages(weights, targets, values)
-        for row in self._long:
-            best[row] = self.round_of(row, values)
+        if len(self._long):
+            self._look_beyond(self._long, self._long, best, values)
         return best
+
+    def _look_beyond(self, rows: Places, places: Places, best: Weights, values: Weights) -> None:
+        """Go through the whole of those rows, at places of the best, whose levels outside the matrix may matter."""
+        lightest = self._weights[-1, rows] + values.max()
+        for at in (lightest > best[places]).nonzero()[0].tolist():
+            best[places[at]] = self.round_of(int(rows[at]), values)
 
     def round_at(self, rows: Places, values: Weights) -> Weights:
         """Return the same for some rows."""
         best = _by_stages(self._weights[:, rows], self._targets[:, rows], values)
-        for place in [place for place, row in enumerate(rows.tolist()) if row in self._long] if self._long else ():
-            best[place] = self.round_of(int(rows[place]), values)
+        if len(self._long):
+            places = np.isin(rows, self._long).nonzero()[0]
+            self._look_beyond(rows[places], places, best, values)
         return best
 
     def round_of(self, row: int, values: Weights) -> float:

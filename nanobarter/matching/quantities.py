@@ -50,6 +50,11 @@ def product(legs: Sequence[Leg]) -> Fraction:
     return Fraction(above, below)
 
 
+def _caps(legs: Sequence[Leg]) -> Fraction:
+    caps = [leg.cap for leg in legs if leg.cap is not None]
+    return Fraction(prod(cap[0] for cap in caps), prod(cap[1] for cap in caps))
+
+
 def flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
     """Return what each bid gives to the next (the last gives to the first), or None where no integers serve.
 
@@ -60,7 +65,12 @@ def flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
     """
     if min(leg.stock for leg in legs) <= 0:
         return None
-    return _quick_flow(legs) or _exact_flow(legs)
+    given = _quick_flow(legs)
+    if given is not None:
+        return given
+    if all(leg.cap is not None for leg in legs) and _caps(legs) < 1:
+        return None  # what goes round the ring within these bounds comes back as less than it was
+    return _exact_flow(legs)
 
 
 def _shares(legs: Sequence[Leg]) -> list[int]:
