@@ -33,10 +33,11 @@ def read(asked: argparse.Namespace) -> int:
 
 
 def audit(asked: argparse.Namespace) -> int:
-    """Have every share challenged, then show the health."""
+    """Have every share challenged, then show the health; a peer that failed its proof is a failure."""
     answer = client_of(asked).post("/v1/audit", {})
     put(answer, as_json=asked.json)
-    return _health_code(answer)
+    wrong = any(problem["kind"] == "wrong" for problem in answer["problems"])
+    return _health_code(answer) or (Exit.FAILED if wrong else Exit.DONE)
 
 
 def _health_code(answer: dict[str, Any]) -> int:

@@ -141,7 +141,6 @@ class Limits:
     # -- market: what one node remembers about failed proposals
     market_backoff_doublings_max: int = 6  # from half a second to half a minute
     market_memory_max: int = 1024  # cycles and pairs remembered per bid; forgetting costs one more try
-    backup_patience: Span = Span(10 * MINUTE)  # how long a backup waits for space before it says that there is none
 
     # -- ledger
     ledger_batch_max: int = 500  # wallet events booked in one commit: a few ms of the one writer

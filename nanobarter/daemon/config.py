@@ -51,11 +51,17 @@ class Backup(_Section, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     durability: Durability = "normal"
     schedule: str = "off"
+    patience: str = "10min"
 
     @property
     def every(self) -> Span | None:
         """How long after a backup the next one starts by itself; None when only by hand."""
         return parse_schedule(self.schedule)
+
+    @property
+    def patience_span(self) -> Span:
+        """How long a backup waits for others' space before it does with less, or says that there is too little."""
+        return parse_span(self.patience)
 
 
 class Offer(_Section, frozen=True, kw_only=True):

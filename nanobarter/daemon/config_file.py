@@ -206,6 +206,7 @@ def _word(text: str) -> None:
 
 _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("backup", "schedule", parse_schedule),
+    ("backup", "patience", _positive_span),
     ("offer", "space", parse_size),
     ("offer", "kinds", _kind),
     ("market", "reserve", _reserve),
@@ -240,6 +241,7 @@ _COMMENTS: Final[dict[str, str]] = {
     "backup.exclude": "Patterns of what to leave out, as in .gitignore.",
     "backup.durability": 'How safe: "normal", or "high" (more shares of each pack may be lost; costs more space).',
     "backup.schedule": '"off" (only by hand) or "every 6h".',
+    "backup.patience": "How long a backup waits for others' space before it does with less or gives up.",
     "offer": "What this disk lends to others. It pays for the space that others lend to you.",
     "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d".',
     "market": "On which terms to barter.",

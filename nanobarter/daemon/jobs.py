@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from nanobarter.core.errors import InvariantBroken, Reason, UsageError
+from nanobarter.core.units import SECOND
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.storage import backup as engine
@@ -137,7 +138,7 @@ class BackupJob:
     async def _wait_for_space(self, say: Say) -> Plan:
         """Wait until the plan's issuers owe enough, or patience ends and at least k of them do."""
         node = self._node
-        ends = trio.current_time() + node.limits.backup_patience / 1000
+        ends = trio.current_time() + node.config.backup.patience_span / SECOND
         while True:
             plan, held = await node.keeper.look(), await node.held()
             needed = plan.per_issuer if plan is not None else 0

@@ -38,7 +38,7 @@ class Proofs:
         status, health = self._auditor.status(), self._auditor.health()
         counted = [p for p in placed if p.state in ("held", "bad")]
         state = _STATES[status.verdict]
-        if state in ("good", "degraded") and status.thin:
+        if state == "good" and status.thin:  # shares that are missing now weigh more than peers that never came
             state = "thin"
         first = next((row for row in packs if row.kind == "data"), packs[0] if packs else None)
         return facade.Health(

@@ -217,6 +217,7 @@ class Node:
             entropy=self.entropy,
             limits=limits,
             period=Span(min(limits.audit_period, limits.audit_cover // 4)),
+            caught=self._repair_soon,
         )
         self.repairer = Repairer(
             store=store,
@@ -266,6 +267,9 @@ class Node:
     async def held(self) -> dict[NodeId, Held]:
         """Return what each issuer owes us."""
         return held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
+
+    def _repair_soon(self) -> None:
+        self.repairer.wake()
 
     async def _folder_bytes(self) -> int:
         return (await self.folders.measure()).size_bytes

@@ -5,7 +5,7 @@ for the shares proven longest ago, so that all are covered in time; and it draws
 cannot tell which comes next. One wrong answer has the whole rest of that peer's shares asked for in the same round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -52,7 +52,10 @@ def _dice(draw: bytes, count: int) -> list[bytes]:
 
 
 class Auditor:
-    """Audits one's own shares. ``run`` does so every period; ``round_now`` at once, for instance for ``check``."""
+    """Audits one's own shares. ``run`` does so every period; ``round_now`` at once, for instance for ``check``.
+
+    ``caught`` is called after a round that met a wrong answer: there is something to repair.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Auditor:
         entropy: Entropy,
         limits: Limits = LIMITS,
         period: Span | None = None,
+        caught: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -72,6 +76,7 @@ class Auditor:
         self._entropy = entropy
         self._limits = limits
         self._period = period or limits.audit_period
+        self._caught = caught
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Audit every period, give or take a third, until cancelled."""
@@ -102,6 +107,8 @@ class Auditor:
         async with trio.open_nursery() as nursery:
             for node in dict.fromkeys(p.node for p in chosen):
                 nursery.start_soon(one_peer, node)
+        if found.wrong and self._caught is not None:
+            self._caught()
         return Round(len(found.proven), len(found.silent), tuple(found.wrong))
 
     def health(self) -> list[PackHealth]:

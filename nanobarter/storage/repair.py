@@ -65,13 +65,20 @@ class Repairer:
         self._clock = clock
         self._limits = limits
         self._moved = moved
+        self._news = trio.Event()
+
+    def wake(self) -> None:
+        """Look again at once: a share was caught wrong."""
+        self._news.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look after everything each period, until cancelled."""
+        """Look after everything each period and whenever woken, until cancelled."""
         task_status.started()
         while True:
+            self._news = trio.Event()
             await self.round_now()
-            await trio.sleep(self._limits.repair_period / SECOND)
+            with trio.move_on_after(self._limits.repair_period / SECOND):
+                await self._news.wait()
 
     async def round_now(self) -> Repaired:
         """Extend the leases that are due, repair what needs it, clear away what has left."""

@@ -12,10 +12,11 @@ import pytest
 from nanobarter.cli.demo_folder import differences, survey
 from nanobarter.cli.demo_nodes import remove_tree
 from nanobarter.cli.exits import Exit
+from nanobarter.cli.node import wait_until
 from nanobarter.storage.ports import SHARE_SIZES
 from nanobarter.storage.share import HEADER_BYTES
 from tests.e2e.folders import DIARY_LINE, LONG_NAME, SECRET_NAMES, attributes, odd_folder
-from tests.e2e.village import Machine, Village, is_held_to_modes, nbctl, network, village
+from tests.e2e.village import READY_SECONDS, Machine, Village, is_held_to_modes, nbctl, network, village
 
 pytestmark = pytest.mark.e2e
 
@@ -103,6 +104,37 @@ def test_an_unchanged_folder_adds_no_data_and_a_changed_file_comes_back_in_both_
     assert (old / "two").read_text() == (folder / "two").read_text()
     listed = [row["snapshot_id"] for row in owner.ok("snapshots")["snapshots"]]
     assert {first["snapshot_id"], changed["snapshot_id"]} <= set(listed)
+
+
+def test_one_altered_byte_is_caught_named_and_repaired_elsewhere(scene: Scene) -> None:
+    owner, peer = scene.owner, scene.peers[0]
+    spare = scene.village.init("spare", bootstrap=owner.address)  # five peers hold a share of each pack already
+    spare.configure(market={"reserve": "500MB"})
+    spare.up()
+    assert wait_until(lambda: _has_space_at(owner, spare), READY_SECONDS), owner.ask("/v1/market")
+    share = max(peer.home.vault_path.rglob("*"), key=lambda path: path.stat().st_size)
+    with share.open("r+b") as file:
+        file.seek(share.stat().st_size // 3)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+    caught = owner.nbctl("audit", "--json")
+    assert caught.code == Exit.FAILED, caught
+    assert caught.answer["audits_failed"] == 1
+    found = {(problem["kind"], problem["node"]) for problem in caught.answer["problems"]}
+    assert found == {("wrong", peer.node)}
+    assert wait_until(lambda: _healed(owner), READY_SECONDS), owner.ask("/v1/health")
+    assert owner.nbctl("audit").code == Exit.DONE
+
+
+def _has_space_at(owner: Machine, other: Machine) -> bool:
+    return other.node in {holding["issuer"] for holding in owner.ask("/v1/wallet")["holdings"]}
+
+
+def _healed(owner: Machine) -> bool:
+    health = owner.ask("/v1/health")
+    wanted = health["packs"] * 5
+    return not health["problems"] and health["shares_proven"] >= wanted
 
 
 @pytest.mark.skipif(not is_held_to_modes(), reason="root reads everything, and there is no setpriv to make it less")

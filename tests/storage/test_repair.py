@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import trio
+
 from nanobarter.core.units import DAY, HOUR, MINUTE, Span
 from nanobarter.storage.placement import Placer
 from tests.storage.vaults import Town, pack_of, town
@@ -54,6 +56,22 @@ async def test_a_corrupt_share_is_replaced_elsewhere_or_in_place(tmp_path: Path)
         assert here.auditor.status().verdict == "healthy"
         assert here.auditor.health()[0].bad == 0
         assert file.read_bytes() != bytes(file.stat().st_size)
+
+
+async def test_a_share_that_is_caught_wrong_is_replaced_at_once(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, nursery):
+        await here.placer.put(pack)
+        await here.new_peer(nursery)
+        await nursery.start(here.repairer.run)
+        file = here.peers[0].files()[0]
+        file.write_bytes(bytes(file.stat().st_size))
+        assert len((await here.auditor.round_now()).wrong) == 1
+        with trio.fail_after(10):
+            while here.auditor.status().verdict != "healthy":  # noqa: ASYNC110 - the store tells nobody
+                await trio.sleep(0.01)
+        assert here.peers[0].node_id not in spread(here, pack.pack_id)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_thin_pack_is_filled_up_when_peers_come(tmp_path: Path) -> None:

@@ -242,10 +242,14 @@ class Town:
             clock=self.clock,
             entropy=self.entropy,
             limits=self.limits,
+            caught=self._repair_soon,
         )
         self.repairer = Repairer(
             store=self.store, leases=self.leases, placer=self.placer, clock=self.clock, limits=self.limits
         )
+
+    def _repair_soon(self) -> None:
+        self.repairer.wake()
 
     async def move_client(self, name: str, nursery: trio.Nursery) -> None:
         """Start again on another machine: only the keys are left, and it knows only the first peer."""
