@@ -5,7 +5,7 @@ proposes it at once; the others wait a little, so that a cycle which everybody s
 and then step in, since the newest may be gone. Refused pairs are left alone until one of their bids changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
@@ -18,7 +18,7 @@ from nanobarter.core.item import Item, Topic, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import Instant, Span, after
+from nanobarter.core.units import MINUTE, Instant, Span, after
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item, find
 from nanobarter.matching.wire import bid_id_of
@@ -26,8 +26,11 @@ from nanobarter.swap.events import Aborted, DraftRefused, Outcome, Pending, Sett
 from nanobarter.translator.orders import Order, bid_for
 
 PARTNERS_FIRST: Final = 2  # the shortest rings are the most likely to hold
-_PASSING: Final = frozenset({Reason.BUSY, Reason.TOO_MANY, Reason.NO_STOCK, Reason.EXPIRED, Reason.CLOCK_OFF})
+_PASSING: Final = frozenset(
+    {Reason.BUSY, Reason.TOO_MANY, Reason.NO_STOCK, Reason.EXPIRED, Reason.CLOCK_OFF, Reason.UNKNOWN_BID}
+)
 """Refusals that say nothing about the pair of bids: the same may work a moment later."""
+SHUNNED_FOR: Final = Span(5 * MINUTE)  # a bid may stay as it is while its owner's policy or stock changes
 
 
 class Board(Protocol):
@@ -79,6 +82,14 @@ class _Standing:
     first_seen: dict[frozenset[BidId], Instant] = field(default_factory=dict[frozenset[BidId], Instant])
 
 
+@dataclass(frozen=True)
+class _Shunned:
+    """Bids that did not go together: in which versions, and until when that is remembered."""
+
+    versions: tuple[int, ...]
+    until: Instant
+
+
 class Market:
     """Keeps the book and the own bids; ``set_orders`` says what is wanted, the rest happens in ``run``."""
 
@@ -100,7 +111,7 @@ class Market:
         self._items = dict[BidId, Item]()
         self._wanted = dict[BidId, Order]()
         self._own = dict[BidId, _Standing]()
-        self._avoid = dict[frozenset[BidId], tuple[int, ...]]()
+        self._avoid = dict[frozenset[BidId], _Shunned]()
         self._news = trio.Event()
         self._proposing = set[BidId]()
         board.subscribe("bid", self._take)
@@ -211,7 +222,11 @@ class Market:
                 nursery.start_soon(self._propose, bid_id, standing, match)
 
     def _match(self, bid_id: BidId, standing: _Standing, now: Instant) -> Match | None:
-        avoid = [pair for pair, versions in self._avoid.items() if versions == self._versions(pair)]
+        avoid = [
+            bids
+            for bids, shun in self._avoid.items()
+            if now < shun.until and shun.versions == _versions(bids, self._items)
+        ]
         for partners in range(PARTNERS_FIRST, self._pace.partners_max + 1):
             match = find(self.book, bid_id, partners_max=partners, avoid=avoid)
             if match is None:
@@ -226,14 +241,12 @@ class Market:
             return None
         return None
 
-    def _versions(self, pair: frozenset[BidId]) -> tuple[int, ...]:
-        return tuple(self._items[bid].sequence if bid in self._items else -1 for bid in sorted(pair))
-
     async def _propose(self, bid_id: BidId, standing: _Standing, match: Match) -> None:
+        proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}
         try:
-            outcome = await self._proposer.propose(match, [self._items[arc.bid] for arc in match.arcs])
-        except Malformed:  # no ring can be made of it: a node stands in it twice, or a bid has just gone
-            self._shun(frozenset(arc.bid for arc in match.arcs))
+            outcome = await self._proposer.propose(match, list(proposed.values()))
+        except Malformed:  # no ring can be made of it: a node stands in it twice
+            self._shun(frozenset(proposed), proposed)
             outcome = None
         finally:
             self._proposing.discard(bid_id)
@@ -243,19 +256,24 @@ class Market:
             case DraftRefused(by=by, reason=reason):
                 theirs = next((arc.bid for arc in match.arcs if arc.giver == by and arc.bid != bid_id), None)
                 if theirs is not None and reason not in _PASSING:
-                    self._shun(frozenset((bid_id, theirs)))
+                    self._shun(frozenset((bid_id, theirs)), proposed)
                 self._back_off(standing)
             case Aborted() | Pending() | None:
                 self._back_off(standing)
         self._wake()
 
-    def _shun(self, together: frozenset[BidId]) -> None:
-        """Leave these bids alone together until one of them changes."""
+    def _shun(self, together: frozenset[BidId], proposed: Mapping[BidId, Item]) -> None:
+        """Leave these bids alone together until one of them is another than was proposed, or for a while."""
         if len(self._avoid) >= self._limits.market_memory_max:
             self._avoid.pop(next(iter(self._avoid)))
-        self._avoid[together] = self._versions(together)
+        until = after(self._clock.now(), SHUNNED_FOR)
+        self._avoid[together] = _Shunned(_versions(together, proposed), until)
 
     def _back_off(self, standing: _Standing) -> None:
         standing.failures += 1
         width = int(self._pace.retry) << min(standing.failures, self._limits.market_backoff_doublings_max)
         standing.retry_at = after(self._clock.now(), Span(1 + int.from_bytes(self._entropy.token(4), "big") % width))
+
+
+def _versions(bids: frozenset[BidId], items: Mapping[BidId, Item]) -> tuple[int, ...]:
+    return tuple(items[bid].sequence if bid in items else -1 for bid in sorted(bids))

@@ -1,0 +1,153 @@
+"""The market loop decides with whom to try: it must neither pester those who said no nor give up on who may say yes."""
+
+from collections.abc import Callable, Sequence
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from nanobarter.core.canonical import encode
+from nanobarter.core.errors import Reason, Refused
+from nanobarter.core.ids import BidId, DraftId, NodeId
+from nanobarter.core.item import Item, Topic, make_item
+from nanobarter.core.keys import SigningKey
+from nanobarter.core.limits import LIMITS
+from nanobarter.core.quality import Quality
+from nanobarter.core.system import SeededEntropy
+from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity, Span
+from nanobarter.matching.network import Match
+from nanobarter.matching.wire import BidBody, Want, bid_id_of
+from nanobarter.swap.events import DraftRefused, Outcome
+from nanobarter.translator.market import SHUNNED_FOR, Market, Pace
+from nanobarter.translator.orders import Order
+
+KIND = LeaseKind("30d")
+ME, PEER = SigningKey(b"m" * 32), SigningKey(b"p" * 32)
+FAR = Instant(1_900_000_000_000)
+START = 1_700_000_000_000
+
+
+class _Clock:
+    def now(self) -> Instant:
+        return Instant(START + int(trio.current_time() * 1000))
+
+
+class _Board:
+    """Gossip among nobody: keeps the newest version of each item and tells the subscribers."""
+
+    def __init__(self) -> None:
+        self.slots = dict[tuple[str, bytes, bytes], Item]()
+        self.told = list[Callable[[Item], None]]()
+
+    async def publish(self, item: Item) -> Refused | None:
+        await trio.lowlevel.checkpoint()
+        self.slots[item.slot] = item
+        for tell in self.told:
+            tell(item)
+        return None
+
+    def items(self, topic: Topic) -> list[Item]:
+        return [item for item in self.slots.values() if item.body and item.topic == topic]
+
+    def subscribe(self, topic: Topic, callback: Callable[[Item], None]) -> None:
+        self.told.append(callback)
+
+
+class _Partner:
+    """The other side of every draft: gives the answer it was told to give, and counts."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason, self.asked = reason, 0
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    async def propose(self, match: Match, bids: Sequence[Item]) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        self.asked += 1
+        self.meanwhile()
+        return DraftRefused(DraftId(bytes(32)), match.arcs[0].bid, PEER.node_id, self.reason, "")
+
+    def busy(self, bid: BidId) -> bool:
+        return False
+
+
+def offer(sequence: int, wants: NodeId | None = ME.node_id) -> Item:
+    body = BidBody("limit", Quality(PEER.node_id, KIND), Want(KIND, wants, (), ()), (1, 1), Quantity(50), None)
+    return make_item(PEER, "bid", b"k" * 16, sequence=sequence, expires=FAR, body=encode(body))
+
+
+def market_with(board: _Board, partner: _Partner) -> Market:
+    pace = Pace(Span(60 * MINUTE), Span(3000), Span(500), 6)
+    return Market(
+        board=board,
+        proposer=partner,
+        key=ME,
+        clock=_Clock(),
+        entropy=SeededEntropy(1, "market"),
+        limits=LIMITS,
+        pace=pace,
+    )
+
+
+async def run_for(market: Market, seconds: float) -> None:
+    with trio.move_on_after(seconds):
+        await market.run()
+
+
+async def test_a_no_is_remembered_until_a_bid_changes_or_for_a_while(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.POLICY)
+    await board.publish(offer(1))
+    market = market_with(board, partner)
+    market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
+    await run_for(market, 60)
+    assert partner.asked == 1
+    await board.publish(offer(2))
+    await run_for(market, 60)
+    assert partner.asked == 2
+    await run_for(market, SHUNNED_FOR / 1000 + 60)
+    assert partner.asked == 3
+
+
+async def test_a_no_to_an_old_version_does_not_shun_the_new_one(autojump_clock: MockClock) -> None:
+    # The new version may arrive before the refusal of the old one.
+    board, partner = _Board(), _Partner(Reason.POLICY)
+    await board.publish(offer(1))
+    market = market_with(board, partner)
+    newer = offer(2)
+    partner.meanwhile = lambda: [tell(newer) for tell in board.told] if partner.asked == 1 else None
+    market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
+    await run_for(market, 60)
+    assert partner.asked == 2
+
+
+async def test_who_is_only_busy_is_asked_again(autojump_clock: MockClock) -> None:
+    for reason in (Reason.BUSY, Reason.UNKNOWN_BID):
+        board, partner = _Board(), _Partner(reason)
+        await board.publish(offer(1))
+        market = market_with(board, partner)
+        market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
+        await run_for(market, 60)
+        assert partner.asked > 2
+
+
+async def test_a_reserve_waits_to_be_asked(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    await board.publish(offer(1))
+    market = market_with(board, partner)
+    market.set_orders([Order(KIND, None, Quantity(20), patient=True)])
+    await run_for(market, 60)
+    assert partner.asked == 0
+    assert any(item.node == ME.node_id for item in board.items("bid"))
+
+
+async def test_an_order_that_is_no_longer_wanted_leaves_the_book(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    market = market_with(board, partner)
+    order = Order(KIND, PEER.node_id, Quantity(20))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        market.set_orders([order])
+        await wait_all_tasks_blocked(0.01)
+        assert [bid_id_of(item) for item in board.items("bid")] == [order.bid_id(ME.node_id)]
+        market.set_orders([])
+        await wait_all_tasks_blocked(0.01)
+        assert board.items("bid") == []
+        nursery.cancel_scope.cancel()
