@@ -24,6 +24,9 @@ class Policy:
     reserve: Quantity
     wants: tuple[NodeId, ...]
     period: Span
+    settle: Span
+    """How long the code must have stayed the same before space is ordered for it: a node that has just started hears
+    of its peers one by one, and would order at the first few of them what belongs to all."""
 
 
 class Orders(Protocol):
@@ -67,6 +70,8 @@ class Keeper:
         self._orders, self._held, self._folder_bytes = orders, held, folder_bytes
         self._geometry, self._policy = geometry, policy
         self._news = trio.Event()
+        self._code: Geometry | None = None
+        self._code_since = 0.0
         self.plan: Plan | None = None
 
     def wake(self) -> None:
@@ -74,15 +79,23 @@ class Keeper:
         self._news.set()
 
     async def look(self) -> Plan | None:
-        """Make the plan anew and set the orders; return the plan (None without folders or peers)."""
+        """Make the plan anew and set the orders; return the plan (None without folders or peers, or not settled)."""
         held = await self._held()
         offering = self._orders.offering()
         allowed = _allowed(offering, self._policy.wants)
         size = await self._folder_bytes()
         issuers = {*held, *allowed}
-        self.plan = make_plan(size, self._policy.kind, self._geometry(len(issuers))) if size and issuers else None
+        code = self._geometry(len(issuers)) if issuers else None
+        if code != self._code:
+            self._code, self._code_since = code, trio.current_time()
+        if code is not None and not self._settled():
+            return self.plan
+        self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         self._orders.set_orders(choose(self.plan, held, allowed, self._policy))
         return self.plan
+
+    def _settled(self) -> bool:
+        return trio.current_time() >= self._code_since + self._policy.settle / 1000
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look, wait for news or a period, and look again."""
@@ -90,7 +103,8 @@ class Keeper:
         while True:
             self._news = trio.Event()
             await self.look()
-            with trio.move_on_after(self._policy.period / 1000):
+            pause = self._policy.period if self._settled() else self._policy.settle
+            with trio.move_on_after(pause / 1000):
                 await self._news.wait()
 
 

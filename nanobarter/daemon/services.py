@@ -68,6 +68,7 @@ ALL_TABLES: Final[tuple[Migration, ...]] = (
 )
 SERVICE_TERMS: Final = b"nanobarter/1: bytes are charged as stored; reads by the holder are free; grace after the end"
 KEEPER_PERIOD: Final = Span(30 * SECOND)
+SETTLE: Final = Span(3 * SECOND)  # a catch-up with the first peers takes less
 PARTNERS_MAX: Final = 6  # the longest ring that is proposed; longer ones rarely hold, though up to 8 are accepted
 PATIENCE: Final = Span(3 * SECOND)  # how long the newest bid of a cycle has the first word
 RETRY: Final = Span(SECOND // 2)
@@ -243,6 +244,7 @@ class Node:
             reserve_quantity(self.config.market.reserve_bytes(self.config.offer.space_bytes)),
             self.config.market.wanted_issuers,
             KEEPER_PERIOD,
+            SETTLE,
         )
         self.keeper = Keeper(
             orders=self.market,
