@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.reading import client_of, put
-from nanobarter.cli.talk import Follower, follow
+from nanobarter.cli.talk import Follower, follow, say
 from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import seed_of
 from nanobarter.daemon.config import parse_host_port
@@ -19,6 +19,9 @@ def backup(asked: argparse.Namespace) -> int:
     folders = [str(_folder(text)) for text in asked.folders]
     done = follow(client_of(asked).stream("/v1/backup", {"folders": folders}))
     put(done, as_json=asked.json)
+    if done["below_threshold"]:
+        say(f"{done['below_threshold']} packs are on too few peers to be safe; see nbctl health, and back up again")
+        return Exit.BELOW_THRESHOLD
     return Exit.PARTLY_READ if done["outcome"] == "partial" else Exit.DONE
 
 
@@ -57,7 +60,7 @@ def _restore_from_phrase(asked: argparse.Namespace, target: Path) -> dict[str, A
 
     with Follower() as follower:
 
-        def say(progress: Progress) -> None:
+        def report(progress: Progress) -> None:
             follower.see(msgspec.to_builtins(progress))
 
         async def run() -> dict[str, Any]:
@@ -67,7 +70,7 @@ def _restore_from_phrase(asked: argparse.Namespace, target: Path) -> dict[str, A
                 target,
                 snapshot=asked.snapshot,
                 overwrite=asked.overwrite,
-                say=say,
+                say=report,
             )
             return cast("dict[str, Any]", msgspec.to_builtins(done))
 

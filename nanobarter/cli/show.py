@@ -145,7 +145,7 @@ def _backup(done: f.BackupDone) -> Iterator[str]:
     yield f"snapshot {done.snapshot_id[:12]}: {done.files} files, {show_size(done.size_bytes)}"
     yield f"{done.shares} shares of {done.packs} packs (any {done.k} of {done.n}) placed in {done.seconds:.1f} s"
     if done.thin:
-        yield "thin: fewer peers hold it than wanted"
+        yield f"thin: any {done.k} of {done.n} is less safe than with more peers"
     if done.unread_count:
         yield f"{done.unread_count} could not be read:"
         yield from (f"  {path}" for path in done.unread)

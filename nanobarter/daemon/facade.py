@@ -262,6 +262,7 @@ class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
     snapshot_id: str
     outcome: Outcome
     thin: bool = False
+    below_threshold: int = 0
     files: int = 0
     size_bytes: int = 0
     new_bytes: int = 0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=facade.Shape)
 EVENTS_MAX: Final = 16  # progress that nobody reads in time is dropped; the result never is
 LISTED_MAX: Final = 100  # paths told of files that could not be read
+FILLS_MAX: Final = 3  # passes over packs that miss shares before a backup says what it has
 LOOK_AGAIN: Final = 0.25  # seconds between two looks at what was bartered
 
 Say = Callable[[facade.Progress], None]
@@ -131,6 +132,7 @@ class BackupJob:
             limits=node.limits,
             progress=moved,
         )
+        await self._fill(say)
         say(facade.Progress(phase="publishing the catalog"))
         await node.publish_catalog()
         return await self._done(summary, plan, trio.current_time() - started)
@@ -166,6 +168,17 @@ class BackupJob:
             )
         return f"only {filled} of {plan.geometry.n} peers traded space for ours so far; try again later"
 
+    async def _fill(self, say: Say) -> None:
+        """Give every peer another chance: a slow one was passed over, so that it would not hold up the upload."""
+        node = self._node
+        for _ in range(FILLS_MAX):
+            missing = sum(max(h.row.n - h.proven, 0) for h in node.auditor.health())
+            if not missing:
+                return
+            say(facade.Progress(phase="placing what slow peers missed", done=0, total=missing, unit="shares"))
+            node.reader.forgive()
+            await node.repairer.round_now()
+
     async def _done(self, summary: engine.Summary, plan: Plan, seconds: float) -> facade.BackupDone:
         node, snapshot = self._node, summary.snapshot
         missing = [p for p in snapshot.problems if p.trouble != "skipped"]
@@ -174,6 +187,7 @@ class BackupJob:
             snapshot_id=summary.snapshot_id.hex(),
             outcome="complete" if summary.complete else "partial",
             thin=health.state != "good",
+            below_threshold=health.below_threshold,
             files=snapshot.stats.files,
             size_bytes=snapshot.stats.seen_bytes,
             new_bytes=snapshot.stats.new_bytes,

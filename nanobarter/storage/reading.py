@@ -88,6 +88,10 @@ class PackReader:
         """Tell whether a peer failed not long ago."""
         return self._resting.get(node, 0) > self.clock.now()
 
+    def forgive(self) -> None:
+        """Forget who failed lately: everybody gets another chance."""
+        self._resting.clear()
+
     async def get(self, pack_id: PackId) -> bytes:
         """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""
         row = await self._store.read(lambda db: rows.find_pack(db, pack_id))
