@@ -165,4 +165,4 @@ def figures(quick: bool) -> Iterator[Figure]:  # noqa: FBT001 - the one argument
     yield from book_costs(10**5 if quick else 10**6, 1000, 10 * samples)
     yield memory(10**5 if quick else 10**6, 1000)
     for qualities in (20, 100, 1000):
-        yield grown(qualities, 500 if quick else 10_000)
+        yield grown(qualities, 500 if quick else 2_000)
