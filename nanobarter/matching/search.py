@@ -33,6 +33,8 @@ class _Chain:
     """What the last bid gives."""
     after: int
     """How many more bids the chain shall have."""
+    most: int
+    """The most that the last bid can give in whole units, held by the stocks and bounds of those before it."""
 
     @property
     def tie(self) -> tuple[Any, ...]:
@@ -114,7 +116,7 @@ class _Side:
         for after, values in enumerate(self._table.values[1:], 1):
             bound = own + float(values[start])
             if bound > NONE and (bound >= 0 or not self._at_par):
-                self._push(bound, after + 1, (), _Chain((), own, start, after))
+                self._push(bound, after + 1, (), _Chain((), own, start, after, self._own.quantity))
         for cycle in self._in_order():
             if best is None or cycle.bids != best.bids:
                 yield cycle
@@ -228,8 +230,12 @@ class _Side:
         discount = bid.wants.accepts(given)
         if discount is None:
             return
+        leg = leg_of(bid, discount, floors=self._rules.floors)
+        most = leg.stock if leg.cap is None else min(leg.stock, chain.most * leg.cap[0] // leg.cap[1])
+        if most == 0:
+            return  # nothing whole would come through
         weight = chain.weight + weight_above((bid.provided, bid.required)) + weight_above(discount)
-        longer = _Chain((*chain.bids, bid), weight, level.gives, chain.after - 1)
+        longer = _Chain((*chain.bids, bid), weight, level.gives, chain.after - 1, most)
         bound = weight + rest
         if self._at_par and bound < 0:
             return
