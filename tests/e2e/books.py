@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from nanobarter.core.canonical import decode
 from nanobarter.core.keys import Signed
 from nanobarter.daemon.holdings import contract_of
+from nanobarter.swap.states import State
+from nanobarter.swap.tables import STATE_MAX
 from nanobarter.wallet.secrets import Coin
 
 _BYTES_MAX = 256 * 1024
@@ -58,13 +61,14 @@ def read_books(state: Path) -> Books:
     return books
 
 
-def count_drafts(state: Path) -> int:
-    """Return how many drafts a node has ever recorded; none while it has no tables."""
+def draft_states(state: Path) -> set[str]:
+    """Return the names of the states in which a node's drafts are; none while it has no tables."""
     try:
         with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True, timeout=1)) as db:
-            return int(db.execute("SELECT count(*) FROM swap_drafts").fetchone()[0])
+            found = db.execute("SELECT state FROM swap_drafts").fetchall()
     except sqlite3.Error:
-        return 0
+        return set()
+    return {type(decode(blob, cast("type[State]", State), size_max=STATE_MAX)).__name__ for (blob,) in found}
 
 
 def unsettled(books: Iterable[Books]) -> str:

@@ -30,21 +30,24 @@ from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.node import wait_until
 from nanobarter.core.ids import parse_node, show_node
 from nanobarter.core.keys import SigningKey, derive
-from tests.e2e.books import Books, contradictions, count_drafts, read_books, unsettled
+from tests.e2e.books import Books, contradictions, draft_states, read_books, unsettled
 
 NODES: Final = 6
 FOLDER_BYTES: Final = 8_000_000
 TRIES_MAX: Final = 6  # of one command; a person gives up later
 UP_SECONDS: Final = 60.0
-READY_SECONDS: Final = 30.0
+READY_SECONDS: Final = 15.0
 SETTLE_SECONDS: Final = 180.0
 PROVEN_SECONDS: Final = 40.0
 BOOKS_SECONDS: Final = 10.0
-SLOW_SECONDS: Final = 45.0  # a phase that took longer is told: something waited for a timeout
+SLOW_SECONDS: Final = 20.0  # a phase that took longer is told: something waited for a timeout
+
+STATES: Final = ("Approved", "Gathering", "Locking", "Collecting", "Voted", "Committing", "Opened", "Ended")
+ENDED_TOO: Final = 0.05  # how often a look that finds only ended drafts strikes: the wanted state may never show
 
 WINDOWS: Final = {
     "start": 4.0,  # the whole making of keysets on a busy machine
-    "barter": 0.4,
+    "barter": 0.02,
     "backup": 1.2,
     "publish": 0.3,
     "audit": 0.6,
@@ -121,11 +124,12 @@ class Run:
         go = threading.Event()
 
         def strike() -> None:
-            wait_until(go.is_set if ready is None else partial(ready, victim), READY_SECONDS, every=0.01)
+            wait_until(go.is_set if ready is None else partial(ready, victim), READY_SECONDS, every=0.002)
             time.sleep(delay)
-            self.told.kills.append(f"{phase}: {victim.name} after {delay:.2f} s")
             self._look_alive()
             victim.kill()
+            found = ", ".join(sorted(draft_states(victim.home.state_path)))
+            self.told.kills.append(f"{phase}: {victim.name} after {delay:.2f} s, its drafts {found or 'none'}")
             victim.start()
 
         thread = threading.Thread(target=strike, daemon=True)
@@ -164,12 +168,14 @@ class Run:
             go.set()
 
     def _barter(self) -> None:
-        count = self.luck.randrange(1, 5)
+        """Kill as soon as a draft of the victim is in some state, which lasts for some milliseconds."""
+        state, any_state = self.luck.choice(STATES), {"Ended"}
 
-        def drafts(victim: Node) -> bool:
-            return count_drafts(victim.home.state_path) >= (count if victim is self._owner else 1)
+        def reached(victim: Node) -> bool:
+            found = draft_states(victim.home.state_path)
+            return state in found or (found == any_state and self.luck.random() < ENDED_TOO)
 
-        with self._kill_in("barter", self.stage.nodes, drafts):
+        with self._kill_in("barter", self.stage.nodes, reached):
             self._up(self.stage.nodes)
 
     def _backup(self) -> None:
