@@ -141,6 +141,7 @@ class Limits:
     # -- market: what one node remembers about failed proposals
     market_backoff_doublings_max: int = 6  # from half a second to half a minute
     market_memory_max: int = 1024  # cycles and pairs remembered per bid; forgetting costs one more try
+    market_silence: Span = Span(5 * SECOND)  # how long a ring waits for one of its issuers that may be restarting
 
     # -- ledger
     ledger_batch_max: int = 500  # wallet events booked in one commit: a few ms of the one writer

@@ -5,7 +5,7 @@ proposes it at once; the others wait a little, so that a cycle which everybody s
 and then step in, since the newest may be gone. Refused pairs are left alone until one of their bids changes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
@@ -30,6 +30,8 @@ _PASSING: Final = frozenset(
     {Reason.BUSY, Reason.TOO_MANY, Reason.NO_STOCK, Reason.EXPIRED, Reason.CLOCK_OFF, Reason.UNKNOWN_BID}
 )
 """Refusals that say nothing about the pair of bids: the same may work a moment later."""
+_SILENT: Final = frozenset({Reason.UNVETTED, Reason.NOT_FOUND})
+"""Refusals because someone else did not answer, who may only be restarting."""
 SHUNNED_FOR: Final = Span(5 * MINUTE)  # a bid may stay as it is while its owner's policy or stock changes
 
 
@@ -219,7 +221,8 @@ class Market:
             idle = bid_id not in self._proposing and not self._proposer.busy(bid_id)
             if idle and standing.retry_at <= now and (match := self._match(bid_id, standing, now)) is not None:
                 self._proposing.add(bid_id)
-                nursery.start_soon(self._propose, bid_id, standing, match)
+                proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}  # some may be gone when it begins
+                nursery.start_soon(self._propose, bid_id, standing, match, proposed)
 
     def _match(self, bid_id: BidId, standing: _Standing, now: Instant) -> Match | None:
         avoid = [
@@ -241,12 +244,11 @@ class Market:
             return None
         return None
 
-    async def _propose(self, bid_id: BidId, standing: _Standing, match: Match) -> None:
-        proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}
+    async def _propose(self, bid_id: BidId, standing: _Standing, match: Match, proposed: Mapping[BidId, Item]) -> None:
         try:
             outcome = await self._proposer.propose(match, list(proposed.values()))
         except Malformed:  # no ring can be made of it: a node stands in it twice
-            self._shun(frozenset(proposed), proposed)
+            self._shun(proposed, proposed, SHUNNED_FOR)
             outcome = None
         finally:
             self._proposing.discard(bid_id)
@@ -256,18 +258,19 @@ class Market:
             case DraftRefused(by=by, reason=reason):
                 theirs = next((arc.bid for arc in match.arcs if arc.giver == by and arc.bid != bid_id), None)
                 if theirs is not None and reason not in _PASSING:
-                    self._shun(frozenset((bid_id, theirs)), proposed)
+                    span = self._limits.market_silence if reason in _SILENT else SHUNNED_FOR
+                    self._shun((bid_id, theirs), proposed, span)
                 self._back_off(standing)
             case Aborted() | Pending() | None:
                 self._back_off(standing)
         self._wake()
 
-    def _shun(self, together: frozenset[BidId], proposed: Mapping[BidId, Item]) -> None:
+    def _shun(self, bids: Iterable[BidId], proposed: Mapping[BidId, Item], span: Span) -> None:
         """Leave these bids alone together until one of them is another than was proposed, or for a while."""
         if len(self._avoid) >= self._limits.market_memory_max:
             self._avoid.pop(next(iter(self._avoid)))
-        until = after(self._clock.now(), SHUNNED_FOR)
-        self._avoid[together] = _Shunned(_versions(together, proposed), until)
+        together = frozenset(bids)
+        self._avoid[together] = _Shunned(_versions(together, proposed), after(self._clock.now(), span))
 
     def _back_off(self, standing: _Standing) -> None:
         standing.failures += 1

@@ -128,6 +128,32 @@ async def test_who_is_only_busy_is_asked_again(autojump_clock: MockClock) -> Non
         assert partner.asked > 2
 
 
+async def test_a_ring_whose_issuer_was_silent_gets_its_next_try_within_seconds(autojump_clock: MockClock) -> None:
+    for reason in (Reason.UNVETTED, Reason.NOT_FOUND):
+        board, partner = _Board(), _Partner(reason)
+        await board.publish(offer(1))
+        market = market_with(board, partner)
+        market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
+        await run_for(market, LIMITS.market_silence / 1000)
+        assert partner.asked == 1
+        await run_for(market, 2 * LIMITS.market_silence / 1000)
+        assert partner.asked > 1
+
+
+async def test_a_bid_that_goes_in_the_moment_of_its_match_stops_nothing(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    await board.publish(offer(1))
+    market = market_with(board, partner)
+    gone = make_item(PEER, "bid", b"k" * 16, sequence=2, expires=FAR, body=b"")
+    market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
+    await market._post()  # pyright: ignore[reportPrivateUsage] - the very moment is wanted
+    async with trio.open_nursery() as nursery:
+        market._try_all(nursery)  # pyright: ignore[reportPrivateUsage] - as above
+        for tell in board.told:
+            tell(gone)
+    assert partner.asked == 1
+
+
 async def test_a_reserve_waits_to_be_asked(autojump_clock: MockClock) -> None:
     board, partner = _Board(), _Partner(Reason.BUSY)
     await board.publish(offer(1))
