@@ -26,6 +26,7 @@ from nanobarter.daemon.home import Home, default_home
 
 POLL_SECONDS: Final = 0.05
 GIGABYTE: Final = 10**9
+_HINT: Final = "hint: "
 
 
 def init(asked: argparse.Namespace) -> int:
@@ -154,7 +155,8 @@ def wait_ready(home: Home, process: subprocess.Popen[bytes], seconds: float) -> 
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if (code := process.poll()) is not None:
-            raise CommandFailed(_last_words(home, code), hint=f"see {home.path / 'log'}", code=_code_of(code))
+            message, hint = last_words(home, code)
+            raise CommandFailed(message, hint=hint, code=_code_of(code))
         try:
             return Client(home).get("/v1/status")
         except CommandFailed as failed:
@@ -168,14 +170,17 @@ def _code_of(code: int) -> Exit:
     return Exit.USAGE if code == Exit.USAGE else Exit.FAILED
 
 
-def _last_words(home: Home, code: int) -> str:
+def last_words(home: Home, code: int) -> tuple[str, str]:
+    """Return what a daemon that ended said last, and the way out that it named."""
     try:
         lines = (home.path / "log" / "start.log").read_text(errors="replace").splitlines()
     except OSError:
         lines = []
-    told = [line.removeprefix("nanobarterd: ") for line in lines if line.startswith("nanobarterd: ")]
-    told = [line for line in told if not line.startswith(("INFO", "DEBUG", "hint:"))]
-    return told[-1] if told else f"the daemon ended at once (exit {code})"
+    said = [line.removeprefix("nanobarterd: ") for line in lines if line.startswith("nanobarterd: ")]
+    told = [line for line in said if not line.startswith(("INFO", "DEBUG", "WARNING", _HINT))]
+    hints = [line.removeprefix(_HINT) for line in said if line.startswith(_HINT)]
+    message = told[-1] if told else f"the daemon ended at once (exit {code})"
+    return message, hints[-1] if hints else f"see {home.path / 'log'}"
 
 
 def down(asked: argparse.Namespace) -> int:

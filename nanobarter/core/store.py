@@ -20,7 +20,7 @@ T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]
 
 APPLICATION_ID: Final = 0x6E626172  # "nbar": tells our file from any other SQLite file
-_HINT_RESTORE: Final = "keep a copy of the file, then restore this home: nbctl restore --take-over"
+_HINT_RESTORE: Final = "move this home away, make a new one, and restore the folders by the phrase: nbctl restore"
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,15 @@ class Ended:
         assert all(line.startswith(("nbctl: ", "nanobarterd: ")) for line in told), self
 
 
-def start(*arguments: str, cwd: Path | str = "/", **more: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
     """Start nbctl without root's powers, in a session of its own."""
+    return _start("nanobarter.cli.main", *arguments, **more)
+
+
+def _start(module: str, *arguments: str, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*stripped(), sys.executable, "-m", "nanobarter.cli.main", *arguments],
-        cwd=cwd,
+        [*stripped(), sys.executable, "-m", module, *arguments],
+        cwd="/",
         env=environment(**more),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -108,6 +112,11 @@ def finish(process: subprocess.Popen[str], seconds: float = COMMAND_SECONDS) -> 
 
 def nbctl(*arguments: str, **more: str) -> Ended:
     return finish(start(*arguments, **more))
+
+
+def daemon(home: Path, *arguments: str) -> Ended:
+    """Run a daemon that is to refuse to run."""
+    return finish(_start("nanobarter.daemon.main", "--home", str(home), *arguments))
 
 
 @contextmanager

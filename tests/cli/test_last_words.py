@@ -1,0 +1,18 @@
+"""At stake: whoever starts a daemon that cannot start is told why and what to do, not only where the log is."""
+
+from pathlib import Path
+
+from nanobarter.cli.node import last_words
+from nanobarter.daemon.home import Home
+
+
+def test_the_reason_and_the_way_out_are_passed_on(tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home", bytes(64), "")
+    said = home.path / "log" / "start.log"
+    said.write_text(
+        "nanobarterd: WARNING: a disk is away\nnanobarterd: config.toml:9: unknown key\nnanobarterd: hint: mend it\n"
+    )
+    assert last_words(home, 2) == ("config.toml:9: unknown key", "mend it")
+    said.write_text("nanobarterd: INFO: hello\nKilled\n")
+    message, hint = last_words(home, -9)
+    assert (message, str(home.path / "log") in hint) == ("the daemon ended at once (exit -9)", True)
