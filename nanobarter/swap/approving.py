@@ -1,11 +1,16 @@
-"""Before the agreement: the party has approved, the proposer gathers. A crash here means that nothing happened."""
+"""Before the agreement: the party has approved, the proposer gathers.
+
+A proposer that crashes here gives the draft up, since nobody has an AGREED. A party does not: the AGREED may be on
+its way, and were it dropped, everybody would wait for this party's lock until T_vote, and the one before it, whose
+lock nobody releases, until its deadline.
+"""
 
 from typing import assert_never
 
 import msgspec
 
 from nanobarter.core.errors import Reason
-from nanobarter.core.units import Instant
+from nanobarter.core.units import Instant, after
 from nanobarter.swap.ending import Moved, ended, put
 from nanobarter.swap.messages import open_approve, open_draft, open_refuse
 from nanobarter.swap.objections import agreed_objection, approval_objection
@@ -36,6 +41,8 @@ def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> M
     """Move a party that has reserved and waits for the agreement."""
     match given:
         case AgreementReceived():
+            if now > after(agreement_of(given.signed).start, times.clock_off):
+                return state, ()  # it waited for us to come back: too late, and nobody's fault
             if (objection := agreed_objection(state.draft, state.mine, given, times, now)) is not None:
                 return state, (Blame(given.signed.signer, objection),)
             blank = (None,) * agreement_of(given.signed).size
@@ -46,8 +53,8 @@ def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> M
             return ended(state, "cancelled", Reason.NOT_FOUND, now, by=given.signed.signer), ()
         case LockFailed():  # the owner withdraws
             return ended(state, "refused", given.reason, now, detail=given.detail, by=None, tell=True), ()
-        case Restarted():  # presumed abort: the reservation was in memory and in the wallet, and runs out
-            return ended(state, "expired", Reason.STOPPING, now, detail="restarted before the agreement"), ()
+        case Restarted():  # state and reservation are on disk, and the others may have agreed meanwhile
+            return state, ()
         case ApprovalReceived() | RefusalReceived() | VoteReceived():
             return state, ()  # for the proposer only; a stray one
         case LockedReceived() | LegSeen() | LegTaken() | TimePassed():

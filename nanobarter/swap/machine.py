@@ -66,7 +66,7 @@ AGES: Final[dict[type, set[type]]] = {
 """Where time alone may lead a state, besides staying."""
 
 MOVES: Final[dict[type, dict[type, set[type]]]] = {
-    Approved: {AgreementReceived: {Locking}, CancelReceived: {Ended}, LockFailed: {Ended}, Restarted: {Ended}},
+    Approved: {AgreementReceived: {Locking}, CancelReceived: {Ended}, LockFailed: {Ended}},
     Gathering: {
         AgreementReceived: {Collecting},
         RefusalReceived: {Ended},

@@ -190,8 +190,12 @@ class Swap:
         self._fault_observers.append(callback)
 
     def busy(self, bid: BidId) -> bool:
-        """Tell whether a draft holds this bid of ours: one at a time."""
-        return bid in self._considering.values() or any(True for _ in self._rings.holders(bid))
+        """Tell whether a draft holds this bid of ours: one at a time.
+
+        One that we have left does not, though its lock may take until its deadline to come back: it pays nobody.
+        """
+        under_way = (state for state in self._rings.holders(bid) if not isinstance(state, AbortedState))
+        return bid in self._considering.values() or any(True for _ in under_way)
 
     def reserved_for(self, bid: BidId) -> Quantity:
         """Return how much of a bid of ours drafts under way have promised or locked."""

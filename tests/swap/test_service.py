@@ -64,6 +64,44 @@ async def test_a_plug_pulled_at_any_write_tears_nothing(
         assert [p.faults for p in parties] == [[]] * n
 
 
+async def test_who_dies_between_its_approval_and_the_agreement_costs_seconds_and_no_ring(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 3, mock_clock) as world:
+        parties, victim = world.nodes, world.nodes[2]
+
+        def doom(event: SwapEvent) -> None:
+            if isinstance(event, Approved):
+                victim.plug = (victim.writes + 1, False)
+
+        victim.swap.observe(doom)
+        world.nursery.start_soon(world.propose, parties[0], *world.ring(parties, parties))
+        await world.settle(parties, patient=False)
+        assert victim.lives == 2
+        assert isinstance(world.outcome, Settled)
+        await world.check()
+
+
+async def test_a_ring_that_was_left_holds_no_bid_while_its_lock_is_on_the_way_back(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 3, mock_clock) as world:
+        parties = world.nodes
+
+        def rule(caller: NodeId, callee: NodeId, method: str) -> Literal["request", "answer"] | None:
+            return "request" if (callee, method) == (parties[2].node, "swap.agreed") else None
+
+        world.hub.lose = rule
+        match, bids = world.ring(parties, parties)
+        world.nursery.start_soon(world.propose, parties[0], match, bids)
+        bid, busy = match.arcs[1].bid, set[tuple[str, bool]]()
+        for _ in range(80):
+            await quiet()
+            busy |= {(type(state).__name__, parties[1].swap.busy(bid)) for state in parties[1].swap.drafts().values()}
+            world.jump(2)
+        assert busy == {("Locking", True), ("Aborted", False)}
+
+
 async def test_who_is_away_before_the_vote_ends_the_ring_and_all_get_theirs_back(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
