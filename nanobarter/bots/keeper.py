@@ -62,7 +62,7 @@ class Keeper:
         self,
         *,
         orders: Orders,
-        held: Callable[[], Awaitable[Mapping[NodeId, Held]]],
+        held: Callable[[], Mapping[NodeId, Held]],
         folder_bytes: Callable[[], Awaitable[int]],
         geometry: Callable[[int], Geometry],
         policy: Policy,
@@ -80,10 +80,9 @@ class Keeper:
 
     async def look(self) -> Plan | None:
         """Make the plan anew and set the orders; return the plan (None without folders or peers, or not settled)."""
-        held = await self._held()
-        offering = self._orders.offering()
-        allowed = _allowed(offering, self._policy.wants)
         size = await self._folder_bytes()
+        held = self._held()  # no waiting from here on: what is ordered must follow from what is held at this moment
+        allowed = _allowed(self._orders.offering(), self._policy.wants)
         issuers = {*held, *allowed}
         code = self._geometry(len(issuers)) if issuers else None
         if code != self._code:

@@ -151,28 +151,26 @@ class _Play:
             f"shortened times: swap approve {SWAP.approve}, lock {SWAP.lock}, vote {SWAP.vote}, delta {SWAP.delta};"
             f" audit period {AUDIT.period}, grace {AUDIT.grace}; bids live {BID_SPAN}"
         )
-        address = free_address()
-        owner = self.stage.add("owner", owner_config(self._folder, plan, address), address)
-        owner.start()
-        owner.wait_up()
-        bruno = self._add_peer("bruno", plan, wants=owner.node)
-        bruno.wait_up()
-        self._add_peer("cleo", plan, wants=bruno.node)
+        bruno_at, hers = free_address(), free_address()
+        owner = self.stage.add("owner", owner_config(self._folder, plan, hers, (bruno_at,)), hers)
+        bruno = self._add_peer("bruno", plan, bruno_at, (), wants=owner.node)
+        self._add_peer("cleo", plan, free_address(), (bruno_at,), wants=bruno.node)
         for index in range(2, count - 1):
             name = PEER_NAMES[index] if index < len(PEER_NAMES) else f"peer{index + 1}"
             # Owner needs plan.geometry.n peers: one fewer take her notes directly, so that a ring is never spared.
-            self._add_peer(name, plan, wants=owner.node if index < plan.geometry.n else bruno.node)
-        for node in self.stage.nodes[2:]:
+            wants = owner.node if index < plan.geometry.n else bruno.node
+            self._add_peer(name, plan, free_address(), (bruno_at,), wants=wants)
+        for node in self.stage.nodes[1:]:
             node.wait_up()
+        owner.start()  # last, as a newcomer to a network that is there
+        owner.wait_up()
         self.tell(f"{count} daemons are up: " + ", ".join(f"{n.name} {n.node[:10]}" for n in self.stage.nodes))
         self.tell(
             "cleo takes only notes of bruno, the others only notes of owner: owner reaches cleo in a ring of three"
         )
 
-    def _add_peer(self, name: str, plan: Plan, *, wants: str) -> Node:
-        address = free_address()
-        config = peer_config(plan, address, self._owner.address, wants)
-        node = self.stage.add(name, config, address)
+    def _add_peer(self, name: str, plan: Plan, address: str, bootstrap: tuple[str, ...], *, wants: str) -> Node:
+        node = self.stage.add(name, peer_config(plan, address, bootstrap, wants), address)
         node.start()
         return node
 
@@ -313,19 +311,19 @@ def _size(mib: int) -> str:
     return f"{max(mib, 64)}MiB"
 
 
-def owner_config(folder: Path, plan: Plan, address: str) -> Config:
+def owner_config(folder: Path, plan: Plan, address: str, bootstrap: tuple[str, ...]) -> Config:
     """Return the config of the node whose folder is kept: she lends twice what the plan needs."""
     return Config(
         backup=Backup(folders=(str(folder),)),
         offer=Offer(space=_size(2 * plan.lent), kinds=(KIND,)),
         market=Market(bid_span=BID_SPAN),
-        network=Network(listen=address, same_host_ok=True),
+        network=Network(listen=address, bootstrap=bootstrap, same_host_ok=True),
         swap=SWAP,
         audit=AUDIT,
     )
 
 
-def peer_config(plan: Plan, address: str, bootstrap: str, wants: str) -> Config:
+def peer_config(plan: Plan, address: str, bootstrap: tuple[str, ...], wants: str) -> Config:
     """Return the config of a peer that lends space for a stock of another's notes.
 
     A stock of many times the owner's need at one issuer: bruno gives notes in his own swap and in every ring.
@@ -334,7 +332,7 @@ def peer_config(plan: Plan, address: str, bootstrap: str, wants: str) -> Config:
     return Config(
         offer=Offer(space=_size(2 * _STOCK * plan.per_issuer), kinds=(KIND,)),
         market=Market(reserve=str(reserve), wants=(wants,), bid_span=BID_SPAN),
-        network=Network(listen=address, bootstrap=(bootstrap,), same_host_ok=True),
+        network=Network(listen=address, bootstrap=bootstrap, same_host_ok=True),
         swap=SWAP,
         audit=AUDIT,
     )

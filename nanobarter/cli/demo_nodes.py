@@ -14,7 +14,9 @@ from typing import Any, Final
 from nanobarter.cli.client import Client
 from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.node import make_home, start_daemon, wait_ready, wait_until
-from nanobarter.core.phrase import make_phrase
+from nanobarter.core.ids import show_node
+from nanobarter.core.keys import identity_of
+from nanobarter.core.phrase import make_phrase, seed_of
 from nanobarter.core.system import SystemEntropy
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.home import Home
@@ -25,14 +27,14 @@ STOP_SECONDS: Final = 10.0
 
 @dataclass
 class Node:
-    """One daemon of the demo. ``name`` is for the story; ``node`` is its id once it is up."""
+    """One daemon of the demo. ``name`` is for the story; ``node`` is the id that its phrase gives it."""
 
     name: str
     home: Home
     phrase: str
     address: str
+    node: str
     process: subprocess.Popen[bytes] | None = None
-    node: str = ""
 
     @property
     def client(self) -> Client:
@@ -44,10 +46,10 @@ class Node:
         self.process = start_daemon(self.home)
 
     def wait_up(self) -> None:
-        """Wait until it answers, and learn its id. Raises CommandFailed when it does not."""
+        """Wait until it answers. Raises CommandFailed when it does not."""
         if self.process is None:
             raise CommandFailed(f"{self.name} was not started")
-        self.node = str(wait_ready(self.home, self.process, READY_SECONDS)["node"])
+        wait_ready(self.home, self.process, READY_SECONDS)
 
     def ask(self, path: str) -> dict[str, Any] | None:
         """Return its answer; None while it does not answer, since someone may have killed it to see what happens."""
@@ -77,7 +79,8 @@ class Stage:
     def add(self, name: str, config: Config, address: str) -> Node:
         """Make the home of one more node, as ``nbctl init`` does."""
         phrase = make_phrase(SystemEntropy())
-        node = Node(name, make_home(self.folder / name, phrase, config), phrase, address)
+        home = make_home(self.folder / name, phrase, config)
+        node = Node(name, home, phrase, address, show_node(identity_of(seed_of(phrase)).node_id))
         self.nodes.append(node)
         return node
 

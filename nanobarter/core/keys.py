@@ -46,6 +46,11 @@ class SigningKey:
         return Signature(private.sign(_tagged(domain, body)))
 
 
+def identity_of(seed: bytes) -> SigningKey:
+    """Return the node key that grows out of a person's seed: its public half names the node."""
+    return SigningKey(derive(seed, "identity"))
+
+
 def _tagged(domain: str, body: bytes) -> bytes:
     return b"nanobarter/" + domain.encode() + b"\x00" + body
 

@@ -142,7 +142,7 @@ class BackupJob:
         node = self._node
         ends = trio.current_time() + node.config.backup.patience_span / SECOND
         while True:
-            plan, held = await node.keeper.look(), await node.held()
+            plan, held = await node.keeper.look(), node.held()
             needed = plan.per_issuer if plan is not None else 0
             filled = sum(h.total >= needed for h in held.values())
             if plan is not None and filled >= plan.geometry.n:

@@ -13,7 +13,7 @@ import trio
 from nanobarter.bots.keeper import Keeper, Policy
 from nanobarter.bots.scheduler import Scheduler
 from nanobarter.core.ids import NodeId
-from nanobarter.core.keys import SigningKey, derive
+from nanobarter.core.keys import identity_of
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Migration, Store
@@ -45,6 +45,7 @@ from nanobarter.storage.recovery import reader_for
 from nanobarter.storage.repair import Repairer
 from nanobarter.storage.tables import MIGRATIONS as STORAGE_TABLES
 from nanobarter.storage.vault import Vault
+from nanobarter.swap.events import Settled, SwapEvent
 from nanobarter.swap.service import Swap
 from nanobarter.swap.tables import MIGRATIONS as SWAP_TABLES
 from nanobarter.swap.terms import SwapTimes
@@ -104,7 +105,7 @@ class Node:
         # The config says within which span every share is proven, and when a silent peer's shares stop counting.
         limits = replace(limits, audit_cover=config.audit.period_span, audit_offline=config.audit.grace_span)
         self.home, self.config, self.clock, self.entropy, self.limits = home, config, clock, entropy, limits
-        self.key = SigningKey(derive(seed, "identity"))
+        self.key = identity_of(seed)
         self.me: NodeId = self.key.node_id
         self.kind = pick_kind(config)
         self.excludes = excludes_of(config, home)
@@ -257,7 +258,7 @@ class Node:
             every=self.config.backup.every, last=self._last_snapshot, backup=self._backup, clock=self.clock
         )
         self.wallet.observe(lambda _event: self.keeper.wake())
-        self.swap.observe(lambda _event: self.keeper.wake())
+        self.swap.observe(self._traded)
         self.swap.observe(self.chronicle.take)
         self.gossip.subscribe("bid", lambda _item: self.keeper.wake())
 
@@ -266,7 +267,12 @@ class Node:
     def _free_own(self, kind: LeaseKind) -> Quantity:
         return next((c.free for c in self.mint.capacity() if c.kind == kind), Quantity(0))
 
-    async def held(self) -> dict[NodeId, Held]:
+    def _traded(self, event: SwapEvent) -> None:
+        if isinstance(event, Settled):
+            self.market.executed(event.bid, event.gave[1])
+        self.keeper.wake()
+
+    def held(self) -> dict[NodeId, Held]:
         """Return what each issuer owes us."""
         return held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
 

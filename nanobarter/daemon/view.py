@@ -33,7 +33,7 @@ class NodeView:
         node = self._node
         snapshots = await node.catalog.snapshots()
         capacity = node.mint.capacity()
-        held = await node.held()
+        held = node.held()
         health = await self.health()
         return facade.Status(
             node=show_node(node.me),
@@ -153,7 +153,7 @@ class NodeView:
         """Work out what the folders need."""
         node = self._node
         measured = await node.folders.measure(anew=True)
-        peers = len({*await node.held(), *node.market.offering()})
+        peers = len({*node.held(), *node.market.offering()})
         geometry = node.geometry(peers)
         plan = make_plan(measured.size_bytes, node.kind, geometry)
         offered = node.config.offer.space_bytes

@@ -6,7 +6,7 @@ and then step in, since the newest may be gone. Refused pairs are left alone unt
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, cast
 
 import trio
@@ -18,7 +18,7 @@ from nanobarter.core.item import Item, Topic, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import MINUTE, Instant, Span, after
+from nanobarter.core.units import MINUTE, Instant, Quantity, Span, after
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item, find
 from nanobarter.matching.wire import bid_id_of
@@ -149,12 +149,25 @@ class Market:
         self._wanted = {order.bid_id(self.me): order for order in orders}
         self._wake()
 
+    def executed(self, bid: BidId, quantity: Quantity) -> None:
+        """Take what a ring has settled off the order at once, before the keeper counts anew and sets its orders.
+
+        Otherwise the same order would be traded again in the meantime.
+        """
+        order = self._wanted.get(bid)
+        if order is not None and order.quantity > quantity:
+            self._wanted[bid] = replace(order, quantity=Quantity(order.quantity - quantity))
+        else:
+            self._wanted.pop(bid, None)
+        self._wake()
+
     # -- the loop
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Post, match and propose until cancelled."""
         async with trio.open_nursery() as nursery:
             task_status.started()
+            await self._withdraw_old()
             while True:
                 self._news = trio.Event()
                 for gone in self.book.expire(self._clock.now()):
@@ -190,7 +203,7 @@ class Market:
                 continue
             if wanted is None:
                 del self._own[bid_id]
-                await self._board.publish(self._item(standing.order, standing.item.sequence, b""))
+                await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b""))
             elif wanted != standing.order or standing.item.expires < renew_before:
                 await self._publish(bid_id, wanted, standing.item.sequence)
         for bid_id, order in list(self._wanted.items()):
@@ -198,20 +211,26 @@ class Market:
                 await self._publish(bid_id, order, 0)
 
     async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> None:
-        item = self._item(order, sequence, encode(bid_for(order, self.me)))
+        item = self._version(order.slot, sequence, encode(bid_for(order, self.me)))
         self._own[bid_id] = _Standing(order, item)
         await self._board.publish(item)
 
-    def _item(self, order: Order, after_sequence: int, body: bytes) -> Item:
+    def _version(self, slot: bytes, after_sequence: int, body: bytes) -> Item:
         now = self._clock.now()
         return make_item(
             self._key,
             "bid",
-            order.slot,
+            slot,
             sequence=max(now, after_sequence + 1),
             expires=after(now, self._pace.bid_span),
             body=body,
         )
+
+    async def _withdraw_old(self) -> None:
+        """Take back what was said before a restart: the orders behind it are made anew."""
+        old = [i for i in self._board.items("bid") if i.node == self.me and bid_id_of(i) not in self._own]
+        for item in old:
+            await self._board.publish(self._version(item.key, item.sequence, b""))
 
     def _try_all(self, nursery: trio.Nursery) -> None:
         now = self._clock.now()

@@ -53,8 +53,7 @@ class Desk:
 async def test_nothing_is_ordered_while_peers_are_still_being_found(autojump_clock: MockClock) -> None:
     desk = Desk()
 
-    async def held() -> dict[NodeId, Held]:
-        await trio.lowlevel.checkpoint()
+    def held() -> dict[NodeId, Held]:
         return {}
 
     async def size() -> int:

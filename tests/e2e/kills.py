@@ -28,8 +28,7 @@ from nanobarter.cli.demo_nodes import Node, Stage, free_address, nbctl, remove_t
 from nanobarter.cli.estimate import expected_plan
 from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.node import wait_until
-from nanobarter.core.ids import parse_node, show_node
-from nanobarter.core.keys import SigningKey, derive
+from nanobarter.core.ids import parse_node
 from tests.e2e.books import Books, contradictions, draft_states, read_books, unsettled
 
 NODES: Final = 6
@@ -154,14 +153,12 @@ class Run:
         _write_files(self.folder / "first", self.luck, FOLDER_BYTES)
         plan = expected_plan(2 * FOLDER_BYTES, KIND, NODES - 1)
         hers = free_address()
-        owner = self.stage.add("owner", owner_config(self.folder, plan, hers), hers)
-        owner.node = _id_of(owner)
+        owner = self.stage.add("owner", owner_config(self.folder, plan, hers, ()), hers)
         for name in PEER_NAMES[: NODES - 1]:
             address = free_address()
             # As in the demo: cleo takes only bruno's notes, so that one agreement needs three partners.
             wants = self.stage.nodes[1].node if name == "cleo" else owner.node
-            peer = self.stage.add(name, peer_config(plan, address, hers, wants), address)
-            peer.node = _id_of(peer)
+            self.stage.add(name, peer_config(plan, address, (hers,), wants), address)
         with self._kill_in("start", self.stage.nodes) as go:
             for node in self.stage.nodes:
                 node.start()
@@ -284,10 +281,6 @@ def _type(*arguments: str, watch: tuple[str, threading.Event] | None = None) -> 
         return process.returncode, json.loads(lines[-1]) if lines else {}, said
     except ValueError:
         return process.returncode, {}, said
-
-
-def _id_of(node: Node) -> str:
-    return show_node(SigningKey(derive(node.home.read_seed(), "identity")).node_id)
 
 
 def _write_files(folder: Path, luck: random.Random, size: int) -> None:

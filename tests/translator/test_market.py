@@ -1,6 +1,7 @@
 """The market loop decides with whom to try: it must neither pester those who said no nor give up on who may say yes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -18,7 +19,7 @@ from nanobarter.matching.network import Match
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
 from nanobarter.swap.events import DraftRefused, Outcome
 from nanobarter.translator.market import SHUNNED_FOR, Market, Pace
-from nanobarter.translator.orders import Order
+from nanobarter.translator.orders import Order, bid_for
 
 KIND = LeaseKind("30d")
 ME, PEER = SigningKey(b"m" * 32), SigningKey(b"p" * 32)
@@ -177,3 +178,33 @@ async def test_an_order_that_is_no_longer_wanted_leaves_the_book(autojump_clock:
         await wait_all_tasks_blocked(0.01)
         assert board.items("bid") == []
         nursery.cancel_scope.cancel()
+
+
+async def test_what_was_traded_is_not_ordered_again_before_the_keeper_counts(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    market = market_with(board, partner)
+    order = Order(KIND, PEER.node_id, Quantity(20))
+    bid = order.bid_id(ME.node_id)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        market.set_orders([order])
+        await wait_all_tasks_blocked(0.01)
+        market.executed(bid, Quantity(15))
+        await wait_all_tasks_blocked(0.01)
+        assert [item.body for item in board.items("bid")] == [
+            encode(bid_for(replace(order, quantity=Quantity(5)), ME.node_id))
+        ]
+        market.executed(bid, Quantity(5))
+        await wait_all_tasks_blocked(0.01)
+        assert board.items("bid") == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_restart_takes_back_what_was_said_before(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    market = market_with(board, partner)
+    market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
+    await run_for(market, 5)
+    assert len(board.items("bid")) == 1
+    await run_for(market_with(board, partner), 5)
+    assert board.items("bid") == []
