@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import h11
 
 from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.last_words import last_words, wait_last_words
 from nanobarter.daemon.home import Home
 
 Answer = dict[str, Any]
@@ -39,7 +40,9 @@ class Client:
             ended = event.get("type") != "progress"
             yield event
         if not ended:
-            raise CommandFailed("the daemon went away in the middle of the work", hint="see its log, then run again")
+            why, hint = wait_last_words(self._home)
+            message = "the daemon went away in the middle of the work" + (f": {why}" if why else "")
+            raise CommandFailed(message, hint=hint or "see its log, then run again")
 
     def _single(self, method: str, path: str, params: Mapping[str, object]) -> Answer:
         for answer in self._request(method, path, params):
@@ -65,12 +68,19 @@ class Client:
             try:
                 sock.connect(str(path))
             except OSError:
-                raise CommandFailed(
-                    f"no daemon answers for {self._home.path}", hint="start it: nbctl up", code=Exit.NO_DAEMON
-                ) from None
+                why, hint = last_words(self._home)
+                message = f"no daemon answers for {self._home.path}"
+                if why and self._home.running_pid() is None:
+                    raise CommandFailed(
+                        f"{message}; the last one ended: {why}", hint=hint, code=Exit.NO_DAEMON
+                    ) from None
+                raise CommandFailed(message, hint="start it: nbctl up", code=Exit.NO_DAEMON) from None
             yield sock
         except (ConnectionError, h11.RemoteProtocolError):
-            raise CommandFailed("the connection to the daemon broke", hint="see its log", code=Exit.NO_DAEMON) from None
+            why, hint = wait_last_words(self._home)
+            message = "the connection to the daemon broke" + (f": {why}" if why else "")
+            code = Exit.FAILED if why else Exit.NO_DAEMON
+            raise CommandFailed(message, hint=hint or "see its log", code=code) from None
         finally:
             sock.close()
 

@@ -15,6 +15,7 @@ import msgspec
 from nanobarter.cli.client import Client
 from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_cost
 from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.last_words import last_words, said_path
 from nanobarter.cli.talk import answer_json, say
 from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import make_phrase, seed_of
@@ -26,7 +27,6 @@ from nanobarter.daemon.home import Home, default_home
 
 POLL_SECONDS: Final = 0.05
 GIGABYTE: Final = 10**9
-_HINT: Final = "hint: "
 
 
 def init(asked: argparse.Namespace) -> int:
@@ -143,8 +143,7 @@ def daemon_command(home: Home) -> list[str]:
 
 def start_daemon(home: Home) -> subprocess.Popen[bytes]:
     """Start the daemon of a home in the background; what it says before its log opens goes to ``log/start.log``."""
-    said = home.path / "log" / "start.log"
-    with said.open("wb") as output:
+    with said_path(home).open("wb") as output:
         return subprocess.Popen(
             daemon_command(home), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
@@ -155,8 +154,8 @@ def wait_ready(home: Home, process: subprocess.Popen[bytes], seconds: float) -> 
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if (code := process.poll()) is not None:
-            message, hint = last_words(home, code)
-            raise CommandFailed(message, hint=hint, code=_code_of(code))
+            message, hint = last_words(home)
+            raise CommandFailed(message or f"the daemon ended at once (exit {code})", hint=hint, code=_code_of(code))
         try:
             return Client(home).get("/v1/status")
         except CommandFailed as failed:
@@ -168,19 +167,6 @@ def wait_ready(home: Home, process: subprocess.Popen[bytes], seconds: float) -> 
 
 def _code_of(code: int) -> Exit:
     return Exit.USAGE if code == Exit.USAGE else Exit.FAILED
-
-
-def last_words(home: Home, code: int) -> tuple[str, str]:
-    """Return what a daemon that ended said last, and the way out that it named."""
-    try:
-        lines = (home.path / "log" / "start.log").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    said = [line.removeprefix("nanobarterd: ") for line in lines if line.startswith("nanobarterd: ")]
-    told = [line for line in said if not line.startswith(("INFO", "DEBUG", "WARNING", _HINT))]
-    hints = [line.removeprefix(_HINT) for line in said if line.startswith(_HINT)]
-    message = told[-1] if told else f"the daemon ended at once (exit {code})"
-    return message, hints[-1] if hints else f"see {home.path / 'log'}"
 
 
 def down(asked: argparse.Namespace) -> int:

@@ -82,6 +82,7 @@ def _start_log(home: Home, level: str) -> None:
         )
     except OSError as error:
         raise LocalFault(f"cannot write {home.log_path}: {error.strerror}", hint="check the disk") from None
+    logging.raiseExceptions = False  # a full disk must not fill the person's screen with the log's own troubles
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     to_stderr = logging.StreamHandler()
     to_stderr.setFormatter(logging.Formatter("nanobarterd: %(levelname)s: %(message)s"))

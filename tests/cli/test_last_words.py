@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from nanobarter.cli.node import last_words
+from nanobarter.cli.last_words import last_words, said_path, wait_last_words
 from nanobarter.daemon.home import Home
 
 
 def test_the_reason_and_the_way_out_are_passed_on(tmp_path: Path) -> None:
     home = Home.create(tmp_path / "home", bytes(64), "")
-    said = home.path / "log" / "start.log"
+    said = said_path(home)
     said.write_text(
-        "nanobarterd: WARNING: a disk is away\nnanobarterd: config.toml:9: unknown key\nnanobarterd: hint: mend it\n"
+        "nanobarterd: ready, listening on x\nnanobarterd: WARNING: a disk is away\n"
+        "nanobarterd: config.toml:9: unknown key\nnanobarterd: hint: mend it\n"
     )
-    assert last_words(home, 2) == ("config.toml:9: unknown key", "mend it")
+    assert last_words(home) == wait_last_words(home) == ("config.toml:9: unknown key", "mend it")
     said.write_text("nanobarterd: INFO: hello\nKilled\n")
-    message, hint = last_words(home, -9)
-    assert (message, str(home.path / "log") in hint) == ("the daemon ended at once (exit -9)", True)
+    message, hint = last_words(home)
+    assert (message, str(home.path / "log") in hint) == ("", True)
