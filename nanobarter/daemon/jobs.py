@@ -32,6 +32,7 @@ T = TypeVar("T", bound=facade.Shape)
 EVENTS_MAX: Final = 16  # progress that nobody reads in time is dropped; the result never is
 LISTED_MAX: Final = 100  # paths told of files that could not be read
 FILLS_MAX: Final = 3  # passes over packs that miss shares before a backup says what it has
+FILL_AGAIN: Final = 2.0  # seconds between two passes: a peer that restarts needs one or two
 LOOK_AGAIN: Final = 0.25  # seconds between two looks at what was bartered
 
 Say = Callable[[facade.Progress], None]
@@ -135,6 +136,7 @@ class BackupJob:
         await self._fill(say)
         say(facade.Progress(phase="publishing the catalog"))
         await node.publish_catalog()
+        await self._fill(say)  # the catalog is in packs too, and a peer may have missed just those
         return await self._done(summary, plan, trio.current_time() - started)
 
     async def _wait_for_space(self, say: Say) -> Plan:
@@ -178,6 +180,8 @@ class BackupJob:
             say(facade.Progress(phase="placing what slow peers missed", done=0, total=missing, unit="shares"))
             node.reader.forgive()
             await node.repairer.round_now()
+            if {lease.issuer for lease in node.leases.live()} - set(node.network.connected()):
+                await trio.sleep(FILL_AGAIN)
 
     async def _done(self, summary: engine.Summary, plan: Plan, seconds: float) -> facade.BackupDone:
         node, snapshot = self._node, summary.snapshot

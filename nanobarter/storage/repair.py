@@ -66,6 +66,7 @@ class Repairer:
         self._limits = limits
         self._moved = moved
         self._news = trio.Event()
+        self._turn = trio.Lock()
 
     def wake(self) -> None:
         """Look again at once: a share was caught wrong."""
@@ -81,7 +82,14 @@ class Repairer:
                 await self._news.wait()
 
     async def round_now(self) -> Repaired:
-        """Extend the leases that are due, repair what needs it, clear away what has left."""
+        """Extend the leases that are due, repair what needs it, clear away what has left.
+
+        One round at a time: two would send the same share twice, and each would take the other for a failing peer.
+        """
+        async with self._turn:
+            return await self._round()
+
+    async def _round(self) -> Repaired:
         await self._leases.adopt()
         await self._leases.extend_due()
         repaired, failed = list[PackId](), list[tuple[PackId, str]]()

@@ -85,6 +85,24 @@ async def test_a_thin_pack_is_filled_up_when_peers_come(tmp_path: Path) -> None:
         assert here.auditor.status().verdict == "healthy"
 
 
+async def test_two_rounds_at_once_do_the_work_of_one(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 5)
+    async with town(tmp_path, 3) as (here, nursery):
+        await here.placer.put(pack)
+        for _ in range(2):
+            await here.new_peer(nursery)
+        done = list[int]()
+
+        async def round_now() -> None:
+            done.append(len((await here.repairer.round_now()).repaired))
+
+        async with trio.open_nursery() as both:
+            both.start_soon(round_now)
+            both.start_soon(round_now)
+        assert sorted(done) == [0, 1]
+        assert [len(peer.files()) for peer in here.peers] == [1] * 5
+
+
 async def test_a_healthy_vault_is_left_alone(tmp_path: Path) -> None:
     async with town(tmp_path, 4) as (here, _):
         await here.placer.put(pack_of("a", 2, 3))
