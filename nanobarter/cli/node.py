@@ -30,7 +30,9 @@ GIGABYTE: Final = 10**9
 
 
 def init(asked: argparse.Namespace) -> int:
-    """Make a home: show the cost, ask, write the config and the seed, show the phrase once."""
+    """Make a home: show the cost, ask, show the phrase once, write the config and the seed."""
+    if asked.peers < 1:
+        raise UsageError(f"--peers {asked.peers}: a backup needs another node", hint="expect at least one: --peers 1")
     path: Path = (asked.home or default_home()).absolute()
     _refuse_used(path, asked.phrase_out)
     folders = [str(Path(text).expanduser().absolute()) for text in asked.folder or _ask_folders(asked)]
@@ -41,16 +43,18 @@ def init(asked: argparse.Namespace) -> int:
     if not asked.yes:
         _ask_consent()
     phrase = make_phrase(SystemEntropy())
-    home = make_home(path, phrase, config)
+    # The phrase first: a home whose phrase nobody could read would be used, and lost with its disk.
     if asked.phrase_out:
         _write_phrase(asked.phrase_out, phrase)
+    elif not asked.json:
+        _show_phrase(phrase)
+    home = make_home(path, phrase, config)
     if asked.json:
         answer_json({"type": "init", "home": str(home.path), "config": str(home.config_path),
                      "phrase": None if asked.phrase_out else phrase})  # fmt: skip
     elif asked.phrase_out:
         print(f"{home.path} is made; the phrase is in {asked.phrase_out}")
     else:
-        _show_phrase(phrase)
         print(f"{home.path} is made; start it: nbctl up")
     return Exit.DONE
 
@@ -111,7 +115,7 @@ def _show_phrase(phrase: str) -> None:
     print("These words are the only way back to your data. Write them down; they are shown once.\n")
     for row in range(0, len(words), 6):
         print("  " + "  ".join(f"{row + i + 1:>2} {word:<9}" for i, word in enumerate(words[row : row + 6])).rstrip())
-    print()
+    print(flush=True)
 
 
 def _write_phrase(path: Path, phrase: str) -> None:

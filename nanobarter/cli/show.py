@@ -143,7 +143,8 @@ def _outcome(row: f.SnapshotRow) -> str:
 
 def _backup(done: f.BackupDone) -> Iterator[str]:
     yield f"snapshot {done.snapshot_id[:12]}: {done.files} files, {show_size(done.size_bytes)}"
-    yield f"{done.shares} shares of {done.packs} packs (any {done.k} of {done.n}) placed in {done.seconds:.1f} s"
+    yield f"{done.packs} new packs (any {done.k} of {done.n} shares bring one back) placed in {done.seconds:.1f} s"
+    yield f"{done.shares} shares are proven to be at peers, those of earlier backups and of the catalog included"
     if done.thin:
         yield f"thin: any {done.k} of {done.n} is less safe than with more peers"
     if done.unread_count:

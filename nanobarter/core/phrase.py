@@ -16,10 +16,11 @@ def make_phrase(entropy: Entropy) -> str:
 def seed_of(phrase: str) -> bytes:
     """Return the 64-byte seed of a phrase (PBKDF2, BIP 39 with the empty passphrase).
 
-    Case and spacing do not matter. Raises UsageError that names what is wrong, never the whole phrase.
+    Case, spacing and the numbers that stand before the words on the sheet do not matter. Raises UsageError that names
+    what is wrong, never the whole phrase.
     """
     book = Mnemonic("english")
-    words = phrase.lower().split()
+    words = [word for word in phrase.lower().split() if not word.rstrip(".)").isdigit()]
     if len(words) != WORDS:
         raise UsageError(f"the phrase has {len(words)} words instead of {WORDS}", hint="type all of them, in order")
     for place, word in enumerate(words, 1):

@@ -185,7 +185,7 @@ class _Connection:
         if body:
             try:
                 params |= msgspec.json.decode(bytes(body), type=dict[str, Any])
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, RecursionError) as error:  # the latter from hostile nesting
                 raise _BadRequest(_Failure(400, "usage", f"the request is not a JSON object: {error}")) from None
         return handler, params
 

@@ -151,11 +151,17 @@ class BackupJob:
                 return plan
             wanted = plan.geometry.n if plan is not None else 0
             say(facade.Progress(phase="bartering for space", done=filled, total=wanted, unit="peers"))
-            if trio.current_time() > ends:
+            if trio.current_time() > ends or self._is_hopeless(plan, filled):
                 if plan is not None and filled >= plan.geometry.k:
                     return plan
                 raise refuse(Reason.NO_CAPACITY, self._why_not(plan, filled))
             await trio.sleep(LOOK_AGAIN)
+
+    def _is_hopeless(self, plan: Plan | None, filled: int) -> bool:
+        """Tell whether all space on offer, traded away at par, would not bring enough: then waiting is in vain."""
+        if plan is None or filled >= plan.geometry.k:
+            return False
+        return sum(c.pledged for c in self._node.mint.capacity()) < plan.per_issuer * (plan.geometry.k - filled)
 
     def _why_not(self, plan: Plan | None, filled: int) -> str:
         if not self._node.network.connected():
@@ -236,6 +242,8 @@ class RestoreJob:
 
     async def _work(self, wanted: str, target: str, say: Say, *, overwrite: bool) -> facade.RestoreDone:
         node, started = self._node, trio.current_time()
+        if "\0" in target or not Path(target).is_absolute():
+            raise UsageError(f"the target {target!r} is not an absolute path", hint="write it from the root: /home/...")
         line, snapshot = pick_snapshot(await node.catalog.snapshots(), wanted, node.vault_keys)
         total = snapshot.stats.seen_bytes
 
@@ -291,7 +299,7 @@ def pick_snapshot(lines: Sequence[SnapshotLine], wanted: str, keys: VaultKeys) -
         raise UsageError("there is no snapshot to restore", hint="make one: nbctl backup")
     found = [line for line in lines if line.snapshot_id.hex().startswith(wanted.lower())] if wanted else []
     if wanted and len(found) != 1:
-        what = "no snapshot" if not found else f"{len(found)} snapshots"
-        raise UsageError(f"{what} begin with {wanted!r}", hint="list them: nbctl snapshots")
+        what = "no snapshot begins" if not found else f"{len(found)} snapshots begin"
+        raise UsageError(f"{what} with {wanted!r}", hint="list them: nbctl snapshots")
     line = found[0] if wanted else max(lines, key=lambda line: line.started)
     return line, open_snapshot(line.body, keys)

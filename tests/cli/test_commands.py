@@ -13,6 +13,7 @@ import trio
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.main import READING, main
 from nanobarter.core.errors import LocalFault, Reason, Unreachable
+from nanobarter.core.phrase import seed_of
 from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.config_file import load_config
@@ -183,6 +184,7 @@ def test_init_writes_the_phrase_to_a_private_file_instead(tmp_path: Path, capsys
         (["--folder", "/nowhere/at/all"], '[backup] folders = "/nowhere/at/all": no such folder'),
         (["--listen", "x"], '[network] listen = "x": not an address'),
         (["--bootstrap", "x"], '[network] bootstrap = "x": not an address'),
+        (["--peers", "0"], "--peers 0: a backup needs another node"),
     ],
 )
 def test_init_that_cannot_work_makes_nothing(
@@ -193,6 +195,18 @@ def test_init_that_cannot_work_makes_nothing(
     assert message in err
     assert "bug" not in err
     assert not (tmp_path / "h").exists()
+
+
+def test_init_that_cannot_write_the_phrase_makes_no_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--yes", "--phrase-out", str(tmp_path / "missing" / "phrase"))
+    code, out, _ = alone(capsys, "--home", str(tmp_path / "h"), "init", *flags)
+    assert (code, out) == (Exit.FAILED, "")
+    assert not (tmp_path / "h").exists()
+
+
+def test_a_phrase_may_be_typed_with_the_numbers_of_the_sheet() -> None:
+    words = ["abandon"] * 23 + ["art"]
+    assert seed_of(" ".join(f"{place} {word}" for place, word in enumerate(words, 1))) == seed_of(" ".join(words))
 
 
 def test_init_with_less_space_than_the_folders_need_says_how_much(

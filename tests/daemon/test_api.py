@@ -131,6 +131,14 @@ async def test_a_bad_request_gets_its_status_and_the_node_goes_on(tmp_path: Path
         assert (await raw(path, request("GET", "/v1/status")))[0] == 200
 
 
+async def test_a_body_nested_without_end_does_not_stop_the_node(tmp_path: Path) -> None:
+    body = b'{"folders":' + b"[" * 100_000
+    head = b"POST /v1/backup HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with serving(tmp_path / "s", routes_of(FakeNode()), Limits()) as path:
+        assert (await raw(path, head + body))[0] == 400
+        assert (await raw(path, request("GET", "/v1/status")))[0] == 200
+
+
 async def test_more_connections_than_allowed_wait_their_turn(tmp_path: Path) -> None:
     running, release = 0, trio.Event()
     most = 0
