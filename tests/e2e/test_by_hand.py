@@ -16,7 +16,7 @@ from nanobarter.cli.node import wait_until
 from nanobarter.storage.ports import SHARE_SIZES
 from nanobarter.storage.share import HEADER_BYTES
 from tests.e2e.folders import DIARY_LINE, LONG_NAME, SECRET_NAMES, attributes, odd_folder
-from tests.e2e.village import READY_SECONDS, Machine, Village, is_held_to_modes, nbctl, network, village
+from tests.e2e.village import READY_SECONDS, Machine, Village, is_held_to_modes, issuers, nbctl, network, village
 
 pytestmark = pytest.mark.e2e
 
@@ -111,7 +111,7 @@ def test_one_altered_byte_is_caught_named_and_repaired_elsewhere(scene: Scene) -
     spare = scene.village.init("spare", bootstrap=owner.address)  # five peers hold a share of each pack already
     spare.configure(market={"reserve": "500MB"})
     spare.up()
-    assert wait_until(lambda: _has_space_at(owner, spare), READY_SECONDS), owner.ask("/v1/market")
+    assert wait_until(lambda: spare.node in issuers(owner), READY_SECONDS), owner.ask("/v1/market")
     share = max(peer.home.vault_path.rglob("*"), key=lambda path: path.stat().st_size)
     with share.open("r+b") as file:
         file.seek(share.stat().st_size // 3)
@@ -125,10 +125,6 @@ def test_one_altered_byte_is_caught_named_and_repaired_elsewhere(scene: Scene) -
     assert found == {("wrong", peer.node)}
     assert wait_until(lambda: _healed(owner), READY_SECONDS), owner.ask("/v1/health")
     assert owner.nbctl("audit").code == Exit.DONE
-
-
-def _has_space_at(owner: Machine, other: Machine) -> bool:
-    return other.node in {holding["issuer"] for holding in owner.ask("/v1/wallet")["holdings"]}
 
 
 def _healed(owner: Machine) -> bool:

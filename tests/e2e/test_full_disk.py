@@ -85,6 +85,15 @@ def lives_or_said_why(machine: Machine) -> bool:
     return False
 
 
+def revive(machine: Machine, ballast: Path) -> None:
+    """Make room and start anew: a daemon that still lives may be about to meet what the full disk did to it."""
+    if lives_or_said_why(machine):
+        machine.nbctl("down")
+        assert wait_until(lambda: machine.home.running_pid() is None, 20), machine.log()
+    ballast.unlink()
+    machine.up()
+
+
 def change(scene: Scene, name: str) -> None:
     (scene.folder / name).write_bytes(os.urandom(700_000))
 
@@ -113,10 +122,7 @@ def test_a_peer_whose_disk_is_full_harms_nobody_and_starts_again(scene: Scene) -
     change(scene, "while a peer is full")
     assert scene.owner.ok("backup")["outcome"] == "complete"
     same_as_restored(scene, "while a peer was full")
-    alive = lives_or_said_why(scene.small)
-    ballast.unlink()
-    if not alive:
-        scene.small.up()
+    revive(scene.small, ballast)
     assert scene.small.ok("mint", "audit")["ok"]
     assert [path for path in scene.small.home.vault_path.rglob("*") if path.is_file()] == []
 
@@ -131,12 +137,11 @@ def test_an_owner_whose_disk_is_full_is_told_and_goes_on_once_there_is_room(scen
     ended = scene.owner.nbctl("backup")
     assert ended.code in (Exit.FAILED, Exit.NO_DAEMON)  # the daemon may have met the full disk before
     ended.refused(ended.code, "full", "free some space")
-    alive = lives_or_said_why(scene.owner)
-    ballast.unlink()
-    if not alive:
-        scene.owner.up()
+    revive(scene.owner, ballast)
     assert len(scene.owner.ok("snapshots")["snapshots"]) == len(before)
-    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, 30)
+    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, 30), (
+        scene.owner.ask("/v1/peers"), scene.owner.log(), scene.small.log(), scene.small.try_ask("/v1/status"),
+    )  # fmt: skip
     assert scene.owner.ok("backup")["outcome"] == "complete"
     assert scene.owner.ok("mint", "audit")["ok"]
     same_as_restored(scene, "after the owner was full")
