@@ -147,6 +147,7 @@ def _add_market(commands: Commands) -> None:
     market.set_defaults(path="/v1/market")
     what = market.add_subparsers(metavar="WHAT")
     _command(what, "show", "bids heard and agreements made", "reading:read", json=True).set_defaults(path="/v1/market")
+    _add_trading(what)
     clear = _command(what, "clear", "match the books of a file", "reading:market_clear", json=True)
     clear.add_argument("book", type=Path, metavar="BOOK.json", help="the books")
     clear.add_argument(
@@ -154,6 +155,29 @@ def _add_market(commands: Commands) -> None:
     )
     flow = _command(what, "flow", "compute the quantities of the cycles of a file", "reading:market_flow", json=True)
     flow.add_argument("file", type=Path, metavar="F.json", help="the cycles")
+
+
+def _add_trading(what: Commands) -> None:
+    book = _command(what, "book", "the live bids, with every term", "trading:book", json=True)
+    book.add_argument("--own", action="store_true", help="only those of this node")
+    quote = _command(what, "quote", "what could be had for what, the best price first", "trading:quote", json=True)
+    _add_qualities(quote)
+    quote.add_argument(
+        "--quantity", default="", metavar="SIZE", help="also the bid that gets so much (MiB, or a size like 1GB)"
+    )
+    quote.add_argument(
+        "--omega", default="", metavar="A/B", help="also the bid that gives A for B received (default: what it costs)"
+    )
+    _command(what, "rates", "rates of the agreements made here", "reading:read", json=True).set_defaults(
+        path="/v1/market/rates"
+    )
+
+
+def _add_qualities(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--gives", default="", metavar="KIND[@NODE]", help="what is given (default: own space)")
+    command.add_argument(
+        "--wants", default="", metavar="KIND[@NODE]", help="what is wanted; NODE a node id or any (default: any)"
+    )
 
 
 def _add_jobs(commands: Commands) -> None:

@@ -1,5 +1,6 @@
 """Answers of the daemon as a person reads them: few lines, what matters first."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
@@ -11,6 +12,7 @@ from nanobarter.daemon import facade as f
 
 T = TypeVar("T")
 
+_NODE: Final = re.compile(r"nb1[0-9a-z]+")
 _HEALTH_TEXT: Final = {
     "none": "nothing is backed up yet",
     "good": "backed up: every pack is proven at enough peers",
@@ -94,6 +96,56 @@ def _market(market: f.MarketView) -> Iterator[str]:
         for a in market.agreements
     )
     yield from table(("agreement", "state", "parties", "gave", "got", ""), rings, "no agreements yet")
+
+
+def _brief(text: str) -> str:
+    """Return a text with its node ids cut, for tables."""
+    return _NODE.sub(lambda node: _short(node[0]), text)
+
+
+def _book(book: f.MarketBook) -> Iterator[str]:
+    rows = (
+        (bid.bid[:12], _bidder(bid), bid.type, _brief(bid.gives), _brief(bid.wants), bid.omega, bid.floor,
+         mib(bid.quantity_mib), when(bid.expires))
+        for bid in book.bids
+    )  # fmt: skip
+    return table(("bid", "by", "type", "gives", "wants", "omega", "floor", "quantity", "until"), rows, "no bids heard")
+
+
+def _bidder(bid: f.BidRow) -> str:
+    return _short(bid.node) if not bid.own else "me, by hand" if bid.by_hand else "me"
+
+
+def _quote(quote: f.MarketQuote) -> Iterator[str]:
+    rows = (
+        (f"{c.received_mib} MiB", f"{c.given_mib} MiB", f"{c.given_mib / c.received_mib:.4g}") for c in quote.couples
+    )
+    yield f"{_brief(quote.wants)} for {_brief(quote.gives)}"
+    yield from table(("receive", "give", "omega"), rows, "nobody gives that for this now")
+    if quote.cut:
+        yield "a bound cut the search short; there may be more"
+    if quote.proposal is not None:
+        yield ""
+        yield from _proposal(quote.proposal)
+
+
+def _proposal(wish: f.Proposal) -> Iterator[str]:
+    rows = (
+        (row.bid[:12], _short(row.node), f"{row.gives_mib} MiB", _brief(row.gives), row.omega,
+         f"{row.omega_asked:.4g}", f"{row.effort:.1%}")
+        for row in wish.chain
+    )  # fmt: skip
+    yield from table(("partner", "node", "gives", "of", "omega", "asked", "effort"), rows, "nobody")
+    yield f"receive {wish.received_mib} MiB, give {wish.given_mib} MiB with the bid"
+    yield f"  {wish.command}"
+
+
+def _rates(rates: f.MarketRates) -> Iterator[str]:
+    rows = (
+        (_brief(row.first), _brief(row.second), row.mean, row.last, str(row.agreements), when(row.at))
+        for row in rates.rates
+    )
+    return table(("of one", "of the other", "mean", "last", "agreements", "when"), rows, "no agreements yet")
 
 
 def _wallet(wallet: f.WalletView) -> Iterator[str]:
@@ -197,7 +249,9 @@ _TELLERS: Final = cast(
     {
         "status": (f.Status, _status), "health": (f.Health, _health), "peers": (f.Peers, _peers),
         "market": (f.MarketView, _market), "wallet": (f.WalletView, _wallet), "mint_status": (f.MintStatus, _mint),
-        "mint_audit": (f.MintAudit, _mint_audit), "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
+        "market_book": (f.MarketBook, _book), "market_quote": (f.MarketQuote, _quote),
+        "market_rates": (f.MarketRates, _rates), "mint_audit": (f.MintAudit, _mint_audit),
+        "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
         "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (f.RestoreDone, _restore),
         "ledger": (f.Ledger, _ledger), "balance": (f.Balance, _balance), "report": (f.Report, _report),
     },

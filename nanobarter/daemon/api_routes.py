@@ -30,6 +30,13 @@ class _Restore(_Params, frozen=True):
     overwrite: bool = False
 
 
+class _Quote(_Params, frozen=True):
+    gives: str = ""
+    wants: str = ""
+    quantity: str = ""
+    omega: str = ""
+
+
 class _Report(_Params, frozen=True):
     month: str = ""
 
@@ -40,6 +47,11 @@ def routes_of(node: NodeFacade) -> Routes:
         ("GET", "/v1/status"): _one(_Nothing, lambda _: node.status()),
         ("GET", "/v1/peers"): _one(_Nothing, lambda _: node.peers()),
         ("GET", "/v1/market"): _one(_Nothing, lambda _: node.market()),
+        ("GET", "/v1/market/book"): _one(_Nothing, lambda _: node.market_book()),
+        ("GET", "/v1/market/quote"): _one(
+            _Quote, lambda asked: node.market_quote(asked.gives, asked.wants, asked.quantity, asked.omega)
+        ),
+        ("GET", "/v1/market/rates"): _one(_Nothing, lambda _: node.market_rates()),
         ("GET", "/v1/wallet"): _one(_Nothing, lambda _: node.wallet()),
         ("GET", "/v1/mint/status"): _one(_Nothing, lambda _: node.mint_status()),
         ("GET", "/v1/mint/audit"): _one(_Nothing, lambda _: node.mint_audit()),

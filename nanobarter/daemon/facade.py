@@ -104,7 +104,10 @@ class Status(Shape, frozen=True, kw_only=True, tag="status"):
 
 
 class BidRow(Part, frozen=True, kw_only=True):
-    """One live bid: what its author gives for what. ``gives`` and ``wants`` are for reading, not parsing."""
+    """One live bid: what its author gives for what. ``gives`` and ``wants`` are for reading, not parsing.
+
+    ``omega`` and ``floor`` (empty: none) are ratios like ``3/2``: how much is given for one that is received.
+    """
 
     bid: str
     node: str
@@ -113,6 +116,10 @@ class BidRow(Part, frozen=True, kw_only=True):
     wants: str
     quantity_mib: int
     expires: int
+    type: Literal["limit", "best"] = "limit"
+    omega: str = "1/1"
+    floor: str = ""
+    by_hand: bool = False
 
 
 class Agreement(Part, frozen=True, kw_only=True):
@@ -136,6 +143,82 @@ class MarketView(Shape, frozen=True, kw_only=True, tag="market"):
 
     bids: tuple[BidRow, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+
+
+class MarketBook(Shape, frozen=True, kw_only=True, tag="market_book"):
+    """The live bids, with every term."""
+
+    bids: tuple[BidRow, ...] = ()
+
+
+class Couple(Part, frozen=True, kw_only=True):
+    """So much is received for so much given."""
+
+    received_mib: int
+    given_mib: int
+
+
+class PartnerRow(Part, frozen=True, kw_only=True):
+    """One bid of a chain and what a wished agreement asks of it: to give ``effort`` times its omega for a unit."""
+
+    bid: str
+    node: str
+    gives: str
+    gives_mib: int
+    omega: str
+    effort: float
+    omega_asked: float
+
+
+class Proposal(Part, frozen=True, kw_only=True):
+    """A wished agreement over the best chain, and the bid that yields it while the book stays as it is.
+
+    ``chain`` begins with who receives from us and ends with who gives to us. The bid gives at most
+    ``quantity_mib`` at ``omega``; ``command`` posts it.
+    """
+
+    chain: tuple[PartnerRow, ...]
+    received_mib: int
+    given_mib: int
+    omega: str
+    quantity_mib: int
+    command: str
+
+
+class MarketQuote(Shape, frozen=True, kw_only=True, tag="market_quote"):
+    """What could be had now, the best price first, each couple beyond those before it; nothing is reserved.
+
+    ``cut`` says that a bound ended the search, so that there may be more. ``proposal`` is there when a quantity or
+    an omega was asked for.
+    """
+
+    gives: str
+    wants: str
+    couples: tuple[Couple, ...] = ()
+    cut: bool = False
+    proposal: Proposal | None = None
+
+
+class RateRow(Part, frozen=True, kw_only=True):
+    """All agreements of this node that exchanged two qualities; the last was settled at ``at``.
+
+    ``mean`` (by volume) and ``last`` are ratios: so much of ``second`` for one of ``first``.
+    """
+
+    first: str
+    second: str
+    first_mib: int
+    second_mib: int
+    agreements: int
+    mean: str
+    last: str
+    at: int
+
+
+class MarketRates(Shape, frozen=True, kw_only=True, tag="market_rates"):
+    """At what rates qualities changed hands, by unordered pair."""
+
+    rates: tuple[RateRow, ...] = ()
 
 
 class HoldingRow(Part, frozen=True, kw_only=True):
@@ -371,6 +454,22 @@ class NodeFacade(Protocol):
 
     async def market(self) -> MarketView:
         """List bids and agreements."""
+        ...
+
+    async def market_book(self) -> MarketBook:
+        """List the live bids with every term."""
+        ...
+
+    async def market_quote(self, gives: str, wants: str, quantity: str, omega: str) -> MarketQuote:
+        """Tell what could be had; with a quantity or an omega, also the bid that would yield it.
+
+        Qualities are written ``30d``, ``30d@any`` or ``30d@nb1...``; empty is our own quality, and any of its kind.
+        A quantity is whole MiB or a size, an omega a ratio.
+        """
+        ...
+
+    async def market_rates(self) -> MarketRates:
+        """Tell at what rates qualities changed hands here."""
         ...
 
     async def wallet(self) -> WalletView:

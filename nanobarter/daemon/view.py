@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from nanobarter import __version__
-from nanobarter.core.canonical import decode
-from nanobarter.core.ids import NodeId, show_node
-from nanobarter.core.item import ITEM_BODY_MAX, Item
+from nanobarter.core.ids import show_node
 from nanobarter.core.units import MIB, Instant
 from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
+from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.jobs import BackupJob, RestoreJob
 from nanobarter.daemon.services import Node
-from nanobarter.matching.wire import BidBody, bid_id_of
 from nanobarter.storage.geometry import recovery
 from nanobarter.translator.plan import make_plan
 
@@ -25,6 +23,7 @@ class NodeView:
         self._node, self._listening = node, listening
         self._started: Instant = node.clock.now()
         self._accounts = Accounts(node.ledger, node.store)
+        self._desk = Desk(node)
 
     # -- at a glance
 
@@ -78,8 +77,19 @@ class NodeView:
 
     async def market(self) -> facade.MarketView:
         """List bids and agreements."""
-        bids = tuple(_bid_row(item, self._node.me) for item in self._node.market.bids())
-        return facade.MarketView(bids=bids, agreements=tuple(await self._node.chronicle.agreements()))
+        return facade.MarketView(bids=self._desk.bids(), agreements=tuple(await self._node.chronicle.agreements()))
+
+    async def market_book(self) -> facade.MarketBook:
+        """List the live bids with every term."""
+        return facade.MarketBook(bids=self._desk.bids())
+
+    async def market_quote(self, gives: str, wants: str, quantity: str, omega: str) -> facade.MarketQuote:
+        """Tell what could be had; with a quantity or an omega, also the bid that would yield it."""
+        return self._desk.quote(gives, wants, quantity, omega)
+
+    async def market_rates(self) -> facade.MarketRates:
+        """Tell at what rates qualities changed hands here."""
+        return self._desk.rates()
 
     async def wallet(self) -> facade.WalletView:
         """Show the notes held."""
@@ -211,17 +221,3 @@ class NodeView:
     async def report(self, month: str) -> facade.Report:
         """Tell of one month."""
         return await self._accounts.report(month)
-
-
-def _bid_row(item: Item, me: NodeId) -> facade.BidRow:
-    body = decode(item.body, BidBody, size_max=ITEM_BODY_MAX)
-    want = show_node(body.wants.issuer) if body.wants.issuer is not None else "any issuer"
-    return facade.BidRow(
-        bid=bid_id_of(item).hex(),
-        node=show_node(item.node),
-        own=item.node == me,
-        gives=str(body.gives),
-        wants=f"{body.wants.kind} at {want}",
-        quantity_mib=body.quantity,
-        expires=item.expires,
-    )

@@ -55,7 +55,8 @@ def quality_of(text: str) -> Quality:
     return Quality(NodeId(bytes.fromhex(issuer)), LeaseKind(kind))
 
 
-def _pattern(want: Want) -> Pattern:
+def pattern_of(want: Want) -> Pattern:
+    """Return the matcher's pattern for a want."""
     return Pattern(
         text=f"{want.kind}:" + ("" if want.issuer is None else want.issuer.hex()),
         any_issuer=want.issuer is None,
@@ -83,7 +84,7 @@ def bid_from_item(item: Item) -> Bid | None:
         owner=item.node,
         limit=body.type == "limit",
         gives=text_of(body.gives),
-        wants=_pattern(body.wants),
+        wants=pattern_of(body.wants),
         provided=body.omega[0],
         required=body.omega[1],
         quantity=body.quantity,

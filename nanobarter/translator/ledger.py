@@ -131,6 +131,10 @@ class Ledger:
             own=self._node, deals=[*deals, *self._quotes()], reliability=self._reliability, now=self._clock.now()
         )
 
+    def deals(self) -> list[Deal]:
+        """Return what went for what in the settled agreements, the newest ones that are looked at, oldest first."""
+        return self._store.read_now(lambda db: read_deals(db, self._limits.ledger_deals_max))[::-1]
+
     def figure(self, quality: Quality) -> Figure | None:
         """Return what one MiB of a quality is worth and where that came from."""
         return self.rates().figure(quality)

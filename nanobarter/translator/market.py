@@ -5,7 +5,8 @@ proposes it at once; the others wait a little, so that a cycle which everybody s
 and then step in, since the newest may be gone. Refused pairs are left alone until one of their bids changes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, cast
 
@@ -135,6 +136,27 @@ class Market:
         ranked = sorted(self._items.values(), key=lambda item: item.sequence)
         return list(dict.fromkeys(item.node for item in ranked if item.node != self.me))
 
+    @contextmanager
+    def others_book(self) -> Generator[Book]:
+        """Yield the book without what has expired and without the own bids. Await nothing inside.
+
+        Somebody who asks for a price must not be told that he could trade with himself.
+        """
+        self._expire()
+        own = [bid for bid_id in self._items if (bid := self.book.get(bid_id)) is not None and bid.owner == self.me]
+        for bid in own:
+            self.book.withdraw(bid.id)
+        try:
+            yield self.book
+        finally:
+            for bid in own:
+                self.book.insert(bid)
+
+    @property
+    def partners_max(self) -> int:
+        """The most bids of a ring that this node proposes."""
+        return self._pace.partners_max
+
     def item_of(self, bid: BidId) -> Item | None:
         """Return the live item of a bid."""
         return self._items.get(bid)
@@ -170,12 +192,15 @@ class Market:
             await self._withdraw_old()
             while True:
                 self._news = trio.Event()
-                for gone in self.book.expire(self._clock.now()):
-                    self._items.pop(cast("BidId", gone), None)
+                self._expire()
                 await self._post()
                 self._try_all(nursery)
                 with trio.move_on_after(self._pace.retry / 1000):
                     await self._news.wait()
+
+    def _expire(self) -> None:
+        for gone in self.book.expire(self._clock.now()):
+            self._items.pop(cast("BidId", gone), None)
 
     def _wake(self) -> None:
         self._news.set()

@@ -47,8 +47,9 @@ def alone(capsys: pytest.CaptureFixture[str], *arguments: str) -> Told:
 async def test_every_reading_command_answers_in_words_and_in_json(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for words in [[name] for name in READING] + [["market"], ["market", "show"], ["report"], ["mint", "status"],
-                                                 ["mint", "audit"], ["audit"]]:  # fmt: skip
+    market = [["market", *what] for what in ((), ("show",), ("book",), ("quote",), ("rates",))]
+    more = [["report"], ["mint", "status"], ["mint", "audit"], ["audit"]]
+    for words in [[name] for name in READING] + market + more:
         code, out, err = await spoken(FakeNode(), home, capsys, *words)
         assert (code, err) == (Exit.DONE, ""), words
         assert out.strip(), words

@@ -54,6 +54,38 @@ class FakeNode:
         ring = f.Agreement(draft_id="d1", parties=("a", "b", "c"), state="settled", gave_mib=5, got_mib=5)
         return f.MarketView(bids=(bid,), agreements=(ring,))
 
+    async def market_book(self) -> f.MarketBook:
+        self._note("market_book")
+        mine = f.BidRow(
+            bid="ab" * 16, node="nb1fake", own=True, gives="30d:nb1fake", wants="30d at any issuer", quantity_mib=5,
+            expires=0, type="best", omega="3/2", floor="2/1", by_hand=True,
+        )  # fmt: skip
+        return f.MarketBook(bids=(*(await self.market()).bids, mine))
+
+    async def market_quote(self, gives: str, wants: str, quantity: str, omega: str) -> f.MarketQuote:
+        self._note(f"market_quote {gives} {wants} {quantity} {omega}")
+        couples = (f.Couple(received_mib=80, given_mib=20), f.Couple(received_mib=100, given_mib=50))
+        partner = f.PartnerRow(
+            bid="cd" * 16, node="nb1peer", gives="30d:nb1peer", gives_mib=40, omega="4/1", effort=0.9, omega_asked=3.6
+        )
+        wish = f.Proposal(
+            chain=(partner,), received_mib=40, given_mib=11, omega="5/18", quantity_mib=11, command="nbctl market bid"
+        )
+        return f.MarketQuote(
+            gives="30d:nb1fake",
+            wants="30d at any issuer",
+            couples=couples,
+            proposal=wish if quantity or omega else None,
+        )
+
+    async def market_rates(self) -> f.MarketRates:
+        self._note("market_rates")
+        row = f.RateRow(
+            first="30d:nb1fake", second="30d:nb1peer", first_mib=10, second_mib=20, agreements=2, mean="2/1",
+            last="3/1", at=0,
+        )  # fmt: skip
+        return f.MarketRates(rates=(row,))
+
     async def wallet(self) -> f.WalletView:
         self._note("wallet")
         return f.WalletView(holdings=(f.HoldingRow(issuer="nb1peer", kind="30d", mib=12, reserved_mib=2),))

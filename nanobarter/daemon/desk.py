@@ -1,0 +1,209 @@
+"""The market desk: the book, quotes and rates for the node's person, who asks in words like ``30d@any`` and ``3/2``."""
+
+import re
+from fractions import Fraction
+from typing import Final
+
+from nanobarter.core.canonical import decode
+from nanobarter.core.errors import Reason, UsageError
+from nanobarter.core.ids import BidId, NodeId, parse_node, show_node
+from nanobarter.core.item import ITEM_BODY_MAX, Item
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import MIB, QUANTITY_MAX, Instant, LeaseKind, Quantity, parse_size
+from nanobarter.daemon import facade
+from nanobarter.daemon.api import refuse
+from nanobarter.daemon.services import Node
+from nanobarter.matching.bids import Ratio
+from nanobarter.matching.network import pattern_of, quality_of, text_of
+from nanobarter.matching.quotes import Offer, Proposal, offer, quote
+from nanobarter.matching.rates import Rate, Rates
+from nanobarter.matching.rules import Rules
+from nanobarter.matching.wire import BidBody, Want, bid_id_of
+
+_KIND: Final = re.compile(r"[1-9][0-9]{0,3}d")
+_RATIO: Final = re.compile(r"([0-9]{1,19})(?:/([0-9]{1,19}))?")
+_RATIO_MAX: Final = 2**62  # the greatest number of a ratio in a bid
+_ASKER: Final = BidId(bytes(16))  # the id of a bid that is only thought of
+
+
+class Desk:
+    """Answers from one node's own book and ledger."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._market, self._ledger = node.market, node.ledger
+
+    def bids(self) -> tuple[facade.BidRow, ...]:
+        """Return the live bids."""
+        return tuple(bid_row(item, self._node.me) for item in self._market.bids())
+
+    def rates(self) -> facade.MarketRates:
+        """Return the rates of this node's settled agreements."""
+        rates = Rates()
+        for deal in self._ledger.deals():
+            rates.note(str(deal.got), deal.got_quantity, str(deal.gave), deal.gave_quantity, deal.at)
+        return facade.MarketRates(rates=tuple(map(_rate_row, rates.every())))
+
+    def quote(self, gives: str, wants: str, quantity: str, omega: str) -> facade.MarketQuote:
+        """Return the couples that could be had, and with a quantity or an omega the bid that yields the wish.
+
+        Raises UsageError for words that mean nothing or a quantity beyond the chain, RefusedError when no chain
+        or no whole quantities serve the wish.
+        """
+        giving, wanting = self._given(gives), self._wanted(wants)
+        self._check_pair(giving, wanting)
+        received = read_quantity(quantity) if quantity else None
+        wished = Fraction(*read_ratio(omega)) if omega else None
+        pattern, rules = pattern_of(wanting), Rules(partners_max=self._market.partners_max)
+        proposal = None
+        with self._market.others_book() as book:
+            told = quote(book, pattern, text_of(giving), owner=self._node.me, rules=rules)
+            if received or wished:
+                best = offer(book, pattern, text_of(giving), owner=self._node.me, rules=rules)
+                proposal = self._proposal(best, giving, wanting, received, wished)
+        couples = tuple(facade.Couple(received_mib=c.received, given_mib=c.given) for c in told.couples)
+        return facade.MarketQuote(
+            gives=str(giving), wants=show_want(wanting), couples=couples, cut=told.cut, proposal=proposal
+        )
+
+    def _proposal(
+        self, best: Offer | None, giving: Quality, wanting: Want, received: int | None, wished: Fraction | None
+    ) -> facade.Proposal:
+        if best is None:
+            raise refuse(Reason.NOT_FOUND, f"nobody gives {show_want(wanting)} for {giving} now")
+        if received is not None and received > best.couple.received:
+            raise UsageError(
+                f"the best chain gives {best.couple.received} MiB, not {received} MiB",
+                hint=f"ask for at most {best.couple.received}, or see every couple without --quantity",
+            )
+        found = best.proposal(_ASKER, received=received, omega=wished)
+        if found is None:
+            asked = f"{wished or 1 / best.product} for {received or best.couple.received} MiB"
+            raise refuse(Reason.WRONG_TERMS, f"the chain does not yield whole MiB within its limits at {asked}")
+        return _proposal_row(found, giving, wanting)
+
+    # -- words
+
+    def _given(self, text: str) -> Quality:
+        """Return the quality that is to be given: our own unless another node is named."""
+        kind, issuer = self._read(text)
+        if issuer == "any":
+            raise UsageError(
+                "what is given is one quality, not that of any node", hint="name the node, or leave it out"
+            )
+        return Quality(parse_node(issuer) if issuer else self._node.me, kind)
+
+    def _wanted(self, text: str) -> Want:
+        """Return what is wanted: that of any other node unless one is named."""
+        kind, issuer = self._read(text)
+        if issuer in ("", "any"):
+            return Want(kind, None, (self._node.me,), ())
+        return Want(kind, parse_node(issuer), (), ())
+
+    def _read(self, text: str) -> tuple[LeaseKind, str]:
+        kind, _, issuer = text.partition("@")
+        if not text:
+            return self._node.kind, ""
+        if not _KIND.fullmatch(kind):
+            raise UsageError(f"{text!r} is not a quality", hint="write it like 30d, 30d@any or 30d@nb1...")
+        return LeaseKind(kind), issuer
+
+    @staticmethod
+    def _check_pair(giving: Quality, wanting: Want) -> None:
+        if wanting.issuer == giving.issuer and wanting.kind == giving.kind:
+            raise UsageError("the same quality is given and wanted", hint="want that of another node")
+
+
+def bid_row(item: Item, me: NodeId) -> facade.BidRow:
+    """Return a live bid as it is told."""
+    body = decode(item.body, BidBody, size_max=ITEM_BODY_MAX)
+    return row_of(bid_id_of(item), item.node, body, item.expires, own=item.node == me)
+
+
+def row_of(bid: BidId, node: NodeId, body: BidBody, expires: Instant, *, own: bool) -> facade.BidRow:
+    """Return a bid as it is told."""
+    return facade.BidRow(
+        bid=bid.hex(),
+        node=show_node(node),
+        own=own,
+        gives=str(body.gives),
+        wants=show_want(body.wants),
+        quantity_mib=body.quantity,
+        expires=expires,
+        type=body.type,
+        omega=_show(body.omega),
+        floor=_show(body.floor) if body.floor else "",
+    )
+
+
+def show_want(want: Want) -> str:
+    """Return what is wanted as a person reads it."""
+    return f"{want.kind} at {show_node(want.issuer) if want.issuer is not None else 'any issuer'}"
+
+
+def read_quantity(text: str) -> Quantity:
+    """Return the whole MiB that ``50``, ``50MiB`` or ``1GB`` mean, never more than was said. Raises UsageError."""
+    try:
+        mib = int(text) if text.isascii() and text.isdigit() else parse_size(text) // MIB
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if not 1 <= mib <= QUANTITY_MAX:
+        raise UsageError(f"{text!r} is not a quantity to trade", hint="a quantity is at least 1 MiB: 50, 50MiB, 1GB")
+    return Quantity(mib)
+
+
+def read_ratio(text: str) -> Ratio:
+    """Return the ratio that ``3/2`` or ``2`` means. Raises UsageError."""
+    found = _RATIO.fullmatch(text)
+    ratio = (int(found[1]), int(found[2] or 1)) if found else (0, 0)
+    if not all(1 <= number <= _RATIO_MAX for number in ratio):
+        raise UsageError(f"{text!r} is not a ratio", hint="write how much is given for how much received, like 3/2")
+    return ratio
+
+
+def _show(ratio: Ratio) -> str:
+    return f"{ratio[0]}/{ratio[1]}"
+
+
+def _fraction(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"
+
+
+def _rate_row(rate: Rate) -> facade.RateRow:
+    return facade.RateRow(
+        first=rate.first,
+        second=rate.second,
+        first_mib=rate.first_sum,
+        second_mib=rate.second_sum,
+        agreements=rate.agreements,
+        mean=_fraction(rate.mean),
+        last=_fraction(rate.last),
+        at=rate.at or 0,
+    )
+
+
+def _proposal_row(found: Proposal, giving: Quality, wanting: Want) -> facade.Proposal:
+    bid, chain = found.bid, found.cycle.bids[:-1]
+    omega = _show((bid.provided, bid.required))
+    partners = tuple(
+        facade.PartnerRow(
+            bid=bytes.hex(effort.bid) if isinstance(effort.bid, bytes) else "",
+            node=show_node(NodeId(partner.owner)) if isinstance(partner.owner, bytes) else "",
+            gives=str(quality_of(partner.gives)),
+            gives_mib=quantity,
+            omega=_show(leg.omega),
+            effort=effort.ratio,
+            omega_asked=effort.ratio * leg.omega[0] / leg.omega[1],
+        )
+        for partner, leg, effort, quantity in zip(chain, found.cycle.legs, found.efforts, found.given, strict=False)
+    )
+    want = f"{wanting.kind}@{show_node(wanting.issuer) if wanting.issuer is not None else 'any'}"
+    words = f"--gives {giving.kind}@{show_node(giving.issuer)} --wants {want} --quantity {bid.quantity}"
+    return facade.Proposal(
+        chain=partners,
+        received_mib=found.couple.received,
+        given_mib=found.couple.given,
+        omega=omega,
+        quantity_mib=bid.quantity,
+        command=f"nbctl market bid {words} --omega {omega}",
+    )

@@ -1,0 +1,128 @@
+"""At stake: a price told from the wrong book, or a bid that is not the one whose agreement was shown."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import trio
+
+from nanobarter.core.canonical import encode
+from nanobarter.core.errors import UsageError
+from nanobarter.core.ids import NodeId, show_node
+from nanobarter.core.item import make_item
+from nanobarter.core.keys import SigningKey
+from nanobarter.core.limits import LIMITS
+from nanobarter.core.quality import Quality
+from nanobarter.core.system import SeededEntropy, SystemClock
+from nanobarter.core.units import MINUTE, LeaseKind, Quantity, Span, after
+from nanobarter.daemon import facade as f
+from nanobarter.daemon.api import RefusedError
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.home import Home
+from nanobarter.daemon.services import Node
+from nanobarter.daemon.view import NodeView
+from nanobarter.matching.bids import Ratio
+from nanobarter.matching.wire import BidBody, Want
+from nanobarter.swap.events import Settled
+from nanobarter.translator.ledger import from_swap
+
+KIND = LeaseKind("30d")
+ANN, BEN = SigningKey(b"a" * 32), SigningKey(b"b" * 32)
+CLOCK = SystemClock()
+
+
+@asynccontextmanager
+async def a_node(path: Path) -> AsyncGenerator[Node]:
+    """Compose a whole node; only its store runs."""
+    home = path / "home"
+    made = Home(home) if home.exists() else Home.create(home, bytes(64), "")
+    node = Node(made, Config(), clock=CLOCK, entropy=SeededEntropy(1, "node"), limits=LIMITS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(node.store.run)
+        yield node
+        nursery.cancel_scope.cancel()
+    node.store.close()
+
+
+async def says(node: Node, who: SigningKey, wants: NodeId | None, omega: Ratio, quantity: int) -> None:
+    """Let somebody post a bid: his own notes for those of one issuer, or of any."""
+    body = BidBody("limit", Quality(who.node_id, KIND), Want(KIND, wants, (), ()), omega, Quantity(quantity), None)
+    expires = after(CLOCK.now(), Span(10 * MINUTE))
+    item = make_item(who, "bid", b"k" * 16, sequence=CLOCK.now(), expires=expires, body=encode(body))
+    assert await node.gossip.publish(item) is None
+
+
+async def test_a_quote_and_its_bid_come_from_the_nodes_own_book(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        assert (await view.market_quote("", "", "", "")).couples == ()
+        await says(node, ANN, node.me, (2, 1), 100)
+        await says(node, BEN, ANN.node_id, (1, 2), 30)
+        told = await view.market_quote("", f"30d@{show_node(ANN.node_id)}", "", "")
+        assert told.couples == (f.Couple(received_mib=100, given_mib=50),)
+        assert told.proposal is None
+        told = await view.market_quote("30d", f"30d@{show_node(BEN.node_id)}", "20", "")
+        assert told.proposal is not None
+        assert [row.node for row in told.proposal.chain] == [show_node(ANN.node_id), show_node(BEN.node_id)]
+        assert [row.effort for row in told.proposal.chain] == [1.0, 1.0]
+        assert (told.proposal.received_mib, told.proposal.given_mib) == (20, 20)
+
+
+async def test_a_wish_asks_an_effort_of_each_partner_alike(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        await says(node, ANN, node.me, (2, 1), 100)
+        await says(node, BEN, ANN.node_id, (1, 1), 100)
+        told = await view.market_quote("", f"30d@{show_node(BEN.node_id)}", "50", "3/5")
+        wish = told.proposal
+        assert wish is not None
+        one, other = (row.effort for row in wish.chain)
+        assert one == other
+        assert one < 1
+        assert (wish.received_mib, wish.given_mib) == (50, 30)
+        assert wish.chain[0].omega_asked == pytest.approx(2 * one)
+
+
+async def test_what_cannot_be_had_is_told_in_one_line(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        with pytest.raises(RefusedError, match="nobody gives 30d at any issuer"):
+            await view.market_quote("", "", "5", "")
+        await says(node, ANN, None, (1, 1), 100)
+        with pytest.raises(UsageError, match="the best chain gives 100 MiB, not 101 MiB"):
+            await view.market_quote("", "", "101", "")
+        with pytest.raises(RefusedError, match="does not yield whole MiB within its limits at 1/2 for 100 MiB"):
+            await view.market_quote("", "", "", "1/2")
+        for words, problem in (
+            (("30d@any", "", "", ""), "what is given is one quality"),
+            (("", "month", "", ""), "'month' is not a quality"),
+            (("", "30d@nb1x", "", ""), "'nb1x' is not a node id"),
+            (("", f"30d@{show_node(node.me)}", "", ""), "the same quality"),
+            (("", "", "0", ""), "'0' is not a quantity"),
+            (("", "", "1kB", ""), "'1kB' is not a quantity"),
+            (("", "", "much", ""), "'much' is not a size"),
+            (("", "", "", "0/1"), "'0/1' is not a ratio"),
+            (("", "", "", "1.5"), "'1.5' is not a ratio"),
+        ):
+            with pytest.raises(UsageError, match=problem):
+                await view.market_quote(*words)
+
+
+async def test_rates_are_those_of_the_settled_agreements(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        mine, hers = Quality(node.me, KIND), Quality(ANN.node_id, KIND)
+        for number, (gave, got) in enumerate(((10, 20), (10, 40))):
+            ring = bytes([number]) * 32
+            settled = Settled(ring, bytes(16), ring, (mine, Quantity(gave)), (hers, Quantity(got)), ())  # type: ignore[reportArgumentType]
+            happened = from_swap(settled, after(CLOCK.now(), Span(number)))
+            assert happened is not None
+            await node.ledger.record(happened)
+        (row,) = (await NodeView(node, "").market_rates()).rates
+        first, second = sorted((str(mine), str(hers)))
+        assert (row.first, row.second, row.agreements) == (first, second, 2)
+        per_mine = Fraction(row.mean) if first == str(mine) else 1 / Fraction(row.mean)
+        last = Fraction(row.last) if first == str(mine) else 1 / Fraction(row.last)
+        assert (per_mine, last) == (3, 4)
+        assert 0 <= row.at - CLOCK.now() + 60_000 <= 60_001
