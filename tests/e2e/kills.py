@@ -41,7 +41,8 @@ PROVEN_SECONDS: Final = 40.0
 BOOKS_SECONDS: Final = 10.0
 SLOW_SECONDS: Final = 20.0  # a phase that took longer is told: something waited for a timeout
 
-STATES: Final = ("Approved", "Gathering", "Locking", "Collecting", "Voted", "Committing", "Opened", "Ended")
+OWNER_STATES: Final = ("Gathering", "Collecting", "Committing", "Opened")  # the peers of the demo never propose
+PEER_STATES: Final = ("Approved", "Locking", "Voted", "Opened")
 ENDED_TOO: Final = 0.05  # how often a look that finds only ended drafts strikes: the wanted state may never show
 
 WINDOWS: Final = {
@@ -166,11 +167,12 @@ class Run:
 
     def _barter(self) -> None:
         """Kill as soon as a draft of the victim is in some state, which lasts for some milliseconds."""
-        state, any_state = self.luck.choice(STATES), {"Ended"}
+        owners, peers = self.luck.choice(OWNER_STATES), self.luck.choice(PEER_STATES)
 
         def reached(victim: Node) -> bool:
             found = draft_states(victim.home.state_path)
-            return state in found or (found == any_state and self.luck.random() < ENDED_TOO)
+            wanted = owners if victim is self._owner else peers
+            return wanted in found or (found == {"Ended"} and self.luck.random() < ENDED_TOO)
 
         with self._kill_in("barter", self.stage.nodes, reached):
             self._up(self.stage.nodes)
@@ -329,6 +331,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the folders of wrong runs behind")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a time limit leaves no daemons behind
 
     def tell(told: Told) -> None:
         if asked.json:
