@@ -168,6 +168,15 @@ def _add_trading(what: Commands) -> None:
     quote.add_argument(
         "--omega", default="", metavar="A/B", help="also the bid that gives A for B received (default: what it costs)"
     )
+    bid = _command(what, "bid", "post a bid by hand, or take one back", "trading:bid", json=True)
+    _add_qualities(bid)
+    bid.add_argument("--quantity", default="", metavar="SIZE", help="the most to give (MiB, or a size like 1GB)")
+    bid.add_argument("--omega", default="", metavar="A/B", help="give at most A for B received (default 1/1)")
+    bid.add_argument("--best", action="store_true", help="take the best there is, down to the floor")
+    bid.add_argument("--floor", default="", metavar="A/B", help="with --best: the most to give, A for B received")
+    bid.add_argument("--withdraw", default="", metavar="ID", help="take this bid by hand back")
+    own = _command(what, "bids", "the live bids of this node", "trading:book", json=True)
+    own.set_defaults(own=True)
     _command(what, "rates", "rates of the agreements made here", "reading:read", json=True).set_defaults(
         path="/v1/market/rates"
     )

@@ -116,6 +116,18 @@ def _bidder(bid: f.BidRow) -> str:
     return _short(bid.node) if not bid.own else "me, by hand" if bid.by_hand else "me"
 
 
+def _placed(placed: f.BidPlaced) -> Iterator[str]:
+    bid = placed.bid
+    yield f"bid {bid.bid[:12]} stands: {bid.quantity_mib} MiB of {_brief(bid.gives)} for {_brief(bid.wants)}"
+    yield f"at {bid.omega}" + (f", down to {bid.floor}" if bid.floor else "")
+
+
+def _withdrawn(withdrawn: f.BidWithdrawn) -> Iterator[str]:
+    yield f"bid {withdrawn.bid[:12]} is taken back" + (
+        "; a draft that began with it runs to its end" if withdrawn.at_work else ""
+    )
+
+
 def _quote(quote: f.MarketQuote) -> Iterator[str]:
     rows = (
         (f"{c.received_mib} MiB", f"{c.given_mib} MiB", f"{c.given_mib / c.received_mib:.4g}") for c in quote.couples
@@ -250,6 +262,7 @@ _TELLERS: Final = cast(
         "status": (f.Status, _status), "health": (f.Health, _health), "peers": (f.Peers, _peers),
         "market": (f.MarketView, _market), "wallet": (f.WalletView, _wallet), "mint_status": (f.MintStatus, _mint),
         "market_book": (f.MarketBook, _book), "market_quote": (f.MarketQuote, _quote),
+        "market_bid": (f.BidPlaced, _placed), "market_withdraw": (f.BidWithdrawn, _withdrawn),
         "market_rates": (f.MarketRates, _rates), "mint_audit": (f.MintAudit, _mint_audit),
         "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
         "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (f.RestoreDone, _restore),

@@ -37,6 +37,19 @@ class _Quote(_Params, frozen=True):
     omega: str = ""
 
 
+class _Bid(_Params, frozen=True):
+    quantity: str
+    gives: str = ""
+    wants: str = ""
+    omega: str = ""
+    floor: str = ""
+    best: bool = False
+
+
+class _Withdraw(_Params, frozen=True):
+    bid: str
+
+
 class _Report(_Params, frozen=True):
     month: str = ""
 
@@ -52,6 +65,11 @@ def routes_of(node: NodeFacade) -> Routes:
             _Quote, lambda asked: node.market_quote(asked.gives, asked.wants, asked.quantity, asked.omega)
         ),
         ("GET", "/v1/market/rates"): _one(_Nothing, lambda _: node.market_rates()),
+        ("POST", "/v1/market/bid"): _one(
+            _Bid,
+            lambda a: node.market_bid(a.gives, a.wants, a.quantity, a.omega, a.floor, best=a.best),
+        ),
+        ("POST", "/v1/market/withdraw"): _one(_Withdraw, lambda asked: node.market_withdraw(asked.bid)),
         ("GET", "/v1/wallet"): _one(_Nothing, lambda _: node.wallet()),
         ("GET", "/v1/mint/status"): _one(_Nothing, lambda _: node.mint_status()),
         ("GET", "/v1/mint/audit"): _one(_Nothing, lambda _: node.mint_audit()),

@@ -1,8 +1,11 @@
 """The market desk: the book, quotes and rates for the node's person, who asks in words like ``30d@any`` and ``3/2``."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
+
+import msgspec
 
 from nanobarter.core.canonical import decode
 from nanobarter.core.errors import Reason, UsageError
@@ -13,12 +16,13 @@ from nanobarter.core.units import MIB, QUANTITY_MAX, Instant, LeaseKind, Quantit
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.services import Node
-from nanobarter.matching.bids import Ratio
+from nanobarter.matching.bids import PAR, Ratio
 from nanobarter.matching.network import pattern_of, quality_of, text_of
 from nanobarter.matching.quotes import Offer, Proposal, offer, quote
 from nanobarter.matching.rates import Rate, Rates
 from nanobarter.matching.rules import Rules
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
+from nanobarter.translator.orders import Order, bid_for
 
 _KIND: Final = re.compile(r"[1-9][0-9]{0,3}d")
 _RATIO: Final = re.compile(r"([0-9]{1,19})(?:/([0-9]{1,19}))?")
@@ -35,7 +39,8 @@ class Desk:
 
     def bids(self) -> tuple[facade.BidRow, ...]:
         """Return the live bids."""
-        return tuple(bid_row(item, self._node.me) for item in self._market.bids())
+        rows = ((bid_row(item, self._node.me), bid_id_of(item)) for item in self._market.bids())
+        return tuple(msgspec.structs.replace(row, by_hand=self._market.is_by_hand(bid)) for row, bid in rows)
 
     def rates(self) -> facade.MarketRates:
         """Return the rates of this node's settled agreements."""
@@ -50,8 +55,8 @@ class Desk:
         Raises UsageError for words that mean nothing or a quantity beyond the chain, RefusedError when no chain
         or no whole quantities serve the wish.
         """
-        giving, wanting = self._given(gives), self._wanted(wants)
-        self._check_pair(giving, wanting)
+        body = bid_for(self._order(gives, wants), self._node.me)
+        giving, wanting = body.gives, body.wants
         received = read_quantity(quantity) if quantity else None
         wished = Fraction(*read_ratio(omega)) if omega else None
         pattern, rules = pattern_of(wanting), Rules(partners_max=self._market.partners_max)
@@ -82,7 +87,80 @@ class Desk:
             raise refuse(Reason.WRONG_TERMS, f"the chain does not yield whole MiB within its limits at {asked}")
         return _proposal_row(found, giving, wanting)
 
+    async def place(
+        self, gives: str, wants: str, quantity: str, omega: str, floor: str, *, best: bool
+    ) -> facade.BidPlaced:
+        """Post a bid by hand and return it.
+
+        Raises UsageError for words that mean nothing or do not fit together, RefusedError when the node has not got
+        so much to give or too many bids stand by hand.
+        """
+        ratio = read_ratio(omega) if omega else PAR
+        bound = read_ratio(floor) if floor else None
+        if best != (bound is not None):
+            raise UsageError("a best bid needs a floor, and only a best bid has one", hint="--best --floor A/B")
+        if bound is not None and Fraction(*bound) < Fraction(*ratio):
+            raise UsageError(
+                f"the floor {_show(bound)} is a better price than the omega {_show(ratio)}",
+                hint="the floor is the most that is given for a unit, so at least omega",
+            )
+        order = replace(
+            self._order(gives, wants),
+            quantity=read_quantity(quantity),
+            key=self._node.entropy.token(16),
+            type="best" if best else "limit",
+            omega=ratio,
+            floor=bound,
+        )
+        body = bid_for(order, self._node.me)
+        self._check_stock(body.gives, order.quantity)
+        refused = await self._market.place(order)
+        if refused is not None:
+            raise refuse(refused.reason, refused.detail)
+        bid = order.bid_id(self._node.me)
+        item = self._market.item_of(bid)
+        if item is None:  # settled in the meantime
+            row = row_of(bid, self._node.me, body, self._node.clock.now(), own=True)
+        else:
+            row = bid_row(item, self._node.me)
+        return facade.BidPlaced(bid=msgspec.structs.replace(row, by_hand=True))
+
+    def _check_stock(self, giving: Quality, quantity: Quantity) -> None:
+        if giving.issuer == self._node.me:
+            free = {row.kind: row.free for row in self._node.mint.capacity()}
+            if giving.kind not in free:
+                raise UsageError(f"this node offers no {giving.kind} space", hint=f"it offers {', '.join(free)}")
+            if free[giving.kind] < quantity:
+                raise refuse(Reason.NO_CAPACITY, f"{free[giving.kind]} MiB of {giving} are free, not {quantity} MiB")
+            return
+        held = sum(h.quantity - h.reserved for h in self._node.wallet.holdings() if h.quality == giving)
+        if held < quantity:
+            raise refuse(Reason.NO_STOCK, f"{held} MiB of {giving} are held and free, not {quantity} MiB")
+
+    async def withdraw(self, text: str) -> facade.BidWithdrawn:
+        """Take back a bid by hand. Raises UsageError unless the text begins the id of just one."""
+        own = [bid_id_of(item) for item in self._market.bids() if item.node == self._node.me]
+        found = [bid for bid in own if text and bid.hex().startswith(text.lower())]
+        if len(found) != 1:
+            problem = "more than one own bid begins" if found else "no own bid begins"
+            raise UsageError(f"{problem} with {text!r}", hint="see nbctl market bids")
+        (bid,) = found
+        if not await self._market.take_back(bid):
+            raise UsageError(
+                f"the bid {bid.hex()[:12]} was not placed by hand",
+                hint="the keeper makes it from [backup] and [market]",
+            )
+        return facade.BidWithdrawn(bid=bid.hex(), at_work=self._market.item_of(bid) is not None)
+
     # -- words
+
+    def _order(self, gives: str, wants: str) -> Order:
+        """Return an order for what is wanted and given, of no quantity yet."""
+        giving, (kind, issuer) = self._given(gives), self._read(wants)
+        wanted = None if issuer in ("", "any") else parse_node(issuer)
+        if (wanted, kind) == (giving.issuer, giving.kind):
+            raise UsageError("the same quality is given and wanted", hint="want that of another node")
+        return Order(kind, wanted, Quantity(0), gives=giving)
 
     def _given(self, text: str) -> Quality:
         """Return the quality that is to be given: our own unless another node is named."""
@@ -93,13 +171,6 @@ class Desk:
             )
         return Quality(parse_node(issuer) if issuer else self._node.me, kind)
 
-    def _wanted(self, text: str) -> Want:
-        """Return what is wanted: that of any other node unless one is named."""
-        kind, issuer = self._read(text)
-        if issuer in ("", "any"):
-            return Want(kind, None, (self._node.me,), ())
-        return Want(kind, parse_node(issuer), (), ())
-
     def _read(self, text: str) -> tuple[LeaseKind, str]:
         kind, _, issuer = text.partition("@")
         if not text:
@@ -107,11 +178,6 @@ class Desk:
         if not _KIND.fullmatch(kind):
             raise UsageError(f"{text!r} is not a quality", hint="write it like 30d, 30d@any or 30d@nb1...")
         return LeaseKind(kind), issuer
-
-    @staticmethod
-    def _check_pair(giving: Quality, wanting: Want) -> None:
-        if wanting.issuer == giving.issuer and wanting.kind == giving.kind:
-            raise UsageError("the same quality is given and wanted", hint="want that of another node")
 
 
 def bid_row(item: Item, me: NodeId) -> facade.BidRow:

@@ -145,6 +145,19 @@ class MarketView(Shape, frozen=True, kw_only=True, tag="market"):
     agreements: tuple[Agreement, ...] = ()
 
 
+class BidPlaced(Shape, frozen=True, kw_only=True, tag="market_bid"):
+    """A bid by hand that stands now."""
+
+    bid: BidRow
+
+
+class BidWithdrawn(Shape, frozen=True, kw_only=True, tag="market_withdraw"):
+    """A bid by hand that no longer stands. ``at_work``: a draft that had begun with it still runs to its end."""
+
+    bid: str
+    at_work: bool = False
+
+
 class MarketBook(Shape, frozen=True, kw_only=True, tag="market_book"):
     """The live bids, with every term."""
 
@@ -466,6 +479,16 @@ class NodeFacade(Protocol):
         Qualities are written ``30d``, ``30d@any`` or ``30d@nb1...``; empty is our own quality, and any of its kind.
         A quantity is whole MiB or a size, an omega a ratio.
         """
+        ...
+
+    async def market_bid(
+        self, gives: str, wants: str, quantity: str, omega: str, floor: str, *, best: bool
+    ) -> BidPlaced:
+        """Post a bid by hand that gives at most so much; words as in ``market_quote``, an empty omega is 1/1."""
+        ...
+
+    async def market_withdraw(self, bid: str) -> BidWithdrawn:
+        """Take back the bid by hand whose id begins so."""
         ...
 
     async def market_rates(self) -> MarketRates:

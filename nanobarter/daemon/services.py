@@ -49,9 +49,11 @@ from nanobarter.swap.events import Settled, SwapEvent
 from nanobarter.swap.service import Swap
 from nanobarter.swap.tables import MIGRATIONS as SWAP_TABLES
 from nanobarter.swap.terms import SwapTimes
+from nanobarter.translator.by_hand import ByHand
 from nanobarter.translator.lastlook import PING, PING_BYTES_MAX, LastLook, answer_ping
 from nanobarter.translator.ledger import Ledger
-from nanobarter.translator.market import Market, Pace
+from nanobarter.translator.market import Market
+from nanobarter.translator.market_ports import Pace
 from nanobarter.translator.plan import Geometry, Held
 from nanobarter.translator.tables import MIGRATIONS as LEDGER_TABLES
 from nanobarter.wallet.service import Wallet
@@ -165,6 +167,7 @@ class Node:
         self.market = Market(
             board=self.gossip,
             proposer=self.swap,
+            drawer=ByHand(store, self.me),
             key=key,
             clock=clock,
             entropy=entropy,

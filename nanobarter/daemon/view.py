@@ -87,6 +87,16 @@ class NodeView:
         """Tell what could be had; with a quantity or an omega, also the bid that would yield it."""
         return self._desk.quote(gives, wants, quantity, omega)
 
+    async def market_bid(
+        self, gives: str, wants: str, quantity: str, omega: str, floor: str, *, best: bool
+    ) -> facade.BidPlaced:
+        """Post a bid by hand."""
+        return await self._desk.place(gives, wants, quantity, omega, floor, best=best)
+
+    async def market_withdraw(self, bid: str) -> facade.BidWithdrawn:
+        """Take back the bid by hand whose id begins so."""
+        return await self._desk.withdraw(bid)
+
     async def market_rates(self) -> facade.MarketRates:
         """Tell at what rates qualities changed hands here."""
         return self._desk.rates()

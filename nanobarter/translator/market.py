@@ -5,26 +5,27 @@ proposes it at once; the others wait a little, so that a cycle which everybody s
 and then step in, since the newest may be gone. Refused pairs are left alone until one of their bids changes.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import trio
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed, Reason, Refused
 from nanobarter.core.ids import BidId, NodeId
-from nanobarter.core.item import Item, Topic, make_item
+from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.units import MINUTE, Instant, Quantity, Span, after
 from nanobarter.matching.book import Book
-from nanobarter.matching.network import Match, bid_from_item, find
+from nanobarter.matching.network import Match, bid_from_item, find, quality_of
 from nanobarter.matching.wire import bid_id_of
-from nanobarter.swap.events import Aborted, DraftRefused, Outcome, Pending, Settled
-from nanobarter.translator.orders import Order, bid_for
+from nanobarter.swap.events import Aborted, DraftRefused, Pending, Settled
+from nanobarter.translator.market_ports import Board, Drawer, Pace, Proposer
+from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for
 
 PARTNERS_FIRST: Final = 2  # the shortest rings are the most likely to hold
 _PASSING: Final = frozenset(
@@ -34,44 +35,6 @@ _PASSING: Final = frozenset(
 _SILENT: Final = frozenset({Reason.UNVETTED, Reason.NOT_FOUND})
 """Refusals because someone else did not answer, who may only be restarting."""
 SHUNNED_FOR: Final = Span(5 * MINUTE)  # a bid may stay as it is while its owner's policy or stock changes
-
-
-class Board(Protocol):
-    """Where bids are posted and read: gossip."""
-
-    async def publish(self, item: Item) -> Refused | None:
-        """Say this to all, or tell why not."""
-        ...
-
-    def items(self, topic: Topic) -> Sequence[Item]:
-        """Return the live items of a topic."""
-        ...
-
-    def subscribe(self, topic: Topic, callback: Callable[[Item], None]) -> None:
-        """Call back for each new version."""
-        ...
-
-
-class Proposer(Protocol):
-    """What turns a match into exchanged notes: the swap service."""
-
-    async def propose(self, match: Match, bids: Sequence[Item]) -> Outcome:
-        """Draft the match, gather approvals, and settle or give up."""
-        ...
-
-    def busy(self, bid: BidId) -> bool:
-        """Tell whether a draft is at work on this bid."""
-        ...
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How patient the loop is. ``bid_span``: how long a bid lives unless renewed."""
-
-    bid_span: Span
-    patience: Span
-    retry: Span
-    partners_max: int
 
 
 @dataclass
@@ -94,25 +57,31 @@ class _Shunned:
 
 
 class Market:
-    """Keeps the book and the own bids; ``set_orders`` says what is wanted, the rest happens in ``run``."""
+    """Keeps the book and the own bids; ``set_orders`` says what is wanted, the rest happens in ``run``.
+
+    Beside the orders that are set stand those placed by hand, until they are filled or taken back.
+    """
 
     def __init__(
         self,
         *,
         board: Board,
         proposer: Proposer,
+        drawer: Drawer,
         key: SigningKey,
         clock: Clock,
         entropy: Entropy,
         limits: Limits,
         pace: Pace,
     ) -> None:
-        self._board, self._proposer, self._key = board, proposer, key
+        self._board, self._proposer, self._drawer, self._key = board, proposer, drawer, key
         self._clock, self._entropy, self._limits, self._pace = clock, entropy, limits, pace
         self.me: NodeId = key.node_id
         self.book = Book()
         self._items = dict[BidId, Item]()
-        self._wanted = dict[BidId, Order]()
+        self._by_hand = {order.bid_id(self.me): order for order in drawer.load()}
+        self._unkept = dict[BidId, Order]()
+        self._wanted = dict(self._by_hand)
         self._own = dict[BidId, _Standing]()
         self._avoid = dict[frozenset[BidId], _Shunned]()
         self._news = trio.Event()
@@ -133,8 +102,9 @@ class Market:
 
     def offering(self) -> list[NodeId]:
         """Return the issuers whose own notes are offered by live bids, oldest bid first."""
-        ranked = sorted(self._items.values(), key=lambda item: item.sequence)
-        return list(dict.fromkeys(item.node for item in ranked if item.node != self.me))
+        ranked = sorted((item.sequence, bid_id) for bid_id, item in self._items.items() if item.node != self.me)
+        bids = [bid for _, bid_id in ranked if (bid := self.book.get(bid_id)) is not None]
+        return list(dict.fromkeys(node for bid in bids if (node := quality_of(bid.gives).issuer) == bid.owner))
 
     @contextmanager
     def others_book(self) -> Generator[Book]:
@@ -168,8 +138,45 @@ class Market:
 
     def set_orders(self, orders: Sequence[Order]) -> None:
         """Replace what is wanted. Bids at work in a draft are adjusted when it ends."""
-        self._wanted = {order.bid_id(self.me): order for order in orders}
+        room = ORDERS_MAX - len(self._by_hand)
+        self._wanted = {order.bid_id(self.me): order for order in orders[:room]} | self._by_hand
         self._wake()
+
+    def is_by_hand(self, bid: BidId) -> bool:
+        """Tell whether an own bid was placed by hand."""
+        return bid in self._by_hand
+
+    async def place(self, order: Order) -> Refused | None:
+        """Let an order by hand stand until it is filled or taken back; posted and durable on return."""
+        if len(self._by_hand) >= BY_HAND_MAX:
+            return Refused(Reason.TOO_MANY, f"{BY_HAND_MAX} bids stand by hand already")
+        bid_id = order.bid_id(self.me)
+        while len(self._wanted) >= ORDERS_MAX:  # the last of the keeper's orders are its least urgent ones
+            del self._wanted[next(bid for bid in reversed(self._wanted) if bid not in self._by_hand)]
+        self._by_hand[bid_id] = self._wanted[bid_id] = self._unkept[bid_id] = order
+        self._wake()
+        await self._drawer.keep(order)
+        if bid_id in self._own or self._by_hand.get(bid_id) != order:
+            return None
+        refused = await self._publish(bid_id, order, 0)
+        if refused is not None:
+            self._own.pop(bid_id, None)
+            await self.take_back(bid_id)
+        return refused
+
+    async def take_back(self, bid: BidId) -> bool:
+        """End an order by hand; tell whether there was one. A draft at work on its bid is not undone."""
+        order = self._by_hand.pop(bid, None)
+        if order is None:
+            return False
+        self._wanted.pop(bid, None)
+        self._unkept[bid] = order
+        self._wake()
+        await self._drawer.drop(order)
+        standing = self._own.get(bid)
+        if standing is not None and self._is_idle(bid):
+            await self._withdraw(bid, standing)
+        return True
 
     def executed(self, bid: BidId, quantity: Quantity) -> None:
         """Take what a ring has settled off the order at once, before the keeper counts anew and sets its orders.
@@ -181,6 +188,10 @@ class Market:
             self._wanted[bid] = replace(order, quantity=Quantity(order.quantity - quantity))
         else:
             self._wanted.pop(bid, None)
+        if bid in self._by_hand:
+            self._unkept[bid] = self._by_hand.pop(bid)
+            if bid in self._wanted:
+                self._by_hand[bid] = self._wanted[bid]
         self._wake()
 
     # -- the loop
@@ -193,6 +204,7 @@ class Market:
             while True:
                 self._news = trio.Event()
                 self._expire()
+                await self._keep()
                 await self._post()
                 self._try_all(nursery)
                 with trio.move_on_after(self._pace.retry / 1000):
@@ -224,21 +236,34 @@ class Market:
         renew_before = after(now, Span(self._pace.bid_span // 2))
         for bid_id, standing in list(self._own.items()):
             wanted = self._wanted.get(bid_id)
-            if bid_id in self._proposing or self._proposer.busy(bid_id):
+            if not self._is_idle(bid_id) or self._own.get(bid_id) is not standing:
                 continue
             if wanted is None:
-                del self._own[bid_id]
-                await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b""))
+                await self._withdraw(bid_id, standing)
             elif wanted != standing.order or standing.item.expires < renew_before:
                 await self._publish(bid_id, wanted, standing.item.sequence)
         for bid_id, order in list(self._wanted.items()):
             if bid_id not in self._own:
                 await self._publish(bid_id, order, 0)
 
-    async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> None:
+    def _is_idle(self, bid_id: BidId) -> bool:
+        return bid_id not in self._proposing and not self._proposer.busy(bid_id)
+
+    async def _keep(self) -> None:
+        """Write down what is left of the orders by hand, before it is said."""
+        unkept, self._unkept = self._unkept, {}
+        for bid_id, before in unkept.items():
+            order = self._by_hand.get(bid_id)
+            await (self._drawer.drop(before) if order is None else self._drawer.keep(order))
+
+    async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
         item = self._version(order.slot, sequence, encode(bid_for(order, self.me)))
         self._own[bid_id] = _Standing(order, item)
-        await self._board.publish(item)
+        return await self._board.publish(item)
+
+    async def _withdraw(self, bid_id: BidId, standing: _Standing) -> None:
+        del self._own[bid_id]
+        await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b""))
 
     def _version(self, slot: bytes, after_sequence: int, body: bytes) -> Item:
         now = self._clock.now()
@@ -252,18 +277,26 @@ class Market:
         )
 
     async def _withdraw_old(self) -> None:
-        """Take back what was said before a restart: the orders behind it are made anew."""
+        """Take back what was said before a restart: the orders behind it are made anew. Orders by hand still stand."""
         old = [i for i in self._board.items("bid") if i.node == self.me and bid_id_of(i) not in self._own]
         for item in old:
-            await self._board.publish(self._version(item.key, item.sequence, b""))
+            order = self._by_hand.get(bid_id_of(item))
+            if order is None:
+                await self._board.publish(self._version(item.key, item.sequence, b""))
+                continue
+            said = item.body == encode(bid_for(order, self.me))  # else a restart came between keeping and saying
+            self._own[bid_id_of(item)] = _Standing(order if said else replace(order, quantity=Quantity(0)), item)
 
     def _try_all(self, nursery: trio.Nursery) -> None:
         now = self._clock.now()
         for bid_id, standing in self._own.items():
             if standing.order.patient:
                 continue
-            idle = bid_id not in self._proposing and not self._proposer.busy(bid_id)
-            if idle and standing.retry_at <= now and (match := self._match(bid_id, standing, now)) is not None:
+            if (
+                self._is_idle(bid_id)
+                and standing.retry_at <= now
+                and (match := self._match(bid_id, standing, now)) is not None
+            ):
                 self._proposing.add(bid_id)
                 proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}  # some may be gone when it begins
                 nursery.start_soon(self._propose, bid_id, standing, match, proposed)

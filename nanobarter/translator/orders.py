@@ -5,31 +5,40 @@ An order is private and says why; a bid is public and says only what is given fo
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from nanobarter.core.ids import BidId, NodeId, sha256
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import LeaseKind, Quantity
-from nanobarter.matching.wire import BidBody, Want, bid_id_for
+from nanobarter.matching.wire import BidBody, Ratio, Want, bid_id_for
 from nanobarter.translator.plan import Held, Plan
 
 ORDERS_MAX: Final = 32  # bids one node may have open; gossip holds others to the same
+BY_HAND_MAX: Final = 8  # of them placed by hand: the folders must not wait for want of a bid
 
 
 @dataclass(frozen=True)
 class Order:
-    """Get ``quantity`` MiB of ``kind`` at ``issuer`` (None: at any issuer), for as much of our own space."""
+    """Get ``kind`` at ``issuer`` (None: at any issuer) for at most ``quantity`` MiB of our own space, at par.
+
+    An order by hand has a key of its own and may say more: another quality to give, another price, a floor.
+    """
 
     kind: LeaseKind
     issuer: NodeId | None
     quantity: Quantity
     patient: bool = False
     """Waits to be taken up and never proposes: two nodes that only keep a reserve would swap space for nothing."""
+    key: bytes = b""
+    gives: Quality | None = None
+    type: Literal["limit", "best"] = "limit"
+    omega: Ratio = (1, 1)
+    floor: Ratio | None = None
 
     @property
     def slot(self) -> bytes:
         """The key of the bid's item: stable per purpose, so that a changed order replaces its bid."""
-        return sha256(b"order/" + self.kind.encode() + (self.issuer or b"any"))[:16]
+        return self.key or sha256(b"order/" + self.kind.encode() + (self.issuer or b"any"))[:16]
 
     def bid_id(self, owner: NodeId) -> BidId:
         """Return the id of the bid that this order makes for its owner."""
@@ -68,7 +77,9 @@ def order_for_reserve(kind: LeaseKind, reserve: Quantity, in_hand: Quantity, wan
 
 
 def bid_for(order: Order, me: NodeId, refused: Collection[NodeId] = ()) -> BidBody:
-    """Return the public bid of an order: our own notes, one for one, never at a worse price."""
-    refuse = tuple(sorted({me, *refused} - {order.issuer}))[:64] if order.issuer is None else ()
+    """Return the public bid of an order: our own notes unless it says others, never at a worse price than it says."""
+    gives = order.gives or Quality(me, order.kind)
+    unwanted = {me, *refused, *((gives.issuer,) if gives.kind == order.kind else ())}
+    refuse = tuple(sorted(unwanted))[:64] if order.issuer is None else ()
     want = Want(order.kind, order.issuer, refuse, ())
-    return BidBody("limit", Quality(me, order.kind), want, (1, 1), order.quantity, None)
+    return BidBody(order.type, gives, want, order.omega, order.quantity, order.floor)

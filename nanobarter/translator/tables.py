@@ -1,4 +1,7 @@
-"""The ledger's tables. The database itself holds the law: a closed entry sums to zero in every commodity, for ever."""
+"""The ledger's tables, and the orders placed by hand.
+
+The database itself holds the ledger's law: a closed entry sums to zero in every commodity, for ever.
+"""
 
 from nanobarter.core.store import Migration
 
@@ -51,6 +54,15 @@ MIGRATIONS = (
         BEGIN SELECT raise(ABORT, 'a posting never changes'); END;
         CREATE TRIGGER ledger_posting_stays BEFORE DELETE ON ledger_postings
         BEGIN SELECT raise(ABORT, 'a posting is never removed'); END;
+        """,
+    ),
+    Migration(
+        "market",
+        1,
+        """
+        CREATE TABLE market_by_hand (
+            placed INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, bid BLOB NOT NULL
+        ) STRICT;
         """,
     ),
 )

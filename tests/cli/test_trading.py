@@ -7,6 +7,8 @@ import pytest
 
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.main import main
+from nanobarter.core.errors import Reason
+from nanobarter.daemon.api import refuse
 from nanobarter.daemon.home import Home
 from tests.cli.test_commands import alone, spoken
 from tests.daemon.fake_node import FakeNode
@@ -81,3 +83,35 @@ def test_books_and_cycles_of_files_are_reached_without_a_daemon(
 def test_the_words_of_a_market_command_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["market", "quote", "--price", "1"]) == Exit.USAGE
     assert "unrecognized arguments" in capsys.readouterr().err
+
+
+async def test_a_bid_is_posted_and_taken_back_by_hand(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node = FakeNode()
+    words = ("--wants", "30d@any", "--quantity", "1GB", "--omega", "3/2", "--best", "--floor", "2")
+    code, out, _ = await spoken(node, home, capsys, "market", "bid", *words)
+    assert code == Exit.DONE
+    assert out.splitlines() == [
+        "bid abababababab stands: 5 MiB of 30d:nb1fake for 30d at any issuer",
+        "at 3/2, down to 2/1",
+    ]
+    code, out, _ = await spoken(node, home, capsys, "market", "bid", "--withdraw", "ab", "--json")
+    assert (code, json.loads(out)) == (Exit.DONE, {"type": "market_withdraw", "bid": "ab" * 16, "at_work": True})
+    assert [asked for asked in node.asked if asked.startswith(("market_bid", "market_w"))] == [
+        "market_bid  30d@any 1GB 3/2 2 True",
+        "market_withdraw ab",
+    ]
+    code, out, _ = await spoken(node, home, capsys, "market", "bids", "--json")
+    assert (json.loads(out)["type"], [bid["own"] for bid in json.loads(out)["bids"]]) == ("market_book", [True])
+
+
+async def test_a_bid_that_cannot_be_is_one_line_and_a_hint(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, told in (
+        (("--wants", "30d"), ["how much is to be given is missing", "hint: --quantity 1GB"]),
+        (("--withdraw", "x", "--best"), ["a bid is posted or taken back, not both", "hint: --withdraw stands alone"]),
+        (("--withdraw", "none"), ["no own bid begins with 'none'", "hint: see nbctl market bids"]),
+    ):
+        code, out, err = await spoken(FakeNode(), home, capsys, "market", "bid", *words)
+        assert (code, out, err.splitlines()) == (Exit.USAGE, "", [f"nbctl: {line}" for line in told])
+    broke = FakeNode(trouble=refuse(Reason.NO_STOCK, "0 MiB are held"))
+    code, _, err = await spoken(broke, home, capsys, "market", "bid", "--quantity", "5")
+    assert (code, err) == (Exit.NO_CREDIT, "nbctl: 0 MiB are held\n")

@@ -78,6 +78,18 @@ class FakeNode:
             proposal=wish if quantity or omega else None,
         )
 
+    async def market_bid(
+        self, gives: str, wants: str, quantity: str, omega: str, floor: str, *, best: bool
+    ) -> f.BidPlaced:
+        self._note(f"market_bid {gives} {wants} {quantity} {omega} {floor} {best}")
+        return f.BidPlaced(bid=(await self.market_book()).bids[-1])
+
+    async def market_withdraw(self, bid: str) -> f.BidWithdrawn:
+        self._note(f"market_withdraw {bid}")
+        if bid == "none":
+            raise UsageError("no own bid begins with 'none'", hint="see nbctl market bids")
+        return f.BidWithdrawn(bid="ab" * 16, at_work=True)
+
     async def market_rates(self) -> f.MarketRates:
         self._note("market_rates")
         row = f.RateRow(

@@ -10,7 +10,7 @@ import trio
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import UsageError
-from nanobarter.core.ids import NodeId, show_node
+from nanobarter.core.ids import BidId, NodeId, show_node
 from nanobarter.core.item import make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
@@ -24,9 +24,11 @@ from nanobarter.daemon.home import Home
 from nanobarter.daemon.services import Node
 from nanobarter.daemon.view import NodeView
 from nanobarter.matching.bids import Ratio
+from nanobarter.matching.network import find
 from nanobarter.matching.wire import BidBody, Want
 from nanobarter.swap.events import Settled
 from nanobarter.translator.ledger import from_swap
+from nanobarter.translator.orders import BY_HAND_MAX
 
 KIND = LeaseKind("30d")
 ANN, BEN = SigningKey(b"a" * 32), SigningKey(b"b" * 32)
@@ -44,6 +46,10 @@ async def a_node(path: Path) -> AsyncGenerator[Node]:
         yield node
         nursery.cancel_scope.cancel()
     node.store.close()
+
+
+async def pledged(node: Node) -> None:
+    await node.mint.start()
 
 
 async def says(node: Node, who: SigningKey, wants: NodeId | None, omega: Ratio, quantity: int) -> None:
@@ -126,3 +132,64 @@ async def test_rates_are_those_of_the_settled_agreements(tmp_path: Path) -> None
         last = Fraction(row.last) if first == str(mine) else 1 / Fraction(row.last)
         assert (per_mine, last) == (3, 4)
         assert 0 <= row.at - CLOCK.now() + 60_000 <= 60_001
+
+
+async def test_the_bid_of_a_wish_yields_just_what_was_shown(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        await pledged(node)
+        await says(node, ANN, node.me, (2, 1), 100)
+        await says(node, BEN, ANN.node_id, (1, 1), 100)
+        hers = f"30d@{show_node(BEN.node_id)}"
+        wish = (await view.market_quote("", hers, "50", "3/5")).proposal
+        assert wish is not None
+        placed = await view.market_bid("", hers, str(wish.quantity_mib), wish.omega, "", best=False)
+        assert placed.bid.by_hand
+        match = find(node.market.book, BidId(bytes.fromhex(placed.bid.bid)), partners_max=node.market.partners_max)
+        assert match is not None
+        assert [arc.giver for arc in match.arcs] == [node.me, ANN.node_id, BEN.node_id]
+        assert (match.arcs[0].quantity, match.arcs[-1].quantity) == (wish.given_mib, wish.received_mib)
+
+
+async def test_a_bid_by_hand_is_in_the_book_until_it_is_taken_back(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        await pledged(node)
+        placed = await view.market_bid("", "", "20", "3/2", "2/1", best=True)
+        await says(node, ANN, None, (1, 1), 5)
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        rows = (await view.market_book()).bids
+        mine = next(row for row in rows if row.own)
+        assert mine == placed.bid
+        assert (mine.type, mine.omega, mine.floor, mine.quantity_mib) == ("best", "3/2", "2/1", 20)
+        assert mine.wants == "30d at any issuer"
+        hers = next(row for row in rows if not row.own)
+        for words, problem in (("", "no own bid"), ("zz", "no own bid"), (hers.bid, "no own bid")):
+            with pytest.raises(UsageError, match=problem):
+                await view.market_withdraw(words)
+        assert (await view.market_withdraw(mine.bid[:8])).bid == mine.bid
+
+
+async def test_a_bid_by_hand_that_cannot_stand_is_told_why(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        await pledged(node)
+        for words, best, problem in (
+            (("", "", "5", "", "2/1"), False, "a best bid needs a floor"),
+            (("", "", "5", "", ""), True, "a best bid needs a floor"),
+            (("", "", "5", "2/1", "3/2"), True, "the floor 3/2 is a better price than the omega 2/1"),
+            (("", "", "none", "", ""), False, "'none' is not a size"),
+            (("365d", "", "5", "", ""), False, "this node offers no 365d space"),
+        ):
+            with pytest.raises(UsageError, match=problem):
+                await view.market_bid(*words, best=best)
+        with pytest.raises(RefusedError, match=r"MiB of 30d:.* are free, not 9999999 MiB"):
+            await view.market_bid("", "", "9999999", "", "", best=False)
+        with pytest.raises(RefusedError, match=r"0 MiB of 30d:.* are held and free, not 5 MiB"):
+            await view.market_bid(f"30d@{show_node(ANN.node_id)}", "", "5", "", "", best=False)
+        assert (await view.market_book()).bids == ()
+        for _ in range(BY_HAND_MAX):
+            await view.market_bid("", "", "1", "", "", best=False)
+        with pytest.raises(RefusedError, match="8 bids stand by hand already"):
+            await view.market_bid("", "", "1", "", "", best=False)

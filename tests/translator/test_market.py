@@ -2,24 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from nanobarter.core.canonical import encode
+from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, DraftId, NodeId
-from nanobarter.core.item import Item, Topic, make_item
+from nanobarter.core.item import ITEM_BODY_MAX, Item, Topic, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.quality import Quality
+from nanobarter.core.store import Store
 from nanobarter.core.system import SeededEntropy
 from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity, Span
 from nanobarter.matching.network import Match
-from nanobarter.matching.wire import BidBody, Want, bid_id_of
+from nanobarter.matching.wire import BidBody, Ratio, Want, bid_id_of
 from nanobarter.swap.events import DraftRefused, Outcome
-from nanobarter.translator.market import SHUNNED_FOR, Market, Pace
-from nanobarter.translator.orders import Order, bid_for
+from nanobarter.translator.by_hand import ByHand
+from nanobarter.translator.market import SHUNNED_FOR, Market
+from nanobarter.translator.market_ports import Pace
+from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for
+from nanobarter.translator.tables import MIGRATIONS
 
 KIND = LeaseKind("30d")
 ME, PEER = SigningKey(b"m" * 32), SigningKey(b"p" * 32)
@@ -53,6 +58,24 @@ class _Board:
         self.told.append(callback)
 
 
+class _Drawer:
+    """Keeps orders by hand as a disk would: what is here outlives the market."""
+
+    def __init__(self) -> None:
+        self.orders = dict[bytes, Order]()
+
+    def load(self) -> list[Order]:
+        return list(self.orders.values())
+
+    async def keep(self, order: Order) -> None:
+        await trio.lowlevel.checkpoint()
+        self.orders[order.slot] = order
+
+    async def drop(self, order: Order) -> None:
+        await trio.lowlevel.checkpoint()
+        self.orders.pop(order.slot, None)
+
+
 class _Partner:
     """The other side of every draft: gives the answer it was told to give, and counts."""
 
@@ -70,16 +93,19 @@ class _Partner:
         return False
 
 
-def offer(sequence: int, wants: NodeId | None = ME.node_id) -> Item:
-    body = BidBody("limit", Quality(PEER.node_id, KIND), Want(KIND, wants, (), ()), (1, 1), Quantity(50), None)
+def offer(
+    sequence: int, wants: NodeId | None = ME.node_id, omega: Ratio = (1, 1), gives: NodeId = PEER.node_id
+) -> Item:
+    body = BidBody("limit", Quality(gives, KIND), Want(KIND, wants, (), ()), omega, Quantity(50), None)
     return make_item(PEER, "bid", b"k" * 16, sequence=sequence, expires=FAR, body=encode(body))
 
 
-def market_with(board: _Board, partner: _Partner) -> Market:
+def market_with(board: _Board, partner: _Partner, drawer: _Drawer | None = None) -> Market:
     pace = Pace(Span(60 * MINUTE), Span(3000), Span(500), 6)
     return Market(
         board=board,
         proposer=partner,
+        drawer=drawer or _Drawer(),
         key=ME,
         clock=_Clock(),
         entropy=SeededEntropy(1, "market"),
@@ -208,3 +234,144 @@ async def test_a_restart_takes_back_what_was_said_before(autojump_clock: MockClo
     assert len(board.items("bid")) == 1
     await run_for(market_with(board, partner), 5)
     assert board.items("bid") == []
+
+
+def by_hand(number: int = 0, quantity: int = 20, omega: Ratio = (3, 2)) -> Order:
+    key = bytes([number]) * 16
+    return Order(KIND, PEER.node_id, Quantity(quantity), key=key, gives=Quality(ME.node_id, KIND), omega=omega)
+
+
+def said(board: _Board) -> dict[BidId, int]:
+    mine = (item for item in board.items("bid") if item.node == ME.node_id)
+    return {bid_id_of(item): decode(item.body, BidBody, size_max=ITEM_BODY_MAX).quantity for item in mine}
+
+
+async def test_an_order_by_hand_is_matched_like_any_other_at_its_own_price(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    await board.publish(offer(1, omega=(2, 3)))
+    market = market_with(board, partner)
+    assert await market.place(by_hand(0, omega=(1, 1))) is None
+    await run_for(market, 60)
+    assert partner.asked == 0
+    assert await market.place(by_hand(1, quantity=21)) is None  # 21 for 14: whole, and just at both limits
+    await run_for(market, 60)
+    assert partner.asked > 0
+
+
+async def test_an_order_by_hand_stands_beside_the_keepers_and_over_a_restart(autojump_clock: MockClock) -> None:
+    board, partner, drawer = _Board(), _Partner(Reason.BUSY), _Drawer()
+    order, keepers = by_hand(), Order(KIND, PEER.node_id, Quantity(7))
+    mine = order.bid_id(ME.node_id)
+    market = market_with(board, partner, drawer)
+    assert await market.place(order) is None
+    assert said(board) == {mine: 20}
+    market.set_orders([keepers])
+    await run_for(market, 5)
+    assert said(board) == {mine: 20, keepers.bid_id(ME.node_id): 7}
+    item = market.item_of(mine)
+    again = market_with(board, partner, drawer)
+    await run_for(again, 5)
+    assert said(board) == {mine: 20}
+    assert again.item_of(mine) == item
+    assert item is not None
+    assert again.is_current(mine, item)
+    again.executed(mine, Quantity(15))
+    await run_for(again, 5)
+    assert said(board) == {mine: 5}
+    last = market_with(board, partner, drawer)
+    await run_for(last, 5)
+    assert said(board) == {mine: 5}
+    last.executed(mine, Quantity(5))
+    await run_for(last, 5)
+    assert (said(board), drawer.orders) == ({}, {})
+
+
+async def test_what_was_kept_but_not_said_before_a_crash_is_said_after_it(autojump_clock: MockClock) -> None:
+    board, partner, drawer = _Board(), _Partner(Reason.BUSY), _Drawer()
+    order = by_hand()
+    await market_with(board, partner, drawer).place(order)
+    drawer.orders[order.slot] = replace(order, quantity=Quantity(3))
+    await run_for(market_with(board, partner, drawer), 5)
+    assert said(board) == {order.bid_id(ME.node_id): 3}
+
+
+async def test_an_order_by_hand_that_is_taken_back_is_gone_for_good(autojump_clock: MockClock) -> None:
+    board, partner, drawer = _Board(), _Partner(Reason.BUSY), _Drawer()
+    market = market_with(board, partner, drawer)
+    order = by_hand()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(market.run)
+        assert await market.place(order) is None
+        await wait_all_tasks_blocked(0.01)
+        assert await market.take_back(order.bid_id(ME.node_id))
+        assert (said(board), drawer.orders) == ({}, {})
+        assert not await market.take_back(order.bid_id(ME.node_id))
+        await wait_all_tasks_blocked(0.01)
+        nursery.cancel_scope.cancel()
+    await run_for(market_with(board, partner, drawer), 5)
+    assert said(board) == {}
+
+
+async def test_no_more_bids_stand_than_are_allowed(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    market = market_with(board, partner)
+    keepers = [Order(KIND, NodeId(bytes([n]) * 32), Quantity(1)) for n in range(1, ORDERS_MAX + 1)]
+    market.set_orders(keepers)
+    await run_for(market, 5)
+    assert len(said(board)) == ORDERS_MAX
+    for number in range(BY_HAND_MAX):
+        assert await market.place(by_hand(number)) is None
+    refused = await market.place(by_hand(BY_HAND_MAX))
+    assert refused is not None
+    assert refused.reason is Reason.TOO_MANY
+    for _ in range(2):
+        await run_for(market, 5)
+        assert len(said(board)) == ORDERS_MAX
+        assert keepers[0].bid_id(ME.node_id) in said(board)
+        assert all(by_hand(number).bid_id(ME.node_id) in said(board) for number in range(BY_HAND_MAX))
+        market.set_orders(keepers)
+
+
+async def test_a_price_is_asked_of_others_only(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    await board.publish(offer(1))
+    market = market_with(board, partner)
+    assert await market.place(by_hand()) is None
+    with market.others_book() as book:
+        assert [bid.owner for bid in book] == [PEER.node_id]
+    assert {bid.owner for bid in market.book} == {PEER.node_id, ME.node_id}
+
+
+async def test_who_gives_anothers_notes_does_not_offer_space(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    await board.publish(offer(1, gives=NodeId(b"x" * 32)))
+    assert market_with(board, partner).offering() == []
+    await board.publish(offer(2))
+    assert market_with(board, partner).offering() == [PEER.node_id]
+
+
+async def test_orders_by_hand_are_read_back_as_they_were_placed(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    foreign = Order(
+        KIND,
+        None,
+        Quantity(9),
+        key=b"z" * 16,
+        gives=Quality(PEER.node_id, KIND),
+        type="best",
+        omega=(1, 2),
+        floor=(2, 1),
+    )
+    gone = by_hand(3)
+    async with trio.open_nursery() as nursery:
+        store = Store.open(path, MIGRATIONS)
+        await nursery.start(store.run)
+        kept = ByHand(store, ME.node_id)
+        for order in (by_hand(2), gone, foreign, by_hand(2, quantity=4)):
+            await kept.keep(order)
+        await kept.drop(gone)
+        nursery.cancel_scope.cancel()
+    store.close()
+    store = Store.open(path, MIGRATIONS)
+    assert ByHand(store, ME.node_id).load() == [by_hand(2, quantity=4), foreign]
+    store.close()

@@ -1,0 +1,67 @@
+"""What the market loop stands on: where bids are read, who settles a match, who keeps what a person ordered."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nanobarter.core.errors import Refused
+from nanobarter.core.ids import BidId
+from nanobarter.core.item import Item, Topic
+from nanobarter.core.units import Span
+from nanobarter.matching.network import Match
+from nanobarter.swap.events import Outcome
+from nanobarter.translator.orders import Order
+
+
+class Board(Protocol):
+    """Where bids are posted and read: gossip."""
+
+    async def publish(self, item: Item) -> Refused | None:
+        """Say this to all, or tell why not."""
+        ...
+
+    def items(self, topic: Topic) -> Sequence[Item]:
+        """Return the live items of a topic."""
+        ...
+
+    def subscribe(self, topic: Topic, callback: Callable[[Item], None]) -> None:
+        """Call back for each new version."""
+        ...
+
+
+class Proposer(Protocol):
+    """What turns a match into exchanged notes: the swap service."""
+
+    async def propose(self, match: Match, bids: Sequence[Item]) -> Outcome:
+        """Draft the match, gather approvals, and settle or give up."""
+        ...
+
+    def busy(self, bid: BidId) -> bool:
+        """Tell whether a draft is at work on this bid."""
+        ...
+
+
+class Drawer(Protocol):
+    """Where the orders that a person placed by hand outlive a restart."""
+
+    def load(self) -> Sequence[Order]:
+        """Return what is kept, the oldest first."""
+        ...
+
+    async def keep(self, order: Order) -> None:
+        """Keep an order, in place of the one with its key; durable on return."""
+        ...
+
+    async def drop(self, order: Order) -> None:
+        """Forget an order; durable on return."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How patient the loop is. ``bid_span``: how long a bid lives unless renewed."""
+
+    bid_span: Span
+    patience: Span
+    retry: Span
+    partners_max: int
