@@ -48,6 +48,7 @@ from nanobarter.storage.vault import Vault
 from nanobarter.swap.events import Settled, SwapEvent
 from nanobarter.swap.service import Swap
 from nanobarter.swap.tables import MIGRATIONS as SWAP_TABLES
+from nanobarter.swap.tables import settled_quantity
 from nanobarter.swap.terms import SwapTimes
 from nanobarter.translator.by_hand import ByHand
 from nanobarter.translator.lastlook import PING, PING_BYTES_MAX, LastLook, answer_ping
@@ -167,7 +168,7 @@ class Node:
         self.market = Market(
             board=self.gossip,
             proposer=self.swap,
-            drawer=ByHand(store, self.me),
+            drawer=ByHand(store, self.me, settled_quantity),
             key=key,
             clock=clock,
             entropy=entropy,

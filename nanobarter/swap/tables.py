@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from nanobarter.core.canonical import decode, encode
-from nanobarter.core.ids import AgreementId, DraftId, Hash
+from nanobarter.core.ids import AgreementId, BidId, DraftId, Hash
 from nanobarter.core.keys import Signed
 from nanobarter.core.store import Migration
-from nanobarter.core.units import Instant
-from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX
+from nanobarter.core.units import Instant, Quantity
+from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
 from nanobarter.swap.states import Ended, State
 from nanobarter.swap.terms import Agreement
 
@@ -70,6 +70,13 @@ def find_state(db: Db, draft: DraftId) -> State | None:
     """Return a draft's state, ended or not."""
     row = db.execute("SELECT state FROM swap_drafts WHERE draft = ?", (draft,)).fetchone()
     return None if row is None else _state(row[0])
+
+
+def settled_quantity(db: Db, bid: BidId) -> Quantity:
+    """Return how much a bid of ours gave in the settled drafts that are still remembered."""
+    ended = (_state(blob) for (blob,) in db.execute("SELECT state FROM swap_drafts WHERE ended = 1"))
+    ours = (state for state in ended if isinstance(state, Ended) and state.mine.bid == bid)
+    return Quantity(sum(open_approve(s.mine.approval).quantity for s in ours if s.outcome == "settled"))
 
 
 def is_over(db: Db, agreement: AgreementId) -> bool:

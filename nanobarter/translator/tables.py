@@ -61,7 +61,8 @@ MIGRATIONS = (
         1,
         """
         CREATE TABLE market_by_hand (
-            placed INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, bid BLOB NOT NULL
+            number INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, bid BLOB NOT NULL,
+            placed INTEGER NOT NULL
         ) STRICT;
         """,
     ),

@@ -80,6 +80,19 @@ def test_books_and_cycles_of_files_are_reached_without_a_daemon(
     assert "/0/surprise" in err
 
 
+def test_the_shared_books_come_out_exactly_through_the_command(
+    vectors: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = vectors / "book-cases.json"
+    code, out, _ = alone(capsys, "market", "clear", str(path), "--json", "--rules", "openbarter")
+    cases = json.loads(path.read_text())["cases"]
+    wanted = [{key: case[key] for key in ("id", "agreements", "remaining")} for case in cases]
+    assert (code, json.loads(out)) == (Exit.DONE, {"type": "agreements", "cases": wanted})
+    path = vectors / "flow-cases.json"
+    code, out, _ = alone(capsys, "market", "flow", str(path), "--json")
+    assert (code, json.loads(out)["flows"]) == (0, [each["flow"] for each in json.loads(path.read_text())["flows"]])
+
+
 def test_the_words_of_a_market_command_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["market", "quote", "--price", "1"]) == Exit.USAGE
     assert "unrecognized arguments" in capsys.readouterr().err

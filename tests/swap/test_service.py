@@ -13,6 +13,7 @@ from nanobarter.core.errors import Malformed, Reason, Refused
 from nanobarter.core.ids import NodeId
 from nanobarter.swap.events import Aborted, Approved, DraftRefused, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
+from nanobarter.swap.tables import settled_quantity
 from tests.swap.whole import Node, World, quiet, world_of
 
 
@@ -26,6 +27,18 @@ async def test_a_ring_of_fresh_issues_settles(n: int, tmp_path: Path, mock_clock
         assert [p.held(parties[i - 1]) for i, p in enumerate(parties)] == [100 + (i - 1) % n for i in range(n)]
         await world.check()
         assert [p.faults for p in parties] == [[]] * n
+
+
+async def test_what_a_bid_gave_is_known_after_the_draft_ended(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        parties = world.nodes
+        world.nursery.start_soon(world.propose, parties[0], *world.ring(parties, parties))
+        await world.settle(parties, patient=False)
+        assert isinstance(world.outcome, Settled)
+        bid = world.outcome.bid
+        assert [p.store.read_now(lambda db: settled_quantity(db, bid)) for p in parties] == [100, 0]
 
 
 async def test_notes_of_a_third_issuer_move_too(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:

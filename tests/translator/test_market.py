@@ -1,5 +1,6 @@
 """The market loop decides with whom to try: it must neither pester those who said no nor give up on who may say yes."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -350,28 +351,43 @@ async def test_who_gives_anothers_notes_does_not_offer_space(autojump_clock: Moc
     assert market_with(board, partner).offering() == [PEER.node_id]
 
 
-async def test_orders_by_hand_are_read_back_as_they_were_placed(tmp_path: Path) -> None:
-    path = tmp_path / "state.sqlite"
-    foreign = Order(
-        KIND,
-        None,
-        Quantity(9),
-        key=b"z" * 16,
-        gives=Quality(PEER.node_id, KIND),
-        type="best",
-        omega=(1, 2),
-        floor=(2, 1),
-    )
-    gone = by_hand(3)
+def none_settled(_db: sqlite3.Connection, _bid: BidId) -> Quantity:
+    return Quantity(0)
+
+
+async def kept(path: Path, *orders: Order, dropped: Sequence[Order] = ()) -> None:
+    """Keep orders one after the other in a real store, and close it."""
+    store = Store.open(path, MIGRATIONS)
     async with trio.open_nursery() as nursery:
-        store = Store.open(path, MIGRATIONS)
         await nursery.start(store.run)
-        kept = ByHand(store, ME.node_id)
-        for order in (by_hand(2), gone, foreign, by_hand(2, quantity=4)):
-            await kept.keep(order)
-        await kept.drop(gone)
+        drawer = ByHand(store, ME.node_id, none_settled)
+        for order in orders:
+            await drawer.keep(order)
+        for order in dropped:
+            await drawer.drop(order)
         nursery.cancel_scope.cancel()
     store.close()
+
+
+def loaded(path: Path, settled: Callable[[sqlite3.Connection, BidId], Quantity] = none_settled) -> list[Order]:
     store = Store.open(path, MIGRATIONS)
-    assert ByHand(store, ME.node_id).load() == [by_hand(2, quantity=4), foreign]
+    orders = ByHand(store, ME.node_id, settled).load()
     store.close()
+    return orders
+
+
+async def test_orders_by_hand_are_read_back_as_they_were_placed(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    gives, gone = Quality(PEER.node_id, KIND), by_hand(3)
+    foreign = Order(KIND, None, Quantity(9), key=b"z" * 16, gives=gives, type="best", omega=(1, 2), floor=(2, 1))
+    await kept(path, by_hand(2), gone, foreign, by_hand(2, quantity=4), dropped=[gone])
+    assert loaded(path) == [by_hand(2, quantity=4), foreign]
+
+
+async def test_what_a_swap_gave_before_a_crash_is_not_given_again(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    given = {by_hand(n).bid_id(ME.node_id): Quantity(quantity) for n, quantity in ((1, 15), (2, 20), (3, 5))}
+    await kept(path, *map(by_hand, range(1, 4)), by_hand(3, quantity=15))
+    left = [by_hand(1, quantity=5), by_hand(3, quantity=15)]
+    assert loaded(path, lambda _, bid: given[bid]) == left
+    assert loaded(path) == left  # and is not forgotten when the swap forgets
