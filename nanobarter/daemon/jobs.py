@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from nanobarter.core.errors import InvariantBroken, Reason, UsageError
+from nanobarter.core.ids import PackId
 from nanobarter.core.units import SECOND
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.storage import backup as engine
+from nanobarter.storage.audit import Auditor
 from nanobarter.storage.catalog import SnapshotLine
 from nanobarter.storage.geometry import for_peers
 from nanobarter.storage.keys import VaultKeys
@@ -130,14 +132,25 @@ class BackupJob:
             entropy=node.entropy,
             host=socket.gethostname(),
             excludes=node.excludes,
+            lost=lambda: self._lost(say),
             limits=node.limits,
             progress=moved,
         )
         await self._fill(say)
+        for pack_id in await node.catalog.drop_replaced():
+            await node.placer.remove(pack_id)
         say(facade.Progress(phase="publishing the catalog"))
         await node.publish_catalog()
         await self._fill(say)  # the catalog is in packs too, and a peer may have missed just those
         return await self._done(summary, plan, trio.current_time() - started)
+
+    async def _lost(self, say: Say) -> list[PackId]:
+        """Return the packs that too few peers hold to bring them back; their peers are asked once more before."""
+        auditor = self._node.auditor
+        if _lost_of(auditor):
+            say(facade.Progress(phase="asking after lost packs"))
+            await auditor.round_now(everything=True)
+        return _lost_of(auditor)
 
     async def _wait_for_space(self, say: Say) -> Plan:
         """Wait until the plan's issuers owe enough, or patience ends and at least k of them do."""
@@ -209,6 +222,10 @@ class BackupJob:
             unread=tuple(f"{shown(p.path)}: {p.detail or p.trouble}" for p in missing[:LISTED_MAX]),
             seconds=round(seconds, 3),
         )
+
+
+def _lost_of(auditor: Auditor) -> list[PackId]:
+    return [h.row.pack_id for h in auditor.health() if h.verdict == "lost" and h.row.kind != "catalog"]
 
 
 def _existing(folder: str) -> Path:

@@ -6,7 +6,7 @@ and stores only what is still missing.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -174,15 +174,17 @@ async def backup(  # noqa: PLR0913 - the ports, by name
     host: str,
     meta_geometry: tuple[int, int] | None = None,
     excludes: Excludes | None = None,
+    lost: Callable[[], Awaitable[Collection[PackId]]] | None = None,
     limits: Limits = LIMITS,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Store the present state of some folders and files as one snapshot, and return it.
 
     ``geometry`` is (k, n) for file contents, ``meta_geometry`` for metadata (the same unless given). ``progress``
-    is called in the event loop's thread and must not wait. The catalog's Store must be running. Unreadable files are in
-    the snapshot's problems. Raises UsageError for roots that are not there, and whatever the sink raises; what
-    was stored until then is used by the next run.
+    is called in the event loop's thread and must not wait. What the packs that ``lost`` names hold is stored again;
+    it is asked while no other backup runs. The catalog's Store must be running. Unreadable files are in the
+    snapshot's problems. Raises UsageError for roots that are not there, and whatever the sink raises; what was
+    stored until then is used by the next run.
     """
     paths = _paths_of(roots)
     rules = excludes or Excludes()
@@ -201,6 +203,7 @@ async def backup(  # noqa: PLR0913 - the ports, by name
         progress or (lambda _progress: None),
     )
     async with catalog.turn:
+        await catalog.mark_lost(await lost() if lost else ())
         with one_error():
             return await work.run(paths)
 

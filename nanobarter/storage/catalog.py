@@ -5,7 +5,7 @@ never ahead of the truth: a pack is recorded only after the sink said that it is
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, cast
 
@@ -89,10 +89,13 @@ class Catalog:
     turn: trio.Lock = field(default_factory=trio.Lock)
     """Held by a backup: two at once would write each other's runs."""
 
+    lost: frozenset[PackId] = frozenset()
+    """Packs that cannot be had any more: what they hold counts as not stored. See ``mark_lost``."""
+
     def has_now(self, chunk_id: ChunkId) -> bool:
-        """Tell whether a stored pack holds this chunk. Blocks for a look-up in the index."""
-        question = "SELECT 1 FROM storage_chunks WHERE chunk_id = ?"
-        return self.store.read_now(lambda db: db.execute(question, (chunk_id,)).fetchone()) is not None
+        """Tell whether a stored pack that is not lost holds this chunk. Blocks for a look-up in the index."""
+        pack_id = self.pack_of_now(chunk_id)
+        return pack_id is not None and pack_id not in self.lost
 
     def pack_of_now(self, chunk_id: ChunkId) -> PackId | None:
         """Return the pack that holds this chunk. Blocks for a look-up in the index."""
@@ -101,9 +104,44 @@ class Catalog:
         return None if row is None else PackId(row[0])
 
     async def record_pack(self, pack: Pack, lines: Iterable[ChunkLine]) -> None:
-        """Record a pack that the sink made durable."""
+        """Record a pack that the sink made durable. Chunks that an older one holds too are found here from now on."""
         line = PackLine(pack.pack_id, pack.kind, pack.share_size, pack.k, pack.n, tuple(lines))
-        await self.store.write(lambda db: _insert_pack(db, line))
+
+        def change(db: sqlite3.Connection) -> None:
+            _insert_pack(db, line)
+            question = "UPDATE storage_chunks SET pack = (SELECT pack FROM storage_packs WHERE pack_id = ?) "
+            db.executemany(question + "WHERE chunk_id = ?", [(line.pack_id, chunk.chunk_id) for chunk in line.chunks])
+
+        await self.store.write(change)
+
+    async def mark_lost(self, packs: Collection[PackId]) -> None:
+        """Count these packs, and no others, as lost, so that the next backup stores again what it meets of them.
+
+        They stay recorded: should their peers come back, what no folder holds any more can still be restored.
+        """
+        fresh, self.lost = set(packs) - self.lost, frozenset(packs)
+        if fresh:  # known files may name their chunks; reading all again is the price of certainty
+            await self.store.write(lambda db: db.execute("DELETE FROM storage_files").rowcount)
+
+    async def drop_replaced(self) -> list[PackId]:
+        """Forget the lost packs of which every chunk is in another pack by now, and return their ids.
+
+        Ids that are not recorded are among them, so that whoever died after the forgetting can finish.
+
+        The chunk of a snapshot does not keep its pack: the catalog has the snapshot itself.
+        """
+
+        def change(db: sqlite3.Connection) -> list[PackId]:
+            question = (
+                "DELETE FROM storage_packs WHERE pack_id = ? AND NOT EXISTS (SELECT 1 FROM storage_chunks "
+                "WHERE storage_chunks.pack = storage_packs.pack "
+                "AND chunk_id NOT IN (SELECT chunk_id FROM storage_snapshots))"
+            )
+            db.executemany(question, [(pack_id,) for pack_id in self.lost])
+            known = {pack_id for (pack_id,) in db.execute("SELECT pack_id FROM storage_packs")}
+            return sorted(self.lost - known)
+
+        return await self.store.write(change)
 
     async def forget_pack(self, pack_id: PackId) -> None:
         """Forget a pack that is gone or deleted; the next backup stores its chunks again if it meets them."""

@@ -1,12 +1,13 @@
 """A vault with its engine, catalog and packs, for the tests of the engine."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trio
 
+from nanobarter.core.ids import PackId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
@@ -38,7 +39,16 @@ class Engine:
     def snapshot(self, line: SnapshotLine) -> Snapshot:
         return open_snapshot(line.body, self.keys)
 
-    async def backup(self, *roots: Path, sink: PackSink | None = None, excludes: Excludes | None = None) -> Summary:
+    async def backup(
+        self,
+        *roots: Path,
+        sink: PackSink | None = None,
+        excludes: Excludes | None = None,
+        lost: Collection[PackId] = (),
+    ) -> Summary:
+        async def lost_packs() -> Collection[PackId]:
+            return lost
+
         return await backup(
             roots=roots,
             keys=self.keys,
@@ -49,6 +59,7 @@ class Engine:
             entropy=SystemEntropy(),
             host="here",
             excludes=excludes,
+            lost=lost_packs,
             limits=self.limits,
         )
 

@@ -54,6 +54,35 @@ async def test_a_backup_killed_at_any_pack_goes_on_where_it_was(tmp_path: Path, 
     assert rsync_says(source, tmp_path / "back") == ""
 
 
+async def test_what_lost_packs_held_is_stored_again_and_old_snapshots_come_back_with_it(tmp_path: Path) -> None:
+    source = plant(tmp_path / "source")
+    async with opened(tmp_path / "home") as engine:
+        first = await engine.backup(source)
+        packs = engine.packs
+        assert isinstance(packs, MemoryPacks)
+        lost = set(packs.packs)
+        packs.packs.clear()  # every peer of that day is gone
+        second = await engine.backup(source, lost=lost)
+        assert await engine.catalog.drop_replaced() == sorted(lost)
+        assert {pack.pack_id for pack in await engine.catalog.packs()} == set(packs.packs)
+        for done, name in ((first, "first"), (second, "second")):
+            await engine.restore(done.snapshot, tmp_path / name)
+            assert rsync_says(source, tmp_path / name) == ""
+
+
+async def test_a_lost_pack_is_kept_while_it_alone_holds_something(tmp_path: Path) -> None:
+    source = plant(tmp_path / "source")
+    (source / "only-then").write_bytes(random.Random(4).randbytes(100_000))
+    async with opened(tmp_path / "home") as engine:
+        first = await engine.backup(source)
+        before = {pack.pack_id for pack in await engine.catalog.packs()}
+        (source / "only-then").unlink()
+        await engine.backup(source, lost=before)
+        assert set(await engine.catalog.drop_replaced()) < before
+        await engine.restore(first.snapshot, tmp_path / "back")  # its peers came back
+    assert (tmp_path / "back" / "only-then").stat().st_size == 100_000
+
+
 class Endless(MemoryPacks):
     """Never says that a pack is stored."""
 
