@@ -2,12 +2,14 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 from nanobarter.core.units import show_size
 
 _BYTES: Final = "bytes"
+_LINE_EVERY: Final = 2.0  # seconds between two lines of one phase where there is no terminal: a log stays readable
 
 
 def say(message: str, hint: str = "") -> None:
@@ -33,10 +35,11 @@ def follow(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Follower:
-    """Shows progress events as they come: bars on a terminal, else one line per phase."""
+    """Shows progress events as they come: bars on a terminal, else a line per phase and every two seconds."""
 
     def __init__(self) -> None:
         self._bars: Any = None
+        self._said_at = 0.0
         self._tasks = dict[str, Any]()
 
     def __enter__(self) -> Self:
@@ -56,8 +59,10 @@ class Follower:
         phase, amount = event["phase"], event.get("note") or _amount(event)
         fresh = phase not in self._tasks
         if self._bars is None:
-            if fresh or event.get("note"):
+            now = time.monotonic()
+            if fresh or now >= self._said_at + _LINE_EVERY:
                 say(f"{phase} {amount}".rstrip())
+                self._said_at = now
             self._tasks[phase] = None
             return False
         if fresh:
