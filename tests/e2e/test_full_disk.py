@@ -139,7 +139,8 @@ def test_an_owner_whose_disk_is_full_is_told_and_goes_on_once_there_is_room(scen
     ended.refused(ended.code, "full", "free some space")
     revive(scene.owner, ballast)
     assert len(scene.owner.ok("snapshots")["snapshots"]) == len(before)
-    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, 30), (
+    # One peer may stay away for minutes: it broke off a talk with the full node, and is not dialled again at once.
+    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 4, 60), (
         scene.owner.ask("/v1/peers"), scene.owner.log(), scene.small.log(), scene.small.try_ask("/v1/status"),
     )  # fmt: skip
     assert scene.owner.ok("backup")["outcome"] == "complete"
