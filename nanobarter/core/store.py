@@ -49,7 +49,8 @@ class Store:
         self._limits = limits
         self._readers = [_connect(path)]
         self._queue_in, self._queue_out = trio.open_memory_channel[_Waiting](limits.store_queue_max)
-        self._running = False
+        self._stopped = False
+        self._late = trio.Lock()
 
     @classmethod
     def open(cls, path: Path, migrations: Iterable[Migration], limits: Limits = LIMITS) -> "Store":
@@ -104,27 +105,48 @@ class Store:
         """Run a change in a transaction and return its result once it is durable.
 
         The change runs in a worker thread; what it raises undoes it alone and is raised here. A cancelled
-        caller does not undo a change already queued.
+        caller does not undo a change already queued. After ``run`` was cancelled a change still becomes durable,
+        alone: the last words of a task that ends in a shield must not wait for a writer that is gone.
         """
         waiting = _Waiting(change)
-        await self._queue_in.send(waiting)
-        await waiting.done.wait()
+        if self._stopped:
+            async with self._late:
+                await trio.to_thread.run_sync(_commit, self._writer, [waiting], self._path)
+        else:
+            await self._queue_in.send(waiting)
+            await waiting.done.wait()
         return _outcome(waiting)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve ``write`` until cancelled: everything that waits goes into one commit with one fsync."""
+        """Serve ``write`` until cancelled: everything that waits goes into one commit with one fsync.
+
+        What waits when it is cancelled is still committed.
+        """
+        self._stopped = False
         task_status.started()
-        async for first in self._queue_out:
-            batch = [first]
-            while len(batch) < self._limits.store_batch_max:
-                try:
-                    batch.append(self._queue_out.receive_nowait())
-                except trio.WouldBlock:
-                    break
+        try:
+            async for first in self._queue_out:
+                await self._commit_batch([first])
+        finally:
+            self._stopped = True
+            with trio.CancelScope(shield=True):
+                async with self._late:
+                    while await self._commit_batch([]):
+                        pass
+
+    async def _commit_batch(self, batch: list[_Waiting]) -> bool:
+        """Commit ``batch`` and what else waits; tell whether there was anything."""
+        while len(batch) < self._limits.store_batch_max:
+            try:
+                batch.append(self._queue_out.receive_nowait())
+            except trio.WouldBlock:
+                break
+        if batch:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(_commit, self._writer, batch, self._path)
             for waiting in batch:
                 waiting.done.set()
+        return bool(batch)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

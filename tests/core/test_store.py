@@ -66,3 +66,32 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(LocalFault, match="damaged"):
         Store.open(path, [ONE])
     assert path.read_bytes() == damaged
+
+
+async def test_a_change_made_in_a_shield_is_durable_though_the_writer_was_cancelled(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s", [ONE])
+    told = trio.Event()
+
+    async def last_words(x: int, after: trio.Event) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await after.wait()
+                await store.write(insert(x))
+
+    async with trio.open_nursery() as outer:
+        at_once = trio.Event()
+        at_once.set()
+        async with trio.open_nursery() as nursery:
+            for x in range(5):
+                nursery.start_soon(last_words, x, at_once)
+            outer.start_soon(last_words, 5, told)
+            await nursery.start(store.run)
+            nursery.cancel_scope.cancel()
+        told.set()
+        outer.cancel_scope.cancel()
+    store.close()
+    again = Store.open(tmp_path / "s", [ONE])
+    assert again.read_now(rows) == [0, 1, 2, 3, 4, 5]
+    again.close()
