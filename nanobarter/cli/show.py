@@ -1,16 +1,14 @@
 """Answers of the daemon as a person reads them: few lines, what matters first."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
 
 import msgspec
 
-from nanobarter.core.units import MIB, show_size
+from nanobarter.cli.table import mib, short, table, when
+from nanobarter.core.units import show_size
 from nanobarter.daemon import facade as f
-
-T = TypeVar("T")
 
 _NODE: Final = re.compile(r"nb1[0-9a-z]+")
 _HEALTH_TEXT: Final = {
@@ -26,31 +24,6 @@ def lines_of(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines that tell an answer; its JSON shape is in daemon.facade."""
     shape, tell = _TELLERS[answer["type"]]
     return tell(msgspec.convert(answer, shape))
-
-
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], nothing: str) -> Iterator[str]:
-    """Return aligned columns, or one line that says there is nothing."""
-    body = list(rows)
-    if not body:
-        yield nothing
-        return
-    widths = [max(len(row[column]) for row in (head, *body)) for column in range(len(head))]
-    for row in (head, *body):
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def when(instant: int | None) -> str:
-    """Return an instant in UTC, to the minute."""
-    return "never" if instant is None else datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def mib(count: int) -> str:
-    """Return an amount of MiB as a person reads it."""
-    return show_size(count * MIB)
-
-
-def _short(node: str) -> str:
-    return node[:10]
 
 
 def _status(status: f.Status) -> Iterator[str]:
@@ -72,7 +45,7 @@ def _health(health: f.Health) -> Iterator[str]:
         oldest = when(health.oldest_proof)
         yield f"          {health.shares_proven} of {health.shares_placed} shares proven, oldest proof {oldest}"
     for problem in health.problems:
-        what = f"pack {problem.pack[:12]} at {_short(problem.node)}" if problem.pack else _short(problem.node)
+        what = f"pack {problem.pack[:12]} at {short(problem.node)}" if problem.pack else short(problem.node)
         yield f"problem   {problem.kind}: {what} {problem.detail}".rstrip()
 
 
@@ -86,13 +59,13 @@ def _peers(peers: f.Peers) -> Iterator[str]:
 
 def _market(market: f.MarketView) -> Iterator[str]:
     bids = (
-        ("mine" if bid.own else _short(bid.node), bid.gives, bid.wants, mib(bid.quantity_mib), when(bid.expires))
+        ("mine" if bid.own else short(bid.node), bid.gives, bid.wants, mib(bid.quantity_mib), when(bid.expires))
         for bid in market.bids
     )
     yield from table(("by", "gives", "wants", "quantity", "until"), bids, "no bids heard")
     yield ""
     rings = (
-        (a.draft_id[:12], a.state, " -> ".join(map(_short, a.parties)), mib(a.gave_mib), mib(a.got_mib), a.detail)
+        (a.draft_id[:12], a.state, " -> ".join(map(short, a.parties)), mib(a.gave_mib), mib(a.got_mib), a.detail)
         for a in market.agreements
     )
     yield from table(("agreement", "state", "parties", "gave", "got", ""), rings, "no agreements yet")
@@ -100,7 +73,7 @@ def _market(market: f.MarketView) -> Iterator[str]:
 
 def _brief(text: str) -> str:
     """Return a text with its node ids cut, for tables."""
-    return _NODE.sub(lambda node: _short(node[0]), text)
+    return _NODE.sub(lambda node: short(node[0]), text)
 
 
 def _book(book: f.MarketBook) -> Iterator[str]:
@@ -113,7 +86,7 @@ def _book(book: f.MarketBook) -> Iterator[str]:
 
 
 def _bidder(bid: f.BidRow) -> str:
-    return _short(bid.node) if not bid.own else "me, by hand" if bid.by_hand else "me"
+    return short(bid.node) if not bid.own else "me, by hand" if bid.by_hand else "me"
 
 
 def _placed(placed: f.BidPlaced) -> Iterator[str]:
@@ -143,7 +116,7 @@ def _quote(quote: f.MarketQuote) -> Iterator[str]:
 
 def _proposal(wish: f.Proposal) -> Iterator[str]:
     rows = (
-        (row.bid[:12], _short(row.node), f"{row.gives_mib} MiB", _brief(row.gives), row.omega,
+        (row.bid[:12], short(row.node), f"{row.gives_mib} MiB", _brief(row.gives), row.omega,
          f"{row.omega_asked:.4g}", f"{row.effort:.1%}")
         for row in wish.chain
     )  # fmt: skip
@@ -180,7 +153,7 @@ def _mint_audit(audit: f.MintAudit) -> Iterator[str]:
 
 def _leases(leases: f.Leases) -> Iterator[str]:
     rows = (
-        (row.side, _short(row.issuer), row.kind, mib(row.mib), show_size(row.used_bytes), when(row.end))
+        (row.side, short(row.issuer), row.kind, mib(row.mib), show_size(row.used_bytes), when(row.end))
         for row in leases.leases
     )
     return table(("side", "issuer", "kind", "space", "used", "until"), rows, "no leases")

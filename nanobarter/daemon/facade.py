@@ -9,18 +9,10 @@ milliseconds since 1970 UTC, spaces are MiB where the name ends in ``_mib`` and 
 from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
-import msgspec
+from nanobarter.daemon.shape import Part, Shape
 
 HealthState = Literal["none", "good", "thin", "degraded", "below_threshold"]
 Outcome = Literal["complete", "partial"]
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """The base of what is answered: told apart by ``type``."""
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of what is inside an answer."""
 
 
 # -- the node and its peers

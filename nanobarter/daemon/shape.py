@@ -1,0 +1,11 @@
+"""What every answer of the local API is: a frozen JSON object, told apart by its ``type``."""
+
+import msgspec
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """The base of what is answered: told apart by ``type``."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of what is inside an answer."""
