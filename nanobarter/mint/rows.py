@@ -12,12 +12,11 @@ from typing import Any
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import InvariantBroken
 from nanobarter.core.ids import KeysetId, LeaseId, LockId, NoteId, RequestId, sha256
-from nanobarter.core.units import Instant, LeaseKind, Quantity, Span
+from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.mint.messages import BlindOutput, Contract, LockTerms, Preimage, SpentState
-from nanobarter.mint.rules import Lock, Outage
+from nanobarter.mint.rules import Lock
 
 ROW_BYTES_MAX = 16 * 1024  # what is read back was bounded when it was written
-OUTAGES_MAX = 1000
 
 Db = sqlite3.Connection
 
@@ -52,43 +51,6 @@ def _reseal(db: Db, table: str, key: str, value: bytes) -> None:
     if row is None:
         raise InvariantBroken(f"a row of {table} that was just changed is gone")
     change_one(db, f"UPDATE {table} SET seal = ? WHERE {key} = ?", seal_of(*row[:-1]), value)  # noqa: S608 - as above
-
-
-# -- time
-
-
-def advance_time(db: Db, clock_now: Instant) -> Instant:
-    """Return now, and remember it: what was signed as past stays past, whatever the clock does."""
-    held = one(db, "SELECT value FROM mint_marks WHERE name = 'now'")
-    if held is not None and held[0] >= clock_now:
-        return Instant(held[0])
-    db.execute("INSERT OR REPLACE INTO mint_marks VALUES ('now', ?)", (clock_now,))
-    return clock_now
-
-
-def mark_alive(db: Db, now: Instant, gap_max: Span, *, heard: bool = True) -> None:
-    """Note that the mint is up; a longer gap since the last such note is an outage that refunds wait for.
-
-    Without ``heard`` only the gap is looked for: no peer answers, so opens may be missed right now.
-    """
-    held = one(db, "SELECT value FROM mint_marks WHERE name = 'alive'")
-    if held is not None and now - held[0] > gap_max:
-        db.execute(
-            "INSERT INTO mint_outages VALUES (?, ?) ON CONFLICT DO UPDATE SET ended = max(ended, excluded.ended)",
-            (held[0], now),
-        )
-        db.execute(
-            "DELETE FROM mint_outages WHERE began NOT IN (SELECT began FROM mint_outages ORDER BY began DESC LIMIT ?)",
-            (OUTAGES_MAX,),
-        )
-    if heard:
-        db.execute("INSERT OR REPLACE INTO mint_marks VALUES ('alive', ?)", (now,))
-
-
-def outages(db: Db, since: Instant) -> list[Outage]:
-    """Return the outages that reach into the time since then."""
-    found = db.execute("SELECT began, ended FROM mint_outages WHERE ended >= ?", (since,))
-    return [Outage(Instant(began), Instant(ended)) for began, ended in found]
 
 
 # -- totals

@@ -31,6 +31,7 @@ from nanobarter.mint.receipts import shows_settled
 
 EPOCH_SPAN: Final = HOUR
 OUTAGE_GRACE: Final = Span(24 * HOUR)  # after a restart: time enough for everyone's opens to come through
+KEEP_AFTER: Final = Span(14 * DAY)  # how long an ended lock or lease, and its request, can still be asked for
 LOCK_SPAN_MAX: Final = Span(45 * DAY)  # 35 days to take, the ring itself, and slack
 
 LockOutcome = Literal["", "opened", "returned"]

@@ -1,80 +1,33 @@
-"""The mint as its node runs it: requests come in, are committed together, signed, and answered.
+"""The mint as its node runs it: its keysets, what time does to its promises, and the questions of its own node.
 
-Order is the whole safety: look up, authorise, commit, sign, answer, and tell the node's own observers. A crash
-between any two loses nothing, since an answer can be made again from the rows (``operations``).
+Requests of wallets are served by ``desk``; ``operations`` says what each does to the tables.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import assert_never, cast
+from dataclasses import replace
+from typing import cast
 
 import trio
 
-from nanobarter.core.canonical import decode, encode
-from nanobarter.core.errors import InvariantBroken, NanobarterError, Reason, Refused
+from nanobarter.core.canonical import encode
+from nanobarter.core.errors import Refused
 from nanobarter.core.ids import Hash, KeysetId, LeaseId, LockId, NodeId, sha256
-from nanobarter.core.keys import Signed, SigningKey, seal_signed
+from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, LeaseKind, Quantity
-from nanobarter.mint import audit, keysets, operations, rows, sweep
-from nanobarter.mint.blind import blind_sign
-from nanobarter.mint.events import (
-    LeaseEnded,
-    LeaseExtended,
-    LeaseStarted,
-    LockMade,
-    LockOpened,
-    LockReturned,
-    MintEvent,
-)
-from nanobarter.mint.messages import (
-    DOMAIN_ANSWER,
-    DOMAIN_CONTRACT,
-    DOMAIN_LOCKED,
-    REQUEST_BYTES_MAX,
-    Answer,
-    BlindOutput,
-    Body,
-    Contract,
-    Leased,
-    LockAnswer,
-    Minted,
-    Refusal,
-    Request,
-    States,
-    request_id_of,
-)
+from nanobarter.mint import audit, keysets, pledge, rows, sweep, times
+from nanobarter.mint.answers import Speaker
+from nanobarter.mint.desk import Desk
+from nanobarter.mint.events import LeaseEnded, MintEvent
+from nanobarter.mint.messages import Contract
 from nanobarter.mint.notes import Keyset
-from nanobarter.mint.operations import Book, Case, Done, Leasing, Locking, Minting, No, Outcome, Settling, Telling
+from nanobarter.mint.outcomes import Book
+from nanobarter.mint.pledge import Capacity
 from nanobarter.mint.rows import Db
-from nanobarter.mint.rsa import RawKey, load_key, make_key
-from nanobarter.mint.rules import Lock, epoch_of, room
-
-DETAIL_MAX = 200
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """How the pledged space of one kind is promised, in MiB."""
-
-    kind: LeaseKind
-    pledged: Quantity
-    outstanding: Quantity
-    locked: Quantity
-    leased: Quantity
-    reserved: Quantity
-    free: Quantity
-
-
-@dataclass
-class _Reply:
-    """Where the answer to one request will be."""
-
-    done: trio.Event = field(default_factory=trio.Event)
-    answer: bytes = b""
-    error: NanobarterError | None = None
+from nanobarter.mint.rsa import make_key
+from nanobarter.mint.rules import Lock
 
 
 class Mint:
@@ -102,8 +55,6 @@ class Mint:
         self._pledged = {kind: quantity for kind, quantity in pledged.items() if quantity > 0}
         self._key_source, self._heard = key_source, heard
         self._observers = list[Callable[[MintEvent], None]]()
-        self._keys = dict[tuple[KeysetId, Quantity], RawKey]()
-        self._workers: trio.Nursery | None = None
         self._book = Book(
             node=key.node_id,
             key=key.public,
@@ -114,6 +65,8 @@ class Mint:
             locks_max=limits.mint_locks_max,
             alive_gap=limits.mint_alive_gap,
         )
+        self._speaker = Speaker(store, key)
+        self._desk = Desk(store=store, clock=clock, book=lambda: self._book, speaker=self._speaker, told=self._tell)
 
     # -- life
 
@@ -127,34 +80,31 @@ class Mint:
         await self.make_keysets()
 
     def _begin(self, db: Db) -> None:
-        sweep.set_pledges(db, self._pledged)
-        rows.mark_alive(db, rows.advance_time(db, self._clock.now()), self._limits.mint_alive_gap)
+        pledge.set_pledges(db, self._pledged)
+        times.mark_alive(db, times.advance_time(db, self._clock.now()), self._limits.mint_alive_gap)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Mark the mint alive, let time do its work and keep keysets ahead of need, until cancelled."""
         tick = min(self._limits.mint_alive_gap / 3, self._limits.mint_sweep_span) / 1000
-        try:
-            async with trio.open_nursery() as self._workers:
-                task_status.started()
-                while True:
-                    await self.alive()
-                    await self.expire()
-                    await self.make_keysets()
-                    await trio.sleep(tick)
-        finally:
-            self._workers = None
+        async with self._desk.staffed():
+            task_status.started()
+            while True:
+                await self.alive()
+                await self.expire()
+                await self.make_keysets()
+                await trio.sleep(tick)
 
     async def alive(self) -> None:
         """Durably mark that the mint is up and some peer answers."""
         heard, gap = self._heard(), self._limits.mint_alive_gap
         await self._store.write(
-            lambda db: rows.mark_alive(db, rows.advance_time(db, self._clock.now()), gap, heard=heard)
+            lambda db: times.mark_alive(db, times.advance_time(db, self._clock.now()), gap, heard=heard)
         )
 
     async def expire(self) -> None:
         """End what has run out: keysets, locks, leases, reservations; then tell of the ended leases."""
         most = self._limits.mint_sweep_rows_max
-        ended = await self._store.write(lambda db: sweep.sweep(db, rows.advance_time(db, self._clock.now()), most))
+        ended = await self._store.write(lambda db: sweep.sweep(db, times.advance_time(db, self._clock.now()), most))
         for lease_id in ended:
             self._tell(LeaseEnded(lease_id))
         await self._reload()
@@ -189,7 +139,7 @@ class Mint:
                 keysets={keyset.keyset_id: keyset for _, keyset in found},
                 numbers={keyset.keyset_id: number for number, keyset in found},
             )
-            self._keys = {name: key for name, key in self._keys.items() if name[0] in stored}
+            self._speaker.keep_only(stored)
 
     # -- requests
 
@@ -198,98 +148,7 @@ class Mint:
 
         Raises Malformed, blaming the peer, when the bytes are no request. Every other no is a signed Refusal.
         """
-        request = decode(body, Request, size_max=REQUEST_BYTES_MAX)
-        inner = decode(request.body, cast("type[Body]", Body), size_max=REQUEST_BYTES_MAX)
-        case = Case(request_id_of(request.body), inner, request.witnesses)
-        if self._workers is None:
-            return encode(await self._serve(case))
-        # A peer that hangs up cancels this handler, but what it asked for may be committed already, and then our
-        # own observers must hear of it. So the work belongs to ``run``, and only the waiting to the peer.
-        reply = _Reply()
-        self._workers.start_soon(self._serve_into, case, reply)
-        await reply.done.wait()
-        if reply.error is not None:
-            raise reply.error
-        return reply.answer
-
-    async def _serve_into(self, case: Case, reply: "_Reply") -> None:
-        try:
-            reply.answer = encode(await self._serve(case))
-        except NanobarterError as error:
-            reply.error = error
-            if isinstance(error, InvariantBroken):
-                raise
-        finally:
-            reply.done.set()
-
-    async def _serve(self, case: Case) -> Signed:
-        done = await self._decide(case)
-        signed, event = await trio.to_thread.run_sync(self._say, case, done)
-        if event is not None:
-            self._tell(event)
-        return signed
-
-    async def _decide(self, case: Case) -> Done:
-        if case.body.mint != self._book.node:
-            return Done(No(Refused(Reason.WRONG_MINT, "the request is for another mint"), self._now()))
-        book = self._book
-        early = await self._store.read(lambda db: self._look_up(db, book, case))
-        if early is not None:
-            return Done(early)
-        return await self._store.write(lambda db: operations.apply(db, book, case, self._clock.now()))
-
-    def _look_up(self, db: Db, book: Book, case: Case) -> Outcome | None:
-        now = self._now_in(db)
-        if (before := operations.replay(db, book, case, now)) is not None:
-            return before
-        refused = operations.authorise(db, book, case)
-        return None if refused is None else No(refused, now)
-
-    def _say(self, case: Case, done: Done) -> tuple[Signed, MintEvent | None]:
-        """Sign the answer, and make the event if this call changed something. Runs in a worker thread."""
-        answer = self._answer(case, done.outcome)
-        signed = seal_signed(self._key, DOMAIN_ANSWER, answer)
-        return signed, self._event(done.outcome, answer, signed) if done.first else None
-
-    def _answer(self, case: Case, outcome: Outcome) -> Answer:
-        match outcome:
-            case Minting(at, outputs):
-                return Minted(case.request, at, epoch_of(at), tuple(self._sign(o) for o in outputs))
-            case Locking(locked):
-                return LockAnswer(case.request, seal_signed(self._key, DOMAIN_LOCKED, locked))
-            case Settling(lock):
-                return operations.state_of(lock, case.request)
-            case Leasing(contract):
-                return Leased(case.request, seal_signed(self._key, DOMAIN_CONTRACT, contract))
-            case Telling(at, spent, locks):
-                return States(case.request, at, spent, tuple(operations.history_of(x, case.request) for x in locks))
-            case No(refused, at, spent):
-                return Refusal(case.request, refused.reason, at, refused.detail[:DETAIL_MAX], spent)
-            case _:
-                assert_never(outcome)
-
-    def _event(self, outcome: Outcome, answer: Answer, signed: Signed) -> MintEvent | None:
-        match outcome:
-            case Locking() if isinstance(answer, LockAnswer):
-                return LockMade(answer.locked)
-            case Settling(lock) if lock.outcome == "opened":
-                return LockOpened(lock.terms, lock.preimages, signed)
-            case Settling(lock) if lock.how:
-                return LockReturned(lock.terms, lock.how, signed)
-            case Leasing(contract):
-                return LeaseStarted(contract) if contract.version == 1 else LeaseExtended(contract)
-            case _:
-                return None
-
-    def _sign(self, output: BlindOutput | None) -> bytes:
-        if output is None:
-            return b""
-        name = (output.keyset, output.quantity)
-        key = self._keys.get(name)
-        if key is None:
-            key = load_key(self._store.read_now(lambda db: rows.private_key(db, *name)))
-            self._keys[name] = key
-        return blind_sign(key, output.blinded)
+        return await self._desk.serve(body)
 
     async def announcements(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - the same for all
         """Answer "mint.announcements": the canonical tuple of signed announcements that are of use now."""
@@ -312,11 +171,7 @@ class Mint:
 
     def capacity(self) -> list[Capacity]:
         """Return how the pledged space is promised, per kind."""
-        sql = (
-            "SELECT kind, pledged, outstanding, locked, leased, reserved, "
-            "pledged - outstanding - locked - leased - reserved FROM mint_totals ORDER BY kind"
-        )
-        return [Capacity(*row) for row in self._store.read_now(lambda db: db.execute(sql).fetchall())]
+        return self._store.read_now(pledge.capacities)
 
     def lease(self, lease_id: LeaseId) -> Contract | None:
         """Return the newest contract of a running lease."""
@@ -336,24 +191,13 @@ class Mint:
 
     async def reserve(self, purpose: bytes, kind: LeaseKind, quantity: Quantity, until: Instant) -> Refused | None:
         """Set free space aside for a purpose (1 to 64 bytes), in the place of what it had before."""
-
-        def change(db: Db) -> Refused | None:
-            now = rows.advance_time(db, self._clock.now())
-            held = rows.one(db, "SELECT quantity FROM mint_reservations WHERE purpose = ? AND kind = ?", purpose, kind)
-            if until <= now or quantity < 1:
-                return Refused(Reason.TOO_LATE, "a reservation of nothing, or until a time that has passed")
-            if no := room(rows.free(db, kind) + (held[0] if held else 0), quantity):
-                return no
-            sweep.drop_reservation(db, purpose)
-            rows.move(db, kind, reserved=quantity)
-            db.execute("INSERT INTO mint_reservations VALUES (?, ?, ?, ?)", (purpose, kind, quantity, until))
-            return None
-
-        return await self._store.write(change)
+        return await self._store.write(
+            lambda db: pledge.reserve(db, times.advance_time(db, self._clock.now()), purpose, kind, quantity, until)
+        )
 
     async def unreserve(self, purpose: bytes) -> None:
         """Free what was set aside for a purpose."""
-        await self._store.write(lambda db: sweep.drop_reservation(db, purpose))
+        await self._store.write(lambda db: pledge.drop_reservation(db, purpose))
 
     def audit(self) -> Sequence[audit.Finding]:
         """Count everything anew and return what does not add up; empty when all is well."""
@@ -364,9 +208,4 @@ class Mint:
             callback(event)
 
     def _now(self) -> Instant:
-        """Return a time that no durable mark contradicts."""
-        return self._store.read_now(self._now_in)
-
-    def _now_in(self, db: Db) -> Instant:
-        held = rows.one(db, "SELECT value FROM mint_marks WHERE name = 'now'")
-        return Instant(max(self._clock.now(), held[0] if held else 0))
+        return self._store.read_now(lambda db: times.newest_time(db, self._clock.now()))

@@ -1,14 +1,14 @@
 """What time alone changes: notes leave the sum, locks lapse, leases end, old rows are reclaimed in bounded steps."""
 
-from collections.abc import Mapping
 from typing import Final
 
-from nanobarter.core.errors import InvariantBroken, UsageError
+from nanobarter.core.errors import InvariantBroken
 from nanobarter.core.ids import LeaseId, LockId
-from nanobarter.core.units import MIB, Instant, LeaseKind, Quantity, Span, before, show_size
+from nanobarter.core.units import Instant, Span, before
 from nanobarter.mint import rows
-from nanobarter.mint.operations import KEEP_AFTER
+from nanobarter.mint.pledge import drop_reservation
 from nanobarter.mint.rows import Db
+from nanobarter.mint.rules import KEEP_AFTER
 
 _TURN_MAX: Final = 1000  # promises that end in one turn; the next sweep takes the others
 
@@ -27,14 +27,6 @@ def _drop_reservations(db: Db, now: Instant) -> None:
     found = db.execute("SELECT purpose FROM mint_reservations WHERE until <= ? LIMIT ?", (now, _TURN_MAX)).fetchall()
     for (purpose,) in found:
         drop_reservation(db, purpose)
-
-
-def drop_reservation(db: Db, purpose: bytes) -> None:
-    """Free what was set aside for a purpose; nothing happens when nothing was."""
-    row = rows.one(db, "SELECT kind, quantity FROM mint_reservations WHERE purpose = ?", purpose)
-    if row is not None:
-        rows.change_one(db, "DELETE FROM mint_reservations WHERE purpose = ?", purpose)
-        rows.move(db, row[0], reserved=-row[1])
 
 
 def _close_keysets(db: Db, now: Instant) -> None:
@@ -96,26 +88,3 @@ def _delete(db: Db, table: str, key: str, where: str, values: tuple[int, int], a
     inner = f"SELECT {key} FROM {table} WHERE {where} LIMIT ?"  # noqa: S608 - names from this file alone
     sql = f"DELETE FROM {table} WHERE {also}{key} IN ({inner})"  # noqa: S608 - as above
     return db.execute(sql, (values[0], *values) if also else values).rowcount
-
-
-def set_pledges(db: Db, pledged: Mapping[LeaseKind, Quantity]) -> None:
-    """Take over what the owner pledges now. Kinds not named are pledged no longer.
-
-    Raises UsageError, changing nothing, when less is pledged of a kind than is promised, and says what of.
-    """
-    known = [kind for (kind,) in db.execute("SELECT kind FROM mint_totals").fetchall()]
-    for kind in {*known, *pledged}:
-        quantity = pledged.get(kind, Quantity(0))
-        row = rows.one(db, "SELECT outstanding, locked, leased, reserved FROM mint_totals WHERE kind = ?", kind)
-        if row is not None and sum(row) > quantity:
-            notes, locks, leases, reserved = (show_size(q * MIB) for q in row)
-            raise UsageError(
-                f"{show_size(quantity * MIB)} of {kind} is less than what is promised: "
-                f"{notes} in notes, {locks} in locks, {leases} in leases, {reserved} reserved",
-                hint="offer more, or wait until these have ended",
-            )
-        db.execute(
-            "INSERT INTO mint_totals (kind, pledged) VALUES (?, ?) "
-            "ON CONFLICT DO UPDATE SET pledged = excluded.pledged",
-            (kind, quantity),
-        )
