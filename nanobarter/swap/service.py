@@ -1,7 +1,6 @@
-"""The swap as its node runs it: takes messages and proposals, records each state, then lets its orders be carried.
+"""The swap as its node runs it: takes proposals, records each state, then lets its orders be carried.
 
-A handler acknowledges only what it has recorded or has no use for. Whether a draft is new, a bid busy, or a hash
-seen before is looked up here; everything else is decided by ``machine``. Read ``rings`` for how a step is made
+Read ``inbox`` for what others say to it, ``joining`` for how it enters a ring, ``rings`` for how a step is made
 durable, ``carrier`` for how it is carried, ``pushing`` for our part as an issuer.
 """
 
@@ -10,66 +9,36 @@ from typing import Final
 
 import trio
 
-from nanobarter.core.canonical import decode, encode
-from nanobarter.core.errors import InvariantBroken, Malformed, PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.errors import InvariantBroken, Malformed, Reason
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.core.ports import Caller, Clock, Entropy, Handler, Registrar
+from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
 from nanobarter.core.units import HOUR, SECOND, Quantity, Span, before
 from nanobarter.matching.network import Match
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.mint.events import MintEvent
-from nanobarter.mint.messages import LockState
 from nanobarter.mint.service import Mint
 from nanobarter.swap import tables
 from nanobarter.swap.approval import Approver
-from nanobarter.swap.carrier import Carrier, tell
-from nanobarter.swap.events import Aborted, Approved, DraftRefused, DraftSeen, Outcome, Pending, Settled, SwapEvent
-from nanobarter.swap.making import make_agreed, make_draft, seal_message
-from nanobarter.swap.messages import (
-    DETAIL_MAX,
-    DRAFT_MAX,
-    SIGNED_EXTRA,
-    Ack,
-    Draft,
-    DraftArc,
-    Refuse,
-    draft_id_of,
-    open_approve,
-    open_cancel,
-    open_draft,
-    open_refuse,
-    open_vote,
-)
+from nanobarter.swap.carrier import Carrier
+from nanobarter.swap.events import Aborted, Approved, DraftRefused, Outcome, Pending, Settled, SwapEvent
+from nanobarter.swap.inbox import Inbox
+from nanobarter.swap.joining import Joiner
+from nanobarter.swap.making import make_agreed, make_draft
+from nanobarter.swap.messages import DETAIL_MAX, Draft, DraftArc, draft_id_of, open_approve, open_draft
 from nanobarter.swap.news import amount_of, news_of
 from nanobarter.swap.orders import mine_in
 from nanobarter.swap.policy import ApproveAll, Policy
 from nanobarter.swap.pushing import Pusher
-from nanobarter.swap.receipts import legs_seen, open_answer
 from nanobarter.swap.rings import Rings
 from nanobarter.swap.states import Aborted as AbortedState
-from nanobarter.swap.states import (
-    AgreementReceived,
-    ApprovalReceived,
-    CancelReceived,
-    Ended,
-    Gathering,
-    Given,
-    LockedReceived,
-    LockFailed,
-    RefusalReceived,
-    Restarted,
-    State,
-    VoteReceived,
-)
-from nanobarter.swap.states import Approved as ApprovedState
-from nanobarter.swap.terms import SwapTimes, agreement_of, open_locked
+from nanobarter.swap.states import Gathering, Given, LockFailed, Restarted, State
+from nanobarter.swap.terms import SwapTimes
 from nanobarter.wallet.service import Wallet
 
-MESSAGE_MAX: Final = DRAFT_MAX + SIGNED_EXTRA
 MARGIN: Final = Span(10 * SECOND)  # how long after T_vote ``propose`` still waits for issuers that are slow, not down
 
 
@@ -106,31 +75,27 @@ class Swap:
             policy=policy or ApproveAll(),
         )
         self._rings = Rings(store=store, clock=clock, times=self._times, changed=self._changed, blamed=self._blamed)
-        self._considering: dict[DraftId, BidId] = {}
+        self._joiner = Joiner(
+            key=key, caller=caller, rings=self._rings, approver=self._approver, limits=limits, told=self._tell
+        )
+        self._inbox = Inbox(
+            node=key.node_id,
+            store=store,
+            clock=clock,
+            times=self._times,
+            rings=self._rings,
+            joiner=self._joiner,
+            start=self._start,
+        )
         self._ends: dict[DraftId, trio.Event] = {}
         self._last: dict[DraftId, Settled | DraftRefused | Aborted] = {}
         self._observers = list[Callable[[SwapEvent], None]]()
         self._fault_observers = list[Callable[[NodeId, str], None]]()
-        self._ready = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._pusher: Pusher | None = None
-        self._register(registrar)
-        mint.observe(self._on_mint_event)
-
-    def _register(self, registrar: Registrar) -> None:
-        handlers: dict[str, Callable[[Signed], Awaitable[bool]]] = {
-            "swap.draft": self._on_draft,
-            "swap.approve": self._on_approve,
-            "swap.refuse": self._on_refuse,
-            "swap.agreed": self._on_agreed,
-            "swap.cancel": self._on_cancel,
-            "swap.locked": self._on_locked,
-            "swap.vote": self._on_vote,
-            "swap.opened": self._on_opened,
-        }
-        for method, handler in handlers.items():
-            registrar.add(method, self._acknowledged(handler), body_max=MESSAGE_MAX)
+        self._inbox.register(registrar)
         registrar.add("swap.terms", self._approver.on_terms, body_max=64)
+        mint.observe(self._on_mint_event)
 
     # -- life
 
@@ -154,13 +119,13 @@ class Swap:
                 caller=self._caller,
                 clock=self._clock,
                 limits=self._limits,
-                hear=self._hear,
+                hear=self._inbox.hear,
             )
             self._pusher.load()
             drafts = self._rings.start(carrier)
             for draft, state in self._rings.live().items():
                 self._wallet.lock_keys(draft, mine_in(state).index)  # so that the wallet can sign for them again
-            self._ready.set()
+            self._inbox.open(self._pusher)
             for draft in drafts:
                 await self._rings.apply(draft, Restarted())
             task_status.started()
@@ -190,12 +155,8 @@ class Swap:
         self._fault_observers.append(callback)
 
     def busy(self, bid: BidId) -> bool:
-        """Tell whether a draft holds this bid of ours: one at a time.
-
-        One that we have left does not, though its lock may take until its deadline to come back: it pays nobody.
-        """
-        under_way = (state for state in self._rings.holders(bid) if not isinstance(state, AbortedState))
-        return bid in self._considering.values() or any(True for _ in under_way)
+        """Tell whether a draft holds this bid of ours: one at a time."""
+        return self._joiner.busy(bid)
 
     def reserved_for(self, bid: BidId) -> Quantity:
         """Return how much of a bid of ours drafts under way have promised or locked."""
@@ -208,7 +169,7 @@ class Swap:
 
     async def withdraw(self, draft: DraftId, detail: str = "withdrawn by its owner") -> None:
         """Refuse after approving: has an effect until we vote, none afterwards."""
-        await self._ready.wait()
+        await self._inbox.wait_open()
         await self._rings.apply(draft, LockFailed(Reason.POLICY, detail[:DETAIL_MAX]))
 
     async def propose(self, match: Match, bids: Sequence[Item]) -> Outcome:
@@ -218,13 +179,13 @@ class Swap:
         Pending is not the end of the matter (``observe`` tells it then). Raises Malformed when no draft can be
         made of the match: a bid is missing, or a node stands in it twice.
         """
-        await self._ready.wait()
+        await self._inbox.wait_open()
         signed = self._draft_of(match, bids)
         draft = open_draft(signed)
         draft_id, bid = draft_id_of(signed), draft.arcs[0].bid
         end = self._ends[draft_id] = trio.Event()
         try:
-            refused = await self._join(draft_id, signed, draft, 0)
+            refused = await self._joiner.join(draft_id, signed, draft, 0)
             if refused is not None:
                 return DraftRefused(draft_id, bid, self._key.node_id, refused.reason, refused.detail)
             with trio.move_on_after((self._times.approve + self._times.vote + MARGIN) / SECOND):
@@ -243,50 +204,10 @@ class Swap:
         draft = Draft(arcs, items, self._times.pace, self._entropy.token(32), self._clock.now())
         return make_draft(self._key, draft)
 
-    # -- joining a ring
-
-    async def _join(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> Refused | None:
-        """Take a position in a draft, or say why not."""
-        bid = draft.arcs[index].bid
-        if self.busy(bid):
-            return Refused(Reason.BUSY, "another draft holds the bid")
-        if len(self._rings.live()) + len(self._considering) >= self._limits.swap_drafts_max:
-            return Refused(Reason.TOO_MANY, "too many drafts are under way")
-        self._considering[draft_id] = bid
-        try:
-            self._tell(DraftSeen(draft_id, bid, draft.arcs[0].giver))
-            mine = await self._approver.position(signed, draft, index)
-            if isinstance(mine, Refused):
-                return mine
-            blank = (None,) * (len(draft.arcs) - 1)
-            proposes = index == 0
-            state = Gathering(signed, mine, (mine.approval, *blank)) if proposes else ApprovedState(signed, mine)
-            await self._rings.adopt(draft_id, state)
-        finally:
-            self._considering.pop(draft_id, None)
-        return None
-
-    async def _consider(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> None:
-        refused = await self._join(draft_id, signed, draft, index)
-        if refused is not None:
-            bid = draft.arcs[index].bid
-            self._tell(DraftRefused(draft_id, bid, self._key.node_id, refused.reason, refused.detail))
-            answer = Refuse(draft_id, index, refused.reason, Quantity(0), refused.detail[:DETAIL_MAX])
-            try:  # once: it is asked again while the proposer has no answer
-                await tell(
-                    self._caller,
-                    draft.arcs[0].giver,
-                    "swap.refuse",
-                    seal_message(self._key, answer),
-                    self._limits.swap_call_timeout,
-                )
-            except (Unreachable, PeerFault):
-                return
-
     def _agree(self, draft_id: DraftId) -> None:
         state = self._rings.state(draft_id)
         if isinstance(state, Gathering):
-            self._start(self._on_agreed, make_agreed(self._key, state, self._clock.now()))
+            self._start(self._inbox.on_agreed, make_agreed(self._key, state, self._clock.now()))
 
     # -- after each step
 
@@ -318,81 +239,5 @@ class Swap:
             callback(node, what)
 
     def _on_mint_event(self, event: MintEvent) -> None:
-        if self._pusher is not None and self._ready.is_set():
+        if self._pusher is not None and self._inbox.is_open:
             self._pusher.heard(event)
-
-    # -- messages
-
-    def _acknowledged(self, handler: Callable[[Signed], Awaitable[bool]]) -> Handler:
-        async def handle(_peer: NodeId, body: bytes) -> bytes:
-            await self._ready.wait()
-            known = await handler(decode(body, Signed, size_max=MESSAGE_MAX))
-            return encode(Ack(known))
-
-        return handle
-
-    async def _hear(self, method: str, signed: Signed) -> None:
-        """Take from our own mint what it pushes to everybody."""
-        await (self._on_locked(signed) if method == "swap.locked" else self._on_opened(signed))
-
-    async def _on_draft(self, signed: Signed) -> bool:
-        draft, draft_id = open_draft(signed), draft_id_of(signed)
-        index = next((i for i, arc in enumerate(draft.arcs) if arc.giver == self._key.node_id), 0)
-        if index and draft_id not in self._considering and self._rings.state(draft_id) is None:
-            self._start(self._consider, draft_id, signed, draft, index)
-        return True  # not recorded, but it makes no difference: the proposer waits for the approval, not for this
-
-    async def _on_approve(self, signed: Signed) -> bool:
-        approve = open_approve(signed)
-        fresh = self._store.read_now(lambda db: tables.all_fresh(db, [approve.hash], approve.draft))
-        await self._rings.apply(approve.draft, ApprovalReceived(signed, fresh))
-        return True
-
-    async def _on_refuse(self, signed: Signed) -> bool:
-        await self._rings.apply(open_refuse(signed).draft, RefusalReceived(signed))
-        return True
-
-    async def _on_agreed(self, signed: Signed) -> bool:
-        agreement, node = agreement_of(signed), self._key.node_id
-        known = True
-        if (
-            node in agreement.issuers
-            and self._pusher is not None
-            and self._times.near(agreement.start, self._clock.now())
-        ):
-            known = await self._pusher.watch(agreement)
-        if node in agreement.nodes:
-            hashes = [a.hash for a in agreement.approvals]
-            fresh = self._store.read_now(lambda db: tables.all_fresh(db, hashes, agreement.draft_id))
-            await self._rings.apply(agreement.draft_id, AgreementReceived(signed, fresh))
-        return known
-
-    async def _on_cancel(self, signed: Signed) -> bool:
-        draft = open_cancel(signed).draft
-        await self._rings.apply(draft, CancelReceived(signed))
-        return draft not in self._considering  # then it has overtaken our approval: let it come again
-
-    async def _on_locked(self, signed: Signed) -> bool:
-        agreement = open_locked(signed).terms.agreement
-        draft = self._rings.draft_under(agreement)
-        if draft is None:  # it may have overtaken its AGREED, or the recording of it: let it come again
-            return self._rings.is_over(agreement)
-        await self._rings.apply(draft, LockedReceived(signed))
-        return True
-
-    async def _on_vote(self, signed: Signed) -> bool:
-        draft = self._rings.draft_under(open_vote(signed).agreement)
-        if draft is not None:
-            await self._rings.apply(draft, VoteReceived(signed))
-        return True
-
-    async def _on_opened(self, signed: Signed) -> bool:
-        answer = open_answer(signed)
-        if not isinstance(answer, LockState):
-            raise Malformed("not the receipt of one lock")
-        draft = self._rings.draft_under(answer.agreement)
-        state = None if draft is None else self._rings.live().get(draft)
-        if draft is not None and state is not None and not isinstance(state, ApprovedState | Gathering | Ended):
-            for leg in legs_seen(agreement_of(state.deal.agreed), signed, None):
-                await self._rings.apply(draft, leg)
-        return True
