@@ -38,7 +38,8 @@ class Limits:
     idle_before_ping: Span = Span(60 * SECOND)  # shorter than the mapping timeout of home routers
     silence_max: Span = Span(20 * SECOND)  # a ping unanswered or a write that does not move for so long: dead
     proof_timeout: Span = Span(5 * SECOND)  # an older connection answers a ping within it or gives way to a new one
-    misbehaved_for: Span = Span(10 * MINUTE)  # how long a peer that broke the protocol is not spoken to
+    misbehaved_first: Span = Span(5 * SECOND)  # a first breach may be a fault that a restart mends
+    misbehaved_last: Span = Span(10 * MINUTE)  # who goes on breaking the protocol costs a handshake in ten minutes
     node_record_valid: Span = Span(7 * DAY)  # a machine that was off over a week is found through others
 
     # -- gossip

@@ -1,6 +1,7 @@
 """Connections come in and go out here: accepting, dialling with back-off, and the limits on strangers."""
 
 import errno
+import logging
 from collections.abc import Sequence
 
 import trio
@@ -19,8 +20,9 @@ from nanobarter.net.handshake import Greeted, Oneself, Ours, WrongNode, accept, 
 from nanobarter.net.messages import Parting
 from nanobarter.net.methods import Methods
 from nanobarter.net.peers import Target
+from nanobarter.net.shunned import Shunned
 
-_MISBEHAVED_MAX = 10_000
+_log = logging.getLogger(__name__)
 
 
 async def open_listeners(address: Address) -> tuple[list[trio.SocketListener], Address]:
@@ -61,7 +63,7 @@ class Doors:
         self._half_open: dict[trio.CancelScope, str] = {}
         self._dials = set[NodeId | Address]()
         self._serial = 0
-        self._misbehaved: dict[NodeId, float] = {}
+        self._shunned = Shunned(limits)
         self._news = trio.Event()
         self._nursery: trio.Nursery | None = None
 
@@ -111,7 +113,7 @@ class Doors:
 
     async def _judge(self, greeted: Greeted) -> Greeted | None:
         peer = node_id_of(greeted.key)
-        if self._misbehaved.get(peer, 0) > trio.current_time():
+        if self._shunned.is_shunned(peer, trio.current_time()):
             await turn_away(greeted.channel, Parting.MALFORMED, "this node broke the protocol a while ago")
             return None
         if len(self._links) >= self._limits.connections_max and self._links.best(peer) is None:
@@ -165,8 +167,7 @@ class Doors:
     async def _keep_dialling(self) -> None:
         while True:
             news, now = self._news, trio.current_time()
-            shunned = [node for node, until in self._misbehaved.items() if until > now]
-            busy: set[NodeId | Address] = {*self._links.peers(), *self._dials, *shunned}
+            busy: set[NodeId | Address] = {*self._links.peers(), *self._dials, *self._shunned.nodes(now)}
             room = min(
                 self._limits.peers_target - len(self._links.peers()),
                 self._limits.dials_at_once_max - len(self._dials),
@@ -178,7 +179,7 @@ class Doors:
                     self._dials.add(target.address)
                     self._nursery.start_soon(self._dial_bare, target)
             busy |= self._dials
-            deadline = self._book.next_due(busy) if room > 0 else float("inf")
+            deadline = min(self._book.next_due(busy), self._shunned.next_end(now)) if room > 0 else float("inf")
             with trio.move_on_at(max(deadline, now + 0.01)):
                 await news.wait()
 
@@ -246,9 +247,8 @@ class Doors:
         if now - connection.since < self._limits.handshake_timeout / SECOND:
             self._book.ended(connection.peer, now)
         if connection.fault is not None:
-            if len(self._misbehaved) >= _MISBEHAVED_MAX:
-                del self._misbehaved[next(iter(self._misbehaved))]
-            self._misbehaved[connection.peer] = now + self._limits.misbehaved_for / SECOND
+            span = self._shunned.breach(connection.peer, now)
+            _log.warning("%s; it is not spoken to for %.0f s", connection.fault, span)
 
     async def _settle_in(self, connection: Connection) -> None:
         await self._links.settle(connection)

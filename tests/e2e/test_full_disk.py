@@ -127,11 +127,14 @@ def test_a_peer_whose_disk_is_full_harms_nobody_and_starts_again(scene: Scene) -
     assert [path for path in scene.small.home.vault_path.rglob("*") if path.is_file()] == []
 
 
-def test_an_owner_whose_disk_is_full_is_told_and_keeps_what_she_had(scene: Scene) -> None:
+def test_an_owner_whose_disk_is_full_is_told_and_goes_on_once_there_is_room(scene: Scene) -> None:
     before: list[object] = scene.owner.ok("snapshots")["snapshots"]
     assert scene.owner.nbctl("down").code == Exit.DONE  # a fresh write-ahead log has no pages to use again
     scene.owner.up()
-    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 3, 30)
+    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, 60), (
+        scene.owner.ask("/v1/peers"),
+        [m.try_ask("/v1/peers") for m in scene.village.machines],
+    )
     ballast = fill(scene.owner)
     change(scene, "while the owner is full")
     ended = scene.owner.nbctl("backup")
@@ -139,4 +142,10 @@ def test_an_owner_whose_disk_is_full_is_told_and_keeps_what_she_had(scene: Scene
     ended.refused(ended.code, "full", "free some space")
     revive(scene.owner, ballast)
     assert len(scene.owner.ok("snapshots")["snapshots"]) == len(before)
+    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, 60), (
+        scene.owner.ask("/v1/peers"),
+        [m.try_ask("/v1/peers") for m in scene.village.machines],
+    )
+    assert scene.owner.ok("backup")["outcome"] == "complete"
+    same_as_restored(scene, "after the owner was full")
     assert scene.owner.ok("mint", "audit")["ok"]
