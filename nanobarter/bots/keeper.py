@@ -12,8 +12,9 @@ import trio
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import LeaseKind, Quantity, Span
+from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan
-from nanobarter.translator.plan import Geometry, Held, Plan, make_plan
+from nanobarter.translator.plan import Held, Plan, make_plan
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanobarter.core.units import LeaseKind, show_size
-from nanobarter.translator.plan import Geometry, Plan, make_plan
+from nanobarter.storage.geometry import of_durability
+from nanobarter.translator.plan import Plan, make_plan
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,9 @@ def measure(folders: Iterable[Path]) -> FolderSize:
     return FolderSize(size, files)
 
 
-def expected_geometry(peers: int) -> Geometry:
-    """Return the code that so many other nodes allow: the thin rows for few, 3-of-12 and more from twelve on."""
-    rows = ((25, 10, 25), (17, 6, 17), (14, 4, 14), (12, 3, 12), (10, 4, 10), (6, 3, 6), (5, 2, 5), (4, 2, 4))
-    for least, k, n in rows:
-        if peers >= least:
-            return Geometry(k, n)
-    return Geometry(1, max(1, peers))
-
-
-def expected_plan(size_bytes: int, kind: LeaseKind, peers: int) -> Plan:
-    """Return the plan for so many bytes among so many other nodes."""
-    return make_plan(size_bytes, kind, expected_geometry(peers))
+def expected_plan(size_bytes: int, kind: LeaseKind, peers: int, *, high: bool = False) -> Plan:
+    """Return the plan for so many bytes among so many other nodes, as the daemon will make it."""
+    return make_plan(size_bytes, kind, of_durability(peers, high=high))
 
 
 def show_duration(seconds: int) -> str:

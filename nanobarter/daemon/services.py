@@ -36,7 +36,7 @@ from nanobarter.net.tables import MIGRATIONS as NET_TABLES
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.excludes import Excludes
-from nanobarter.storage.geometry import for_peers, high_k
+from nanobarter.storage.geometry import Geometry, of_durability
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.placement import Placer
@@ -55,7 +55,7 @@ from nanobarter.translator.lastlook import PING, PING_BYTES_MAX, LastLook, answe
 from nanobarter.translator.ledger import Ledger
 from nanobarter.translator.market import Market
 from nanobarter.translator.market_ports import Pace
-from nanobarter.translator.plan import Geometry, Held
+from nanobarter.translator.plan import Held
 from nanobarter.translator.tables import MIGRATIONS as LEDGER_TABLES
 from nanobarter.wallet.service import Wallet
 from nanobarter.wallet.tables import MIGRATIONS as WALLET_TABLES
@@ -288,8 +288,7 @@ class Node:
 
     def geometry(self, peers: int) -> Geometry:
         """Return the code for so many distinct issuers, at the durability of the config."""
-        found = for_peers(max(peers, 1))
-        return Geometry(high_k(found.k) if self.config.backup.durability == "high" else found.k, found.n)
+        return of_durability(peers, high=self.config.backup.durability == "high")
 
     async def publish_catalog(self) -> None:
         """Tell every holder where all packs are now, so that the phrase alone finds them."""

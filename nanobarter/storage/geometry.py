@@ -65,6 +65,12 @@ def for_peers(count: int) -> Geometry:
     raise ValueError(f"{count} peers cannot hold a share; at least 1 is needed")
 
 
+def of_durability(count: int, *, high: bool) -> Geometry:
+    """Return the geometry for so many distinct peers (none counts as one) at normal or high durability."""
+    found = for_peers(max(count, 1))
+    return Geometry(high_k(found.k), found.n) if high else found
+
+
 def high_k(k: int) -> int:
     """Return the k of high durability: a third less, so that more shares may be lost, for up to twice the space."""
     return max(1, k * 2 // 3)

@@ -10,18 +10,11 @@ from typing import Final
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import MIB, LeaseKind, Quantity, quantity_for
+from nanobarter.storage.geometry import Geometry
 
 GROWTH: Final = Fraction(11, 10)  # room for padding, metadata and the changes of the first weeks
 SLACK_PER_ISSUER: Final = 8 * MIB  # small folders still need catalog, heads and half-empty packs
 UPLOAD_BYTES_PER_SECOND: Final = 2_500_000  # a home line with 20 Mbit/s up, for the estimate shown first
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Any k of n shares bring a pack back."""
-
-    k: int
-    n: int
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from trio.testing import MockClock
 from nanobarter.bots.keeper import Keeper, Policy, choose
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import LeaseKind, Quantity, Span
+from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import Order
-from nanobarter.translator.plan import Geometry, Held, make_plan
+from nanobarter.translator.plan import Held, make_plan
 
 KIND = LeaseKind("30d")
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 7)]

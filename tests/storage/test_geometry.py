@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobarter.core.units import MIB
-from nanobarter.storage.geometry import Geometry, body_bytes_max, for_peers, share_size_for, share_size_max
+from nanobarter.storage.geometry import (
+    Geometry,
+    body_bytes_max,
+    for_peers,
+    of_durability,
+    share_size_for,
+    share_size_max,
+)
 from nanobarter.storage.ports import SHARE_SIZES
 
 TABLE = {
@@ -56,3 +63,11 @@ def test_the_smallest_share_that_holds_it(k: int, payload: int) -> None:
     assert k * size >= payload
     assert size <= share_size_max(k)
     assert not [s for s in SHARE_SIZES if s < size and k * s >= payload]
+
+
+def test_high_durability_keeps_the_peers_and_lets_more_of_them_go() -> None:
+    for peers in range(60):
+        normal, high = of_durability(peers, high=False), of_durability(peers, high=True)
+        assert normal == for_peers(max(peers, 1))
+        assert high.n == normal.n
+        assert high.recovery >= normal.recovery

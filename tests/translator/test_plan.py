@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import MIB, LeaseKind, Quantity
+from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import bid_for, order_for_reserve, orders_for_plan
-from nanobarter.translator.plan import Geometry, Held, make_plan
+from nanobarter.translator.plan import Held, make_plan
 
 KIND = LeaseKind("30d")
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 9)]
