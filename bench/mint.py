@@ -114,6 +114,7 @@ async def _measure(folder: Path, count: int) -> tuple[float, float, list[Note], 
         clock, entropy = SystemClock(), SystemEntropy()
         mint = Mint(store=store, key=node, clock=clock, entropy=entropy, pledged=pledged, service_terms=b"bench")
         await mint.start()
+        await nursery.start(mint.run)
         client = Client(mint, node)
         pending = [client.outputs(2) for _ in range(count)]
         issues = [

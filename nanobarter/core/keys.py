@@ -30,9 +30,11 @@ class SigningKey:
 
     secret: bytes = field(repr=False)
     public: PublicKey = field(init=False)
+    _private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         private = Ed25519PrivateKey.from_private_bytes(self.secret)
+        object.__setattr__(self, "_private", private)  # loading it costs as much as a signature
         object.__setattr__(self, "public", PublicKey(private.public_key().public_bytes_raw()))
 
     @property
@@ -42,8 +44,7 @@ class SigningKey:
 
     def sign(self, domain: str, body: bytes) -> Signature:
         """Return the deterministic signature over the domain tag and the body (RFC 8032)."""
-        private = Ed25519PrivateKey.from_private_bytes(self.secret)
-        return Signature(private.sign(_tagged(domain, body)))
+        return Signature(self._private.sign(_tagged(domain, body)))
 
 
 def identity_of(seed: bytes) -> SigningKey:

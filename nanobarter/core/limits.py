@@ -68,6 +68,10 @@ class Limits:
     mint_alive_gap: Span = Span(60 * SECOND)  # unmarked for longer: the mint counts as having been down
     mint_sweep_span: Span = Span(60 * SECOND)  # how late an ended lease frees its space at most
     mint_sweep_rows_max: int = 10_000  # rows that one sweep deletes: about 50 ms of the one writer
+    mint_queue_max: int = 256  # requests that wait for the mint; more wait in their connections
+    mint_batch_max: int = 64  # requests that go through the mint together: about 0.1 s of CPU
+    mint_batches_max: int = 3  # at once: one is checked while one is committed and one is signed
+    mint_sign_together: int = 8  # of a batch, in one visit to a worker: fewer visits, and yet all cores at work
     mint_locks_max: int = 100_000  # live locks: bounds the work of a sweep and an audit
 
     # -- wallet

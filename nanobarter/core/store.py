@@ -6,7 +6,7 @@ itself. A component brings its tables as ordered migrations; released ones are n
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -33,11 +33,20 @@ class Migration:
 
 
 @dataclass
-class _Waiting:
-    change: Change[Any]
-    done: trio.Event = field(default_factory=trio.Event)
+class _Outcome:
+    """What came of one change."""
+
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = None
+
+
+@dataclass
+class _Waiting:
+    """Changes of one caller, each of which stands or falls alone."""
+
+    changes: Sequence[Change[Any]]
+    done: trio.Event = field(default_factory=trio.Event)
+    outcomes: list[_Outcome] = field(default_factory=list[_Outcome])
 
 
 class Store:
@@ -80,9 +89,9 @@ class Store:
 
     def write_now(self, change: Change[T]) -> T:
         """Make one change durable, blocking: for start-up, tools and tests, not beside a running ``run``."""
-        waiting = _Waiting(change)
+        waiting = _Waiting([change])
         _commit(self._writer, [waiting], self._path)
-        return _outcome(waiting)
+        return _result(waiting.outcomes[0])
 
     def read_now(self, question: Change[T]) -> T:
         """Answer from the last commit, blocking. For short look-ups; long ones use ``read``."""
@@ -108,14 +117,21 @@ class Store:
         caller does not undo a change already queued. After ``run`` was cancelled a change still becomes durable,
         alone: the last words of a task that ends in a shield must not wait for a writer that is gone.
         """
-        waiting = _Waiting(change)
+        return _result((await self._write([change]))[0])
+
+    async def write_all(self, changes: Sequence[Change[T]]) -> list[T | Exception]:
+        """Run many changes as ``write`` does, in one commit, and return for each its result or what it raised."""
+        return [o.result if o.error is None else o.error for o in await self._write(changes)]
+
+    async def _write(self, changes: Sequence[Change[Any]]) -> list[_Outcome]:
+        waiting = _Waiting(changes)
         if self._stopped:
             async with self._late:
                 await trio.to_thread.run_sync(_commit, self._writer, [waiting], self._path)
         else:
             await self._queue_in.send(waiting)
             await waiting.done.wait()
-        return _outcome(waiting)
+        return waiting.outcomes
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve ``write`` until cancelled: everything that waits goes into one commit with one fsync.
@@ -136,11 +152,13 @@ class Store:
 
     async def _commit_batch(self, batch: list[_Waiting]) -> bool:
         """Commit ``batch`` and what else waits; tell whether there was anything."""
-        while len(batch) < self._limits.store_batch_max:
+        size = sum(len(waiting.changes) for waiting in batch)
+        while size < self._limits.store_batch_max:
             try:
                 batch.append(self._queue_out.receive_nowait())
             except trio.WouldBlock:
                 break
+            size += len(batch[-1].changes)
         if batch:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(_commit, self._writer, batch, self._path)
@@ -156,10 +174,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _outcome(waiting: _Waiting) -> Any:
-    if waiting.error is not None:
-        raise waiting.error
-    return waiting.result
+def _result(outcome: _Outcome) -> Any:
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.result
 
 
 def _commit(writer: sqlite3.Connection, batch: list[_Waiting], path: Path) -> None:
@@ -167,20 +185,25 @@ def _commit(writer: sqlite3.Connection, batch: list[_Waiting], path: Path) -> No
     try:
         writer.execute("BEGIN IMMEDIATE")
         for waiting in batch:
-            writer.execute("SAVEPOINT change")
-            try:
-                waiting.result = waiting.change(writer)
-                writer.execute("RELEASE change")
-            except Exception as error:  # noqa: BLE001 - handed to the caller who asked for the change
-                waiting.error = _fault(path, error) if _is_disk_trouble(error) else error
-                writer.execute("ROLLBACK TO change")
-                writer.execute("RELEASE change")
+            waiting.outcomes = [_try_alone(writer, change, path) for change in waiting.changes]
         writer.execute("COMMIT")
     except sqlite3.Error as error:
         if writer.in_transaction:
             writer.execute("ROLLBACK")
         for waiting in batch:
-            waiting.result, waiting.error = None, _fault(path, error)
+            waiting.outcomes = [_Outcome(error=_fault(path, error)) for _ in waiting.changes]
+
+
+def _try_alone(writer: sqlite3.Connection, change: Change[Any], path: Path) -> _Outcome:
+    writer.execute("SAVEPOINT change")
+    try:
+        outcome = _Outcome(change(writer))
+        writer.execute("RELEASE change")
+    except Exception as error:  # noqa: BLE001 - handed to the caller who asked for the change
+        outcome = _Outcome(error=_fault(path, error) if _is_disk_trouble(error) else error)
+        writer.execute("ROLLBACK TO change")
+        writer.execute("RELEASE change")
+    return outcome
 
 
 def _is_disk_trouble(error: Exception) -> bool:

@@ -1,12 +1,13 @@
 """What the mint says: an outcome becomes an answer that its node key signs, the same bytes each time."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import assert_never
 
+from nanobarter.core.errors import Reason
 from nanobarter.core.ids import KeysetId
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.store import Store
-from nanobarter.core.units import Quantity
+from nanobarter.core.units import Instant, Quantity
 from nanobarter.mint import rows
 from nanobarter.mint.blind import blind_sign
 from nanobarter.mint.events import LeaseExtended, LeaseStarted, LockMade, LockOpened, LockReturned, MintEvent
@@ -50,7 +51,7 @@ class Speaker:
     def _answer(self, case: Case, outcome: Outcome) -> Answer:
         match outcome:
             case Minting(at, outputs):
-                return Minted(case.request, at, epoch_of(at), tuple(self._sign(o) for o in outputs))
+                return self._minted(case, at, outputs)
             case Locking(locked):
                 return LockAnswer(case.request, seal_signed(self._key, DOMAIN_LOCKED, locked))
             case Settling(lock):
@@ -77,12 +78,21 @@ class Speaker:
             case _:
                 return None
 
-    def _sign(self, output: BlindOutput | None) -> bytes:
+    def _minted(self, case: Case, at: Instant, outputs: Sequence[BlindOutput | None]) -> Answer:
+        signatures = [self._sign(o) for o in outputs]
+        if None in signatures:  # a repeat, whose keyset was purged since it was looked up
+            return Refusal(case.request, Reason.RETIRED_KEYSET, at, "its keyset is purged by now", None)
+        return Minted(case.request, at, epoch_of(at), tuple(s or b"" for s in signatures))
+
+    def _sign(self, output: BlindOutput | None) -> bytes | None:
+        """Return the blind signature, nothing for an empty place, None when the key is gone."""
         if output is None:
             return b""
         name = (output.keyset, output.quantity)
         key = self._keys.get(name)
         if key is None:
-            key = load_key(self._store.read_now(lambda db: rows.private_key(db, *name)))
-            self._keys[name] = key
+            stored = self._store.read_now(lambda db: rows.private_key(db, *name))
+            if stored is None:
+                return None
+            key = self._keys[name] = load_key(stored)
         return blind_sign(key, output.blinded)

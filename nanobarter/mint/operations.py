@@ -5,6 +5,7 @@ rows moved, all of them or none. Nothing is signed here: what is returned can be
 the rows alone (``recall``), so no answer is stored and nothing is ever pending.
 """
 
+from sqlite3 import IntegrityError
 from typing import assert_never
 
 from nanobarter.core.errors import InvariantBroken, Refused
@@ -42,7 +43,10 @@ def apply(db: Db, book: Book, case: Case, clock_now: Instant) -> Done:
     refused = rules.fresh_enough(case.body.valid_until, now, book.request_valid_max)
     if refused:
         return Done(No(refused, now))
-    outcome = _honour(Steps(db, book, case, now), case.body)
+    try:
+        outcome = _honour(Steps(db, book, case, now), case.body)
+    except IntegrityError as error:
+        raise InvariantBroken(f"the mint's tables refuse what its rules allow: {error}") from error
     if isinstance(outcome, Refused):
         return Done(No(outcome, now))
     return Done(outcome, first=not isinstance(outcome, No))

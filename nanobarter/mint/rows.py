@@ -137,17 +137,13 @@ def add_spent(db: Db, keyset: int, note: NoteId, quantity: Quantity, request: in
     change_one(db, "UPDATE mint_keys SET spent = spent + 1 WHERE keyset = ? AND quantity = ?", keyset, quantity)
 
 
-def private_key(db: Db, keyset: KeysetId, quantity: Quantity) -> bytes:
-    """Return the stored RSA key of a denomination."""
-    row = one(
-        db,
-        "SELECT private FROM mint_keys JOIN mint_keysets ON number = keyset WHERE keyset_id = ? AND quantity = ?",
-        keyset,
-        quantity,
-    )
-    if row is None:
+def private_key(db: Db, keyset: KeysetId, quantity: Quantity) -> bytes | None:
+    """Return the stored RSA key of a denomination; None once its keyset is purged."""
+    sql = "SELECT private FROM mint_keysets LEFT JOIN mint_keys ON number = keyset AND quantity = ? WHERE keyset_id = ?"
+    row = one(db, sql, quantity, keyset)
+    if row is not None and row[0] is None:
         raise InvariantBroken(f"keyset {keyset.hex()} has lost its key for {quantity} MiB")
-    return row[0]
+    return None if row is None else row[0]
 
 
 # -- locks

@@ -66,7 +66,9 @@ class Mint:
             alive_gap=limits.mint_alive_gap,
         )
         self._speaker = Speaker(store, key)
-        self._desk = Desk(store=store, clock=clock, book=lambda: self._book, speaker=self._speaker, told=self._tell)
+        self._desk = Desk(
+            store=store, clock=clock, limits=limits, book=lambda: self._book, speaker=self._speaker, told=self._tell
+        )
 
     # -- life
 
@@ -86,7 +88,8 @@ class Mint:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Mark the mint alive, let time do its work and keep keysets ahead of need, until cancelled."""
         tick = min(self._limits.mint_alive_gap / 3, self._limits.mint_sweep_span) / 1000
-        async with self._desk.staffed():
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._desk.run)
             task_status.started()
             while True:
                 await self.alive()

@@ -44,6 +44,19 @@ async def test_a_failed_change_undoes_only_itself(tmp_path: Path) -> None:
     again.close()
 
 
+async def test_changes_given_together_stand_or_fall_alone(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s", [ONE])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        found = await store.write_all([insert(1), insert(2), insert(1), insert(3)])
+        nursery.cancel_scope.cancel()
+    store.close()
+    again = Store.open(tmp_path / "s", [ONE])
+    assert [x if isinstance(x, int) else type(x) for x in found] == [1, 1, sqlite3.IntegrityError, 1]
+    assert again.read_now(rows) == [1, 2, 3]
+    again.close()
+
+
 def test_migrations_run_once_and_forward(tmp_path: Path) -> None:
     path = tmp_path / "s"
     Store.open(path, [ONE]).close()
