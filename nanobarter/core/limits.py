@@ -83,8 +83,10 @@ class Limits:
     wallet_resizes_max: int = 8  # swaps before one payment: each merges 64 notes or makes the last split
     wallet_keysets_max: int = 64  # announcements taken from one issuer at once: 4 kinds, 8 windows, changed terms
     wallet_refresh_ahead: Span = Span(7 * 24 * 60 * MINUTE)  # notes are renewed a week before they end
+    wallet_refresh_max: int = 6_400  # notes renewed by one command: a hundred swaps
     wallet_restore_batches_max: int = 1_000  # of 64 coins per denomination: more than a keyset's week ever sees
     wallet_journal_kept: Span = Span(70 * 24 * 60 * MINUTE)  # past every keyset's purge (49 days) and lock's take time
+    wallet_incoming_max: int = 1_000  # lines of notes that wait for a mint that is away; 7 kB each at most
     wallet_events_kept: int = 100_000  # a ledger that follows daily never meets the edge
 
     # -- local API: one person with a few terminals

@@ -2,6 +2,7 @@
 
 from nanobarter.daemon.api import Routes
 from nanobarter.daemon.facade import NodeFacade
+from nanobarter.daemon.routes_notes import note_routes
 from nanobarter.daemon.routing import Asked, Nothing, many, one
 
 
@@ -70,4 +71,5 @@ def routes_of(node: NodeFacade) -> Routes:
         ("POST", "/v1/restore"): many(
             _Restore, lambda asked: node.restore(asked.snapshot, asked.target, overwrite=asked.overwrite)
         ),
+        **note_routes(node.notes),
     }

@@ -11,6 +11,7 @@ from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.jobs import BackupJob, RestoreJob
+from nanobarter.daemon.notes import NoteDesk
 from nanobarter.daemon.services import Node
 from nanobarter.storage.geometry import recovery
 from nanobarter.translator.plan import make_plan
@@ -24,6 +25,7 @@ class NodeView:
         self._started: Instant = node.clock.now()
         self._accounts = Accounts(node.ledger, node.store)
         self._desk = Desk(node)
+        self.notes = NoteDesk(node)
 
     # -- at a glance
 
