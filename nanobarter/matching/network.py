@@ -108,9 +108,17 @@ def find(
     natural logarithm of its omega when choosing among the best cycles, so that not all nodes propose the same one;
     it changes the choice only, never a price. A cycle that holds all bids of a set in ``avoid`` is not considered.
     """
-    own = book.get(own_bid_id)
-    if own is None:
-        return None
+    with book.without(own_bid_id) as own:
+        return None if own is None else _found(book, own, partners_max, perturb, avoid)
+
+
+def _found(
+    book: Book,
+    own: Bid,
+    partners_max: int,
+    perturb: Callable[[BidId], float] | None,
+    avoid: Collection[frozenset[BidId]],
+) -> Match | None:
     from nanobarter.matching.search import Search  # noqa: PLC0415 - numpy loads at the first search
 
     search = Search(book, own, Rules(partners_max=partners_max))
