@@ -145,6 +145,12 @@ class Limits:
     swap_poll_max: Span = Span(60 * SECOND)  # afterwards: a 15th of the shortest usual delta
     swap_push_tries: int = 8  # an issuer's push helps those who are up; who was down asks by itself
     swap_kept: Span = Span(40 * DAY)  # ended drafts answer late questions until all their locks have lapsed
+    swap_questions_max: int = 64  # drafts that wait for persons, at once: more than anybody reads
+    swap_questions_bid_max: int = 4  # of them about one own bid, or from one proposer
+    swap_questions_over_max: int = 1024  # kept until they expire, so that nobody is asked twice; 70 KB each at most
+    swap_question_life_max: Span = Span(7 * DAY)  # of others' questions; bids change faster than that
+    swap_question_tries: int = 16  # drafts made on one set of consents
+    swap_ask_again: Span = Span(10 * MINUTE)  # to somebody who acknowledged but may have lost his answer
     # -- market: what one node remembers about failed proposals
     market_backoff_doublings_max: int = 6  # from half a second to half a minute
     market_memory_max: int = 1024  # cycles and pairs remembered per bid; forgetting costs one more try

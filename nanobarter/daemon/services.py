@@ -92,7 +92,7 @@ def pledge_of(config: Config) -> dict[LeaseKind, Quantity]:
 def times_of(config: Config) -> SwapTimes:
     """Return the clock of an agreement as configured."""
     swap = config.swap
-    return SwapTimes(swap.approve_span, swap.lock_span, swap.vote_span, swap.delta_span)
+    return SwapTimes(swap.approve_span, swap.lock_span, swap.vote_span, swap.delta_span, ask=swap.ask_span)
 
 
 def excludes_of(config: Config, home: Home) -> Excludes:
@@ -173,7 +173,14 @@ class Node:
             clock=clock,
             entropy=entropy,
             limits=limits,
-            pace=Pace(self.config.market.bid_lifetime, PATIENCE, RETRY, PARTNERS_MAX),
+            pace=Pace(
+                self.config.market.bid_lifetime,
+                PATIENCE,
+                RETRY,
+                PARTNERS_MAX,
+                asks=self.config.market.asks_above,
+                ask=self.config.swap.ask_span,
+            ),
         )
         look.attach(self.market)
         self.network.add("mint.request", self.mint.handle, body_max=limits.request_bytes_max)
