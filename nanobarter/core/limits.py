@@ -106,6 +106,8 @@ class Limits:
     storage_fetches_max: int = 4  # packs fetched ahead of their use
     storage_lookahead_max: int = 64  # files whose packs are asked for before their turn
     storage_catalog_bytes_max: int = 2 * 1024 * 1024 * 1024  # unpacked; 40 bytes per chunk of 256 KiB: 12 TB
+    storage_waste_percent: int = 50  # a pack with more waste is packed anew: space is bought for at most twice its use
+    storage_airy_packs_min: int = 8  # mostly empty packs that are worth joining; each backup leaves a small one
 
     # -- vault and placement
     vault_range_bytes_max: int = 1024 * 1024 + 1024  # two of them carry the largest share and its header
