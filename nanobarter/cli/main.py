@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from nanobarter import __version__
 from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.storage_args import add_storage
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -87,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     _add_notes(commands)
     _add_market(commands)
     _add_jobs(commands)
+    add_storage(commands, _command)
     _add_rest(commands)
     return top
 

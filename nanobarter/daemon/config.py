@@ -14,6 +14,7 @@ import msgspec
 
 from nanobarter.core.ids import NodeId, parse_node
 from nanobarter.core.units import MIB, LeaseKind, Quantity, Span, parse_size, parse_span
+from nanobarter.storage.retention import KEEP_ALL
 
 PORT_DEFAULT: Final = 4773
 RESERVE_AUTO: Final = "auto"
@@ -52,6 +53,7 @@ class Backup(_Section, frozen=True, kw_only=True):
     durability: Durability = "normal"
     schedule: str = "off"
     patience: str = "10min"
+    keep: str = KEEP_ALL
 
     @property
     def every(self) -> Span | None:

@@ -24,6 +24,7 @@ from nanobarter.daemon.config import (
     parse_host_port,
     parse_schedule,
 )
+from nanobarter.storage.retention import parse_keep
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
 SPACE_BYTES_MIN: Final = 64 * MIB  # less cannot hold the shares of a single pack for each of six neighbours
@@ -207,6 +208,7 @@ def _word(text: str) -> None:
 _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("backup", "schedule", parse_schedule),
     ("backup", "patience", _positive_span),
+    ("backup", "keep", parse_keep),
     ("offer", "space", parse_size),
     ("offer", "kinds", _kind),
     ("market", "reserve", _reserve),
@@ -243,6 +245,7 @@ _COMMENTS: Final[dict[str, str]] = {
     "backup.durability": 'How safe: "normal", or "high" (more shares of each pack may be lost; costs more space).',
     "backup.schedule": '"off" (only by hand) or "every 6h".',
     "backup.patience": "How long a backup waits for others' space before it does with less or gives up.",
+    "backup.keep": 'Which snapshots to keep after a scheduled backup: "all", or "daily 7, weekly 4, monthly 12".',
     "offer": "What this disk lends to others. It pays for the space that others lend to you.",
     "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d".',
     "market": "On which terms to barter.",

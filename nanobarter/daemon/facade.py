@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from nanobarter.daemon.facade_notes import NotesFacade
 from nanobarter.daemon.shape import Part, Progress, Shape
+from nanobarter.daemon.storage_facade import StorageFacade
 
 HealthState = Literal["none", "good", "thin", "degraded", "below_threshold"]
 Outcome = Literal["complete", "partial"]
@@ -443,6 +444,11 @@ class NodeFacade(Protocol):
     @property
     def notes(self) -> NotesFacade:
         """What is done with notes by hand."""
+        ...
+
+    @property
+    def storage(self) -> StorageFacade:
+        """What can be asked about snapshots and what is stored of them."""
         ...
 
     async def status(self) -> Status:

@@ -25,6 +25,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import Folders, held_of, reserve_quantity
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob, Jobs
+from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.gossip.service import Gossip
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
@@ -307,6 +308,7 @@ class Node:
     async def _backup(self) -> None:
         async for _ in BackupJob(self).run(()):
             pass
+        await keep_by_policy(self)
 
     # -- life
 
