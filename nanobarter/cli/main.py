@@ -14,13 +14,13 @@ from typing import Protocol, cast
 
 from nanobarter import __version__
 from nanobarter.cli.exits import CommandFailed, Exit
-from nanobarter.cli.storage_args import add_storage
 
 Command = Callable[[argparse.Namespace], int]
 
 READING = {
     "status": ("the node at a glance; exit 4 when a pack is below its repair threshold", "/v1/status"),
     "peers": ("every node we know of", "/v1/peers"),
+    "wallet": ("the notes held", "/v1/wallet"),
     "snapshots": ("what can be restored", "/v1/snapshots"),
     "ledger": ("what happened, entry by entry", "/v1/ledger"),
     "balance": ("what stands where, in your own currency", "/v1/balance"),
@@ -28,6 +28,8 @@ READING = {
     "plan": ("what the folders need", "/v1/plan"),
     "health": ("what peers have proven to keep", "/v1/health"),
 }
+
+SIM_CAMPAIGNS = ("honest", "crashes")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,10 +87,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_node(commands)
     _add_reading(commands)
-    _add_notes(commands)
     _add_market(commands)
     _add_jobs(commands)
-    add_storage(commands, _command)
+    _add_sim(commands)
     _add_rest(commands)
     return top
 
@@ -142,40 +143,6 @@ def _add_reading(commands: Commands) -> None:
         path="/v1/mint/status"
     )
     _command(mint, "audit", "check the mint's books; exit 1 when they are wrong", "reading:mint_audit", json=True)
-
-
-def _add_notes(commands: Commands) -> None:
-    wallet = _command(commands, "wallet", "the notes held", "reading:read", json=True)
-    wallet.set_defaults(path="/v1/wallet")
-    again = _command(
-        wallet.add_subparsers(metavar="WHAT"),
-        "restore",
-        "find the notes of the phrase again at their issuers",
-        "notes:restore",
-        json=True,
-    )
-    again.add_argument("issuer", nargs="?", default="", metavar="ISSUER", help="only this one (default: all known)")
-    note = commands.add_parser("note", help="notes by hand", description="notes by hand").add_subparsers(
-        metavar="WHAT", required=True
-    )
-    shown = _command(
-        note, "list", "the notes, lines sent, and lines that wait for their mints", "notes:list_", json=True
-    )
-    shown.add_argument("--lines", action="store_true", help="show the lines sent in full: whoever sees them owns them")
-    send = _command(note, "send", "make a line of text that is worth so much", "notes:send", json=True)
-    send.add_argument("size", metavar="SIZE", help="how much (MiB, or a size like 5GB, whole MiB)")
-    send.add_argument("--kind", default="", metavar="KIND", help="which lease kind, such as 30d")
-    send.add_argument("--issuer", default="", metavar="NODE", help="whose notes (default: those held most)")
-    send.add_argument("--qr", action="store_true", help="also draw the line as a QR code, on stderr")
-    send.add_argument("--qr-file", type=Path, metavar="FILE", help="also save the code as a new .png or .svg")
-    take = _command(note, "receive", "swap a line for notes of your own", "notes:receive", json=True)
-    check = _command(note, "verify", "what a line is worth, without taking it", "notes:verify", json=True)
-    check.add_argument("--ask", action="store_true", help="ask its mint whether it is spent")
-    for command in (take, check):
-        command.add_argument("line", nargs="?", default="-", metavar="LINE", help="the line (default: read stdin)")
-    fresh = _command(note, "refresh", "swap ageing notes for fresh ones now", "notes:refresh", json=True)
-    fresh.add_argument("--issuer", default="", metavar="NODE", help="only those of this node")
-    fresh.add_argument("--all", action="store_true", help="also notes that are not old")
 
 
 def _add_market(commands: Commands) -> None:
@@ -237,6 +204,17 @@ def _add_jobs(commands: Commands) -> None:
     restore.add_argument("--overwrite", action="store_true", help="replace files that are there")
     restore.add_argument("--phrase-file", metavar="FILE", help="restore from nothing but this phrase; - reads stdin")
     restore.add_argument("--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a living node (repeat)")
+
+
+def _add_sim(commands: Commands) -> None:
+    text = "whole networks in virtual time, on this machine alone"
+    what = commands.add_parser("sim", help=text, description=text).add_subparsers(metavar="WHAT", required=True)
+    swap = _command(what, "swap", "many swaps with bad luck and cheats, and who lost", "simulate:swap", json=True)
+    swap.add_argument("--parties", default="2..8", metavar="N[..M]", help="how many in a ring (default 2..8)")
+    swap.add_argument("--runs", type=int, default=100, metavar="N", help="how many swaps (default 100)")
+    swap.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
+    swap.add_argument("--campaign", default="honest", choices=SIM_CAMPAIGNS, help="what goes wrong (default honest)")
+    swap.add_argument("--replay", type=int, metavar="SEED", help="tell this one run step by step")
 
 
 def _add_rest(commands: Commands) -> None:

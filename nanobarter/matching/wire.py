@@ -30,8 +30,7 @@ class Want(Record, frozen=True):
 class BidBody(Record, frozen=True):
     """Give up to ``quantity`` of ``gives`` for what fits ``wants``, at omega = provided / received.
 
-    omega is the exact ratio ``omega[0] / omega[1]`` (qtt_prov / qtt_requ). ``floor`` bounds a best bid. Of a draft
-    that takes more than ``asks`` the owner decides in person, which may take a day; None: the node decides at once.
+    omega is the exact ratio ``omega[0] / omega[1]`` (qtt_prov / qtt_requ). ``floor`` bounds a best bid.
     """
 
     type: Literal["limit", "best"]
@@ -40,7 +39,6 @@ class BidBody(Record, frozen=True):
     omega: Ratio
     quantity: Quantity
     floor: Ratio | None
-    asks: Quantity | None = None
 
 
 def bid_id_for(owner: NodeId, key: bytes) -> BidId:

@@ -1,1 +1,7 @@
-"""Many whole nodes in one process under virtual time. Its place is here; it is not built yet."""
+"""Worlds in virtual time: production decisions among bad luck and cheats, the same each time for the same seed.
+
+Read ``world``, then ``seat`` and ``issuer``. What runs unchanged: the swap's ``step`` with its orders and tables, the
+mint's authorisation, rules, operations and tables, the matcher. What is modelled: the network, the disk's time, and
+the carrying of orders and pushes, which the daemon does in trio tasks. ``campaigns`` says what goes wrong, ``check``
+what must never be.
+"""

@@ -1,0 +1,151 @@
+"""What became of a world: who was paid, who lost, what is proven, and what is left hanging.
+
+Asked of the tables, not of what the nodes believe: a lock at an honest mint pays its receiver once it is opened.
+A party is *protected* when the issuers of its own two arcs are honest; no such party may pay without being paid.
+"""
+
+from dataclasses import dataclass, field
+
+from nanobarter.core.units import after
+from nanobarter.mint import rows, sweep
+from nanobarter.mint.audit import audit
+from nanobarter.mint.rules import Lock
+from nanobarter.sim.node import Node
+from nanobarter.sim.world import World
+from nanobarter.swap import tables
+from nanobarter.swap.states import Ended
+from nanobarter.swap.terms import Agreement
+
+
+@dataclass
+class Verdict:
+    """The checker's word on one run. Names of parties, each for one agreement."""
+
+    outcome: str = "nothing"
+    """``settled``: every arc is paid; ``aborted``: none is; ``partly`` some; ``nothing``: there was no agreement."""
+    completed: bool = False
+    honest_losses: list[str] = field(default_factory=list[str])
+    hole_losses: list[str] = field(default_factory=list[str])
+    defaults: list[str] = field(default_factory=list[str])
+    unproven: list[str] = field(default_factory=list[str])
+    """Defaults without evidence although the issuer answered."""
+    mute: list[str] = field(default_factory=list[str])
+    """Defaults of issuers that kept silent: no evidence can be had of these."""
+    convicted_honest: list[str] = field(default_factory=list[str])
+    stuck: list[str] = field(default_factory=list[str])
+    unsound: list[str] = field(default_factory=list[str])
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether something is shown that must never be."""
+        return bool(self.honest_losses or self.stuck or self.unsound or self.unproven or self.convicted_honest)
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One arc of an agreement at its issuer: the lock as the tables have it, or None where none was made."""
+
+    issuer: Node
+    lock: Lock | None
+
+    @property
+    def paid(self) -> bool:
+        """Tell whether the giver has lost what it locked."""
+        return self.lock is not None and self.lock.outcome == "opened"
+
+
+def judge(world: World) -> Verdict:
+    """Return the verdict on a world that has come to its end."""
+    verdict = Verdict()
+    agreements = agreements_of(world)
+    for agreement in agreements:
+        _judge_agreement(world, agreement, verdict)
+    drafts = {a.draft_id for a in agreements}
+    ends = [s for node in world.nodes if node.honest for s in ends_of(node) if s.draft in drafts]
+    verdict.completed = verdict.outcome == "settled" and all(end.outcome == "settled" for end in ends)
+    _judge_rest(world, verdict)
+    return verdict
+
+
+def agreements_of(world: World) -> list[Agreement]:
+    """Return all agreements that some issuer was told of."""
+    found = {a.agreement_id: a for issuer in world.issuers.values() for a in issuer.known()}
+    return [found[k] for k in sorted(found)]
+
+
+def ends_of(node: Node) -> list[Ended]:
+    """Return the ends of all drafts on a node's disk."""
+    drafts = node.db.execute("SELECT draft FROM swap_drafts WHERE ended = 1 ORDER BY draft").fetchall()
+    found = (tables.find_state(node.db, draft) for (draft,) in drafts)
+    return [state for state in found if isinstance(state, Ended)]
+
+
+def _judge_agreement(world: World, agreement: Agreement, verdict: Verdict) -> None:
+    legs = [
+        Leg(world.post.nodes[t.issuer], rows.find_lock(world.post.nodes[t.issuer].db, t.lock_id))
+        for t in agreement.terms
+    ]
+    paid = sum(leg.paid for leg in legs)
+    now = "settled" if paid == agreement.size else "aborted" if paid == 0 else "partly"
+    verdict.outcome = now if verdict.outcome in ("nothing", "aborted") else verdict.outcome
+    for index, node_id in enumerate(agreement.nodes):
+        party = world.post.nodes[node_id]
+        before = agreement.incoming(index)
+        if not party.honest or not legs[index].paid or _got(agreement, legs, before):
+            continue
+        if not (legs[index].issuer.honest and legs[before].issuer.honest):
+            verdict.defaults.append(party.name)
+        elif _in_hole(agreement, legs, index):
+            verdict.hole_losses.append(party.name)
+        else:
+            verdict.honest_losses.append(party.name)
+
+
+def _got(agreement: Agreement, legs: list[Leg], index: int) -> bool:
+    """Tell whether the arc pays its receiver exactly what was agreed."""
+    lock = legs[index].lock
+    return lock is not None and lock.outcome == "opened" and lock.terms == agreement.terms[index]
+
+
+def _in_hole(agreement: Agreement, legs: list[Leg], index: int) -> bool:
+    """Tell whether this loss is the one that docs/attacks.md states: an issuer away for longer than delta."""
+    before = agreement.incoming(index)
+    away = any(
+        end - start > agreement.pace.delta for leg in (legs[index], legs[before]) for start, end in leg.issuer.away
+    )
+    return away and not legs[agreement.incoming(before)].issuer.honest
+
+
+def _judge_rest(world: World, verdict: Verdict) -> None:
+    """Look for what hangs after everything has healed, and count every honest mint's books anew."""
+    for node in world.nodes:
+        if not node.honest:
+            continue
+        _stuck_seats(world, node, verdict)
+        for lock in rows.live_locks(node.db):
+            if lock.outcome == "" and node.now > lock.terms.deadline and _owner_honest(world, lock):
+                verdict.stuck.append(f"{node.name}: arc {lock.terms.index} is locked past its deadline")
+        if node.db.execute("SELECT 1 FROM mint_locks LIMIT 1").fetchone():
+            end = max(lock_end for (lock_end,) in node.db.execute("SELECT take_until FROM mint_locks"))
+            sweep.sweep(node.db, end, 1000)
+            verdict.stuck += [f"{node.name}: a lock outlives its time" for _ in rows.live_locks(node.db)]
+            verdict.unsound += [f"{node.name}: {f.row}: {f.problem}" for f in audit(node.db)]
+
+
+def _stuck_seats(world: World, node: Node, verdict: Verdict) -> None:
+    for draft, state in tables.live_states(node.db).items():
+        agreement = next((a for a in agreements_of(world) if a.draft_id == draft), None)
+        if agreement is None:
+            verdict.stuck.append(f"{node.name}: {type(state).__name__} without an agreement")
+            continue
+        own = agreement.nodes.index(node.node) if node.node in agreement.nodes else 0
+        issuers = (agreement.issuers[own], agreement.issuers[agreement.incoming(own)])
+        if all(world.post.nodes[i].honest for i in issuers) and node.now > after(
+            agreement.deadline(0), agreement.pace.delta
+        ):
+            verdict.stuck.append(f"{node.name}: still {type(state).__name__}")
+
+
+def _owner_honest(world: World, lock: Lock) -> bool:
+    agreement = next((a for a in agreements_of(world) if a.agreement_id == lock.terms.agreement), None)
+    return agreement is not None and world.post.nodes[agreement.nodes[lock.terms.index]].honest
