@@ -58,12 +58,12 @@ def filled(bids: Bids, size: int) -> Book:
 
 
 def matched(book: Book, bid: Bid) -> bool:
-    """Put a bid in and find its best cycle with quantities. Tells whether a bound cut the search short."""
-    book.insert(bid)
+    """Find a bid's best cycle with quantities, and put it in. Tells whether a bound cut the search short."""
     search = Search(book, bid, OWN)
     for cycle in search.cycles():
         if quantities_of(cycle) is not None:
             break
+    book.insert(bid)
     return search.cut
 
 

@@ -14,6 +14,7 @@ class Exit(IntEnum):
     BELOW_THRESHOLD = 4
     NO_DAEMON = 5
     NO_CREDIT = 6  # no notes to pay with, or no peers to pay
+    NOT_YET = 7  # kept, and tried again until it is done or refused
     INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 

@@ -14,13 +14,13 @@ from typing import Protocol, cast
 
 from nanobarter import __version__
 from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.storage_args import add_storage
 
 Command = Callable[[argparse.Namespace], int]
 
 READING = {
     "status": ("the node at a glance; exit 4 when a pack is below its repair threshold", "/v1/status"),
     "peers": ("every node we know of", "/v1/peers"),
-    "wallet": ("the notes held", "/v1/wallet"),
     "snapshots": ("what can be restored", "/v1/snapshots"),
     "ledger": ("what happened, entry by entry", "/v1/ledger"),
     "balance": ("what stands where, in your own currency", "/v1/balance"),
@@ -87,8 +87,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_node(commands)
     _add_reading(commands)
+    _add_notes(commands)
     _add_market(commands)
     _add_jobs(commands)
+    add_storage(commands, _command)
     _add_sim(commands)
     _add_rest(commands)
     return top
@@ -143,6 +145,40 @@ def _add_reading(commands: Commands) -> None:
         path="/v1/mint/status"
     )
     _command(mint, "audit", "check the mint's books; exit 1 when they are wrong", "reading:mint_audit", json=True)
+
+
+def _add_notes(commands: Commands) -> None:
+    wallet = _command(commands, "wallet", "the notes held", "reading:read", json=True)
+    wallet.set_defaults(path="/v1/wallet")
+    again = _command(
+        wallet.add_subparsers(metavar="WHAT"),
+        "restore",
+        "find the notes of the phrase again at their issuers",
+        "notes:restore",
+        json=True,
+    )
+    again.add_argument("issuer", nargs="?", default="", metavar="ISSUER", help="only this one (default: all known)")
+    note = commands.add_parser("note", help="notes by hand", description="notes by hand").add_subparsers(
+        metavar="WHAT", required=True
+    )
+    shown = _command(
+        note, "list", "the notes, lines sent, and lines that wait for their mints", "notes:list_", json=True
+    )
+    shown.add_argument("--lines", action="store_true", help="show the lines sent in full: whoever sees them owns them")
+    send = _command(note, "send", "make a line of text that is worth so much", "notes:send", json=True)
+    send.add_argument("size", metavar="SIZE", help="how much (MiB, or a size like 5GB, whole MiB)")
+    send.add_argument("--kind", default="", metavar="KIND", help="which lease kind, such as 30d")
+    send.add_argument("--issuer", default="", metavar="NODE", help="whose notes (default: those held most)")
+    send.add_argument("--qr", action="store_true", help="also draw the line as a QR code, on stderr")
+    send.add_argument("--qr-file", type=Path, metavar="FILE", help="also save the code as a new .png or .svg")
+    take = _command(note, "receive", "swap a line for notes of your own", "notes:receive", json=True)
+    check = _command(note, "verify", "what a line is worth, without taking it", "notes:verify", json=True)
+    check.add_argument("--ask", action="store_true", help="ask its mint whether it is spent")
+    for command in (take, check):
+        command.add_argument("line", nargs="?", default="-", metavar="LINE", help="the line (default: read stdin)")
+    fresh = _command(note, "refresh", "swap ageing notes for fresh ones now", "notes:refresh", json=True)
+    fresh.add_argument("--issuer", default="", metavar="NODE", help="only those of this node")
+    fresh.add_argument("--all", action="store_true", help="also notes that are not old")
 
 
 def _add_market(commands: Commands) -> None:

@@ -83,8 +83,10 @@ class Limits:
     wallet_resizes_max: int = 8  # swaps before one payment: each merges 64 notes or makes the last split
     wallet_keysets_max: int = 64  # announcements taken from one issuer at once: 4 kinds, 8 windows, changed terms
     wallet_refresh_ahead: Span = Span(7 * 24 * 60 * MINUTE)  # notes are renewed a week before they end
+    wallet_refresh_max: int = 6_400  # notes renewed by one command: a hundred swaps
     wallet_restore_batches_max: int = 1_000  # of 64 coins per denomination: more than a keyset's week ever sees
     wallet_journal_kept: Span = Span(70 * 24 * 60 * MINUTE)  # past every keyset's purge (49 days) and lock's take time
+    wallet_incoming_max: int = 1_000  # lines of notes that wait for a mint that is away; 7 kB each at most
     wallet_events_kept: int = 100_000  # a ledger that follows daily never meets the edge
 
     # -- local API: one person with a few terminals
@@ -104,6 +106,8 @@ class Limits:
     storage_fetches_max: int = 4  # packs fetched ahead of their use
     storage_lookahead_max: int = 64  # files whose packs are asked for before their turn
     storage_catalog_bytes_max: int = 2 * 1024 * 1024 * 1024  # unpacked; 40 bytes per chunk of 256 KiB: 12 TB
+    storage_waste_percent: int = 50  # a pack with more waste is packed anew: space is bought for at most twice its use
+    storage_airy_packs_min: int = 8  # mostly empty packs that are worth joining; each backup leaves a small one
 
     # -- vault and placement
     vault_range_bytes_max: int = 1024 * 1024 + 1024  # two of them carry the largest share and its header
@@ -143,6 +147,12 @@ class Limits:
     swap_poll_max: Span = Span(60 * SECOND)  # afterwards: a 15th of the shortest usual delta
     swap_push_tries: int = 8  # an issuer's push helps those who are up; who was down asks by itself
     swap_kept: Span = Span(40 * DAY)  # ended drafts answer late questions until all their locks have lapsed
+    swap_questions_max: int = 64  # drafts that wait for persons, at once: more than anybody reads
+    swap_questions_bid_max: int = 4  # of them about one own bid, or from one proposer
+    swap_questions_over_max: int = 1024  # kept until they expire, so that nobody is asked twice; 70 KB each at most
+    swap_question_life_max: Span = Span(7 * DAY)  # of others' questions; bids change faster than that
+    swap_question_tries: int = 16  # drafts made on one set of consents
+    swap_ask_again: Span = Span(10 * MINUTE)  # to somebody who acknowledged but may have lost his answer
     # -- market: what one node remembers about failed proposals
     market_backoff_doublings_max: int = 6  # from half a second to half a minute
     market_memory_max: int = 1024  # cycles and pairs remembered per bid; forgetting costs one more try

@@ -2,7 +2,9 @@
 
 from nanobarter.daemon.api import Routes
 from nanobarter.daemon.facade import NodeFacade
+from nanobarter.daemon.routes_notes import note_routes
 from nanobarter.daemon.routing import Asked, Nothing, many, one
+from nanobarter.daemon.storage_routes import storage_routes_of
 
 
 class _Backup(Asked, frozen=True):
@@ -42,6 +44,7 @@ class _Report(Asked, frozen=True):
 def routes_of(node: NodeFacade) -> Routes:
     """Return the routes that serve this node."""
     return {
+        **storage_routes_of(node.storage),
         ("GET", "/v1/status"): one(Nothing, lambda _: node.status()),
         ("GET", "/v1/peers"): one(Nothing, lambda _: node.peers()),
         ("GET", "/v1/market"): one(Nothing, lambda _: node.market()),
@@ -70,4 +73,5 @@ def routes_of(node: NodeFacade) -> Routes:
         ("POST", "/v1/restore"): many(
             _Restore, lambda asked: node.restore(asked.snapshot, asked.target, overwrite=asked.overwrite)
         ),
+        **note_routes(node.notes),
     }

@@ -18,7 +18,7 @@ from nanobarter.daemon.facade import Agreement
 from nanobarter.mint import events as mint_events
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
-from nanobarter.swap.events import Aborted, Approved, DraftRefused, DraftSeen, Settled, SwapEvent
+from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, DraftSeen, Settled, SwapEvent
 from nanobarter.translator.ledger import Ledger, from_mint, from_swap
 from nanobarter.wallet.events import WalletEvent
 from nanobarter.wallet.service import Wallet
@@ -67,6 +67,8 @@ class Chronicle:
         async for event in self._out:
             now = self._clock.now()
             match event:
+                case Asked():
+                    pass  # nothing is promised yet: nbctl draft list shows it
                 case DraftSeen() | Approved() | DraftRefused() | Settled() | Aborted():
                     await self._keep(_told(event, now))
                     if (happened := from_swap(event, now)) is not None:
@@ -106,7 +108,7 @@ class Chronicle:
         return [msgspec.json.decode(told, type=Agreement) for (told,) in reversed(rows)]
 
 
-def _told(event: SwapEvent, now: Instant) -> Agreement:
+def _told(event: DraftSeen | Approved | DraftRefused | Settled | Aborted, now: Instant) -> Agreement:
     draft = event.draft_id.hex()
     match event:
         case DraftSeen(proposer=proposer):

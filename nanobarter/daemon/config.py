@@ -13,7 +13,8 @@ from typing import Final, Literal
 import msgspec
 
 from nanobarter.core.ids import NodeId, parse_node
-from nanobarter.core.units import LeaseKind, Span, parse_size, parse_span
+from nanobarter.core.units import MIB, LeaseKind, Quantity, Span, parse_size, parse_span
+from nanobarter.storage.retention import KEEP_ALL
 
 PORT_DEFAULT: Final = 4773
 RESERVE_AUTO: Final = "auto"
@@ -21,7 +22,7 @@ RESERVE_AUTO: Final = "auto"
 
 Durability = Literal["normal", "high"]
 MarketMode = Literal["par"]
-Approval = Literal["auto"]
+Approval = Literal["auto", "manual"]
 
 _ANCHOR = re.compile(
     r"^\s*(?P<size>[0-9.]+\s*[KMGT]?i?B)\s+for\s+(?P<days>[1-9][0-9]{0,3})\s+days?"
@@ -52,6 +53,7 @@ class Backup(_Section, frozen=True, kw_only=True):
     durability: Durability = "normal"
     schedule: str = "off"
     patience: str = "10min"
+    keep: str = KEEP_ALL
 
     @property
     def every(self) -> Span | None:
@@ -86,6 +88,7 @@ class Market(_Section, frozen=True, kw_only=True):
 
     mode: MarketMode = "par"
     approve: Approval = "auto"
+    approve_above: str = "0B"
     reserve: str = RESERVE_AUTO
     wants: tuple[str, ...] = ()
     bid_span: str = "1h"
@@ -93,6 +96,11 @@ class Market(_Section, frozen=True, kw_only=True):
     def reserve_bytes(self, offered_bytes: int) -> int:
         """Return the space of others to keep in hand beyond what the folders need."""
         return offered_bytes // 2 if self.reserve == RESERVE_AUTO else parse_size(self.reserve)
+
+    @property
+    def asks_above(self) -> Quantity | None:
+        """Of drafts that take more MiB of ours than this the person is asked; None: of none."""
+        return Quantity(parse_size(self.approve_above) // MIB) if self.approve == "manual" else None
 
     @property
     def wanted_issuers(self) -> tuple[NodeId, ...]:
@@ -143,6 +151,7 @@ class Swap(_Section, frozen=True, kw_only=True):
     lock: str = "60s"
     vote: str = "120s"
     delta: str = "15min"
+    ask: str = "24h"
 
     @property
     def approve_span(self) -> Span:
@@ -163,6 +172,11 @@ class Swap(_Section, frozen=True, kw_only=True):
     def delta_span(self) -> Span:
         """The distance between the deadlines of neighbours in the ring."""
         return parse_span(self.delta)
+
+    @property
+    def ask_span(self) -> Span:
+        """How long a draft of ours that waits for persons lives."""
+        return parse_span(self.ask)
 
 
 class Audit(_Section, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from nanobarter.daemon.config import (
     parse_host_port,
     parse_schedule,
 )
+from nanobarter.storage.retention import parse_keep
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
 SPACE_BYTES_MIN: Final = 64 * MIB  # less cannot hold the shares of a single pack for each of six neighbours
@@ -207,9 +208,11 @@ def _word(text: str) -> None:
 _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("backup", "schedule", parse_schedule),
     ("backup", "patience", _positive_span),
+    ("backup", "keep", parse_keep),
     ("offer", "space", parse_size),
     ("offer", "kinds", _kind),
     ("market", "reserve", _reserve),
+    ("market", "approve_above", parse_size),
     ("market", "wants", parse_node),
     ("market", "bid_span", _positive_span),
     ("pet", "name", _word),
@@ -217,7 +220,7 @@ _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("pet", "anchor", parse_anchor),
     ("network", "listen", parse_host_port),
     ("network", "bootstrap", parse_host_port),
-    *(("swap", key, _positive_span) for key in ("approve", "lock", "vote", "delta")),
+    *(("swap", key, _positive_span) for key in ("approve", "lock", "vote", "delta", "ask")),
     ("audit", "period", _positive_span),
     ("audit", "grace", _positive_span),
 )
@@ -242,11 +245,13 @@ _COMMENTS: Final[dict[str, str]] = {
     "backup.durability": 'How safe: "normal", or "high" (more shares of each pack may be lost; costs more space).',
     "backup.schedule": '"off" (only by hand) or "every 6h".',
     "backup.patience": "How long a backup waits for others' space before it does with less or gives up.",
+    "backup.keep": 'Which snapshots to keep after a scheduled backup: "all", or "daily 7, weekly 4, monthly 12".',
     "offer": "What this disk lends to others. It pays for the space that others lend to you.",
     "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d".',
     "market": "On which terms to barter.",
     "market.mode": '"par": one for one.',
-    "market.approve": '"auto": agreements within the policy are approved by themselves.',
+    "market.approve": '"auto": agreements within the policy are approved by themselves; "manual": you are asked.',
+    "market.approve_above": "With manual: how much of yours an agreement may take without asking you.",
     "market.reserve": 'Space of others to keep in hand beyond what the folders need; "auto": half of what is offered.',
     "market.wants": "Ids of the only nodes whose notes are wanted; empty: anyone's.",
     "market.bid_span": "How long a bid stands before it is renewed.",

@@ -9,7 +9,9 @@ milliseconds since 1970 UTC, spaces are MiB where the name ends in ``_mib`` and 
 from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
-from nanobarter.daemon.shape import Part, Shape
+from nanobarter.daemon.facade_notes import NotesFacade
+from nanobarter.daemon.shape import Part, Progress, Shape
+from nanobarter.daemon.storage_facade import StorageFacade
 
 HealthState = Literal["none", "good", "thin", "degraded", "below_threshold"]
 Outcome = Literal["complete", "partial"]
@@ -330,16 +332,6 @@ class Snapshots(Shape, frozen=True, kw_only=True, tag="snapshots"):
     snapshots: tuple[SnapshotRow, ...] = ()
 
 
-class Progress(Shape, frozen=True, kw_only=True, tag="progress"):
-    """How far a long job is. ``total`` 0 means not known yet; ``unit`` is bytes, files, MiB, shares or empty."""
-
-    phase: str
-    done: int = 0
-    total: int = 0
-    unit: str = ""
-    note: str = ""
-
-
 class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
     """The end of a backup: every share that ``shares`` counts is on a peer's disk.
 
@@ -448,6 +440,16 @@ class NodeFacade(Protocol):
     method raises is told to the person as it is. The iterators of ``backup`` and ``restore`` yield Progress and
     end with one result; closing one cancels the job, and what it has done so far stays valid.
     """
+
+    @property
+    def notes(self) -> NotesFacade:
+        """What is done with notes by hand."""
+        ...
+
+    @property
+    def storage(self) -> StorageFacade:
+        """What can be asked about snapshots and what is stored of them."""
+        ...
 
     async def status(self) -> Status:
         """Show the node at a glance."""

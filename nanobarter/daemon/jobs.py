@@ -20,7 +20,7 @@ from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.storage import backup as engine
 from nanobarter.storage.audit import Auditor
-from nanobarter.storage.catalog import SnapshotLine
+from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.geometry import for_peers
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.restore import Restored, restore

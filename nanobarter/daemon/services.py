@@ -25,6 +25,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import Folders, held_of, reserve_quantity
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob, Jobs
+from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.gossip.service import Gossip
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
@@ -92,7 +93,7 @@ def pledge_of(config: Config) -> dict[LeaseKind, Quantity]:
 def times_of(config: Config) -> SwapTimes:
     """Return the clock of an agreement as configured."""
     swap = config.swap
-    return SwapTimes(swap.approve_span, swap.lock_span, swap.vote_span, swap.delta_span)
+    return SwapTimes(swap.approve_span, swap.lock_span, swap.vote_span, swap.delta_span, ask=swap.ask_span)
 
 
 def excludes_of(config: Config, home: Home) -> Excludes:
@@ -173,7 +174,14 @@ class Node:
             clock=clock,
             entropy=entropy,
             limits=limits,
-            pace=Pace(self.config.market.bid_lifetime, PATIENCE, RETRY, PARTNERS_MAX),
+            pace=Pace(
+                self.config.market.bid_lifetime,
+                PATIENCE,
+                RETRY,
+                PARTNERS_MAX,
+                asks=self.config.market.asks_above,
+                ask=self.config.swap.ask_span,
+            ),
         )
         look.attach(self.market)
         self.network.add("mint.request", self.mint.handle, body_max=limits.request_bytes_max)
@@ -300,6 +308,7 @@ class Node:
     async def _backup(self) -> None:
         async for _ in BackupJob(self).run(()):
             pass
+        await keep_by_policy(self)
 
     # -- life
 

@@ -11,7 +11,9 @@ from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.jobs import BackupJob, RestoreJob
+from nanobarter.daemon.notes import NoteDesk
 from nanobarter.daemon.services import Node
+from nanobarter.daemon.storage_desk import StorageDesk
 from nanobarter.storage.geometry import recovery
 from nanobarter.translator.plan import make_plan
 
@@ -24,6 +26,8 @@ class NodeView:
         self._started: Instant = node.clock.now()
         self._accounts = Accounts(node.ledger, node.store)
         self._desk = Desk(node)
+        self.notes = NoteDesk(node)
+        self.storage = StorageDesk(node)
 
     # -- at a glance
 

@@ -1,6 +1,7 @@
 """The book: every live bid, by id and, once it is searched, by level."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,17 @@ class Book:
         if bid is not None and self._index is not None:
             self._index.remove(bid)
         return bid is not None
+
+    @contextmanager
+    def without(self, bid_id: Name) -> Generator[Bid | None]:
+        """Yield a bid, or None, that is out of the book meanwhile: what a search for its cycles should not meet."""
+        bid = self._bids.get(bid_id)
+        self.withdraw(bid_id)
+        try:
+            yield bid
+        finally:
+            if bid is not None:
+                self.insert(bid)
 
     def replace_quantity(self, bid_id: Name, left: int) -> None:
         """Set what is left of a bid; with nothing left it leaves the book. An unknown id is ignored."""

@@ -1,6 +1,6 @@
 """A market in one place: bids come in one after the other, and all that can be executed is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
@@ -20,39 +20,46 @@ class Agreement:
 class Clearing:
     """A book, and the rules under which submitted bids are matched against it.
 
-    ``cut`` becomes true when a bound kept any search from seeing every cycle.
+    ``cut`` becomes true when a bound kept any search from seeing every cycle; ``steps`` counts the partial cycles
+    that were looked at, and ``spoiled`` the whole ones that had no whole quantities.
     """
 
     rules: Rules = OWN
     book: Book = field(default_factory=Book)
     cut: bool = False
+    steps: int = 0
+    spoiled: int = 0
 
     def submit(self, bid: Bid) -> list[Agreement]:
-        """Put a bid into the book and execute the best cycle through it until none is left.
+        """Execute the best cycle through a bid until none is left, then put what remains of it into the book.
 
-        Every agreement uses up one bid at least, so this ends.
+        Every agreement uses up one bid at least, so this ends. While it is searched for, the bid is not in the
+        book: among the others there is no cycle left that is worth while, so chains that go round get worse, and
+        the bounds of a search lie close to what it can find. With the new bid among them a walk that takes it
+        twice would promise twice its surplus.
         """
-        self.book.insert(bid)
+        self.book.withdraw(bid.id)
         agreements, moved = list[Agreement](), 0
-        while (own := self.book.get(bid.id)) is not None:
-            agreement = self._best(own)
-            if agreement is None:
-                break
+        while bid.quantity > 0 and (agreement := self._best(bid)) is not None:
             moved += len(agreement.given)
             if self.rules.movements_max is not None and moved > self.rules.movements_max:
                 break
-            for each, given in zip(agreement.cycle.bids, agreement.given, strict=True):
+            for each, given in zip(agreement.cycle.bids[:-1], agreement.given[:-1], strict=True):
                 self.book.replace_quantity(each.id, each.quantity - given)
+            bid = replace(bid, quantity=bid.quantity - agreement.given[-1])
             agreements.append(agreement)
+        self.book.insert(bid)
         return agreements
 
     def _best(self, own: Bid) -> Agreement | None:
         from nanobarter.matching.search import Search  # noqa: PLC0415 - numpy loads at the first search
 
-        search = Search(self.book, own, self.rules)
+        search, found = Search(self.book, own, self.rules), None
         for cycle in search.cycles():
             if (given := quantities_of(cycle, self.rules)) is not None:
-                self.cut |= search.cut
-                return Agreement(cycle, given)
+                found = Agreement(cycle, given)
+                break
+            self.spoiled += 1
         self.cut |= search.cut
-        return None
+        self.steps += search.steps
+        return found

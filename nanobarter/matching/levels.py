@@ -198,6 +198,10 @@ class Levels:
                 self.forgotten += CHANGES_MAX
                 del self.changes[:CHANGES_MAX]
 
+    def heaviest(self) -> float:
+        """Return the weight of the heaviest level."""
+        return max(float(row.in_order()[1][0]) for row in self.rows if row.levels and row.in_order()[0])
+
     def refresh(self) -> None:
         """Bring the matrix up to the rows. A row is a column of it, so that a round runs along its lines."""
         vertices = len(self.rows)

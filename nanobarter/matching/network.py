@@ -1,7 +1,7 @@
 """The matcher as the network uses it: bids out of gossip items, matches for a swap to draft."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from math import log
@@ -15,7 +15,7 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.units import LeaseKind, Quantity
 from nanobarter.matching.bids import Bid, Name, Pattern
 from nanobarter.matching.book import Book
-from nanobarter.matching.cycle import Cycle, quantities_of
+from nanobarter.matching.cycle import Cycle, cycle_of, quantities_of
 from nanobarter.matching.rules import Rules
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
 
@@ -108,9 +108,17 @@ def find(
     natural logarithm of its omega when choosing among the best cycles, so that not all nodes propose the same one;
     it changes the choice only, never a price. A cycle that holds all bids of a set in ``avoid`` is not considered.
     """
-    own = book.get(own_bid_id)
-    if own is None:
-        return None
+    with book.without(own_bid_id) as own:
+        return None if own is None else _found(book, own, partners_max, perturb, avoid)
+
+
+def _found(
+    book: Book,
+    own: Bid,
+    partners_max: int,
+    perturb: Callable[[BidId], float] | None,
+    avoid: Collection[frozenset[BidId]],
+) -> Match | None:
     from nanobarter.matching.search import Search  # noqa: PLC0415 - numpy loads at the first search
 
     search = Search(book, own, Rules(partners_max=partners_max))
@@ -127,6 +135,23 @@ def find(
 
         chosen = max(islice(possible, PERTURBED_MAX), key=score, default=None)
     return None if chosen is None else _match(*chosen, cut=search.cut)
+
+
+def reduced(items: Sequence[Item], caps: Sequence[int]) -> tuple[Quantity, ...] | None:
+    """Return what each bid of a ring gives when none gives more than its cap; None when no whole quantities do.
+
+    The items are in ring order, each giving to the next, as the arcs of a draft.
+    """
+    bids = [bid_from_item(item) for item in items]
+    ring = [replace(b, quantity=min(b.quantity, cap)) for b, cap in zip(bids, caps, strict=True) if b is not None]
+    if len(ring) < len(items):
+        return None
+    try:
+        cycle = cycle_of([*ring[1:], ring[0]])  # the own bid is the last of a cycle
+    except ValueError:
+        return None  # a bid has changed and no longer takes what the one before it gives
+    given = quantities_of(cycle)
+    return None if given is None else (Quantity(given[-1]), *map(Quantity, given[:-1]))
 
 
 def _possible(cycles: Iterable[Cycle], avoid: Collection[frozenset[BidId]]) -> Iterator[tuple[Cycle, tuple[int, ...]]]:

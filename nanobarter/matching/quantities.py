@@ -27,6 +27,7 @@ _DOUBT_MAX = 1e-2  # of a unit: with more, a double leaves too little behind the
 _FAR = float("inf")
 _ERROR = 1e-12  # a bound, with a factor of 100 to spare, on the relative error of x in double precision
 _ROOT_BITS_MAX = 2048  # a perfect power of more bits is treated as an irrational one, with 90 digits
+_ROUNDS_MAX = 4  # a remnant of a few units comes to nothing in two rounds or not at all
 
 
 class Leg(NamedTuple):
@@ -70,7 +71,28 @@ def flow(legs: Sequence[Leg]) -> tuple[int, ...] | None:
         return given
     if all(leg.cap is not None for leg in legs) and _caps(legs) < 1:
         return None  # what goes round the ring within these bounds comes back as less than it was
+    if not comes_round([(leg.cap, leg.stock) for leg in legs]):
+        return None
     return _exact_flow(legs)
+
+
+def comes_round(ring: Sequence[tuple[Ratio | None, int]]) -> bool:
+    """Tell whether one whole unit at least may come through every bid of a ring of (bound, stock).
+
+    However the quantities are chosen, a bid gives at most what its bound allows for what the bid before it gives,
+    in whole units. Going round with the most that each could give, nothing is left where a remnant is too small
+    for a neighbour: one unit through a bid that gives 9 for 10 is none. True says only that this does not exclude it.
+    """
+    most = ring[-1][1]
+    for _ in range(_ROUNDS_MAX):
+        before = most
+        for cap, stock in ring:
+            most = stock if cap is None else min(stock, most * cap[0] // cap[1])
+            if most == 0:
+                return False
+        if most == before:
+            break
+    return True
 
 
 def _shares(legs: Sequence[Leg]) -> list[int]:

@@ -18,6 +18,7 @@ from nanobarter.matching.book import Book
 from nanobarter.matching.cycle import Cycle, cycle_of, leg_of
 from nanobarter.matching.index import Index, Side, Table
 from nanobarter.matching.levels import NONE, UNSURE, Level, Weights, weight_above, weight_below, weight_of
+from nanobarter.matching.remnants import REMNANT, Remnants
 from nanobarter.matching.rules import Rules
 
 _SLACK_PER_BID = 4.0  # units by which rounding may lift one bid's weight above another's of the same worth, and spare
@@ -101,6 +102,7 @@ class _Side:
         self._count = 0
         self._tries = 0
         self._exact: dict[tuple[int, int], Fraction] = {}
+        self._remnants = Remnants(search.own, search.rules, index, side)
 
     def cycles(self) -> Iterator[Cycle]:
         """Yield the cycles of this side, the best first."""
@@ -234,6 +236,8 @@ class _Side:
         most = leg.stock if leg.cap is None else min(leg.stock, chain.most * leg.cap[0] // leg.cap[1])
         if most == 0:
             return  # nothing whole would come through
+        if most < REMNANT and not self._remnants.comes_round((*chain.bids, bid), most, chain.after - 1):
+            return
         weight = chain.weight + weight_above((bid.provided, bid.required)) + weight_above(discount)
         longer = _Chain((*chain.bids, bid), weight, level.gives, chain.after - 1, most)
         bound = weight + rest

@@ -30,7 +30,8 @@ class Want(Record, frozen=True):
 class BidBody(Record, frozen=True):
     """Give up to ``quantity`` of ``gives`` for what fits ``wants``, at omega = provided / received.
 
-    omega is the exact ratio ``omega[0] / omega[1]`` (qtt_prov / qtt_requ). ``floor`` bounds a best bid.
+    omega is the exact ratio ``omega[0] / omega[1]`` (qtt_prov / qtt_requ). ``floor`` bounds a best bid. Of a draft
+    that takes more than ``asks`` the owner decides in person, which may take a day; None: the node decides at once.
     """
 
     type: Literal["limit", "best"]
@@ -39,6 +40,7 @@ class BidBody(Record, frozen=True):
     omega: Ratio
     quantity: Quantity
     floor: Ratio | None
+    asks: Quantity | None = None
 
 
 def bid_id_for(owner: NodeId, key: bytes) -> BidId:

@@ -258,4 +258,14 @@ def may_extend(contract: Contract, given: Lot, keep: Quantity, now: Instant) -> 
         return Refused(Reason.NOT_YET, "the lease is already extended by a term")
     if not 1 <= keep <= contract.terms.quantity:
         return Refused(Reason.UNBALANCED, f"a lease of {contract.terms.quantity} MiB cannot keep {keep} MiB")
+    if keep < contract.terms.quantity and span_between(now, contract.end) > shrink_within(contract.terms.kind):
+        return Refused(Reason.NOT_YET, "a lease can be made smaller in the last half of its term only")
     return same_lot(given, Lot(contract.terms.kind, contract.terms_hash, keep))
+
+
+def shrink_within(kind: LeaseKind) -> Span:
+    """Return how long before its end a lease may be made smaller.
+
+    Earlier a contract that is shown proves its full size, which lets strangers add up what a mint has leased.
+    """
+    return Span(term(kind) // 2)

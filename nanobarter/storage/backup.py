@@ -19,7 +19,8 @@ from nanobarter.core.keys import Signed
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.units import Instant
-from nanobarter.storage.catalog import Catalog, SnapshotLine
+from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.chunks import Chunker, ChunkIds
 from nanobarter.storage.concurrent import one_error
 from nanobarter.storage.excludes import Excludes

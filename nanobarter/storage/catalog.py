@@ -5,68 +5,24 @@ never ahead of the truth: a pack is recorded only after the sink said that it is
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal, cast
 
 import trio
-import zstandard
-from msgspec import Meta
 
-from nanobarter.core.canonical import Record, decode, encode
-from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import Hash, PackId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.store import Store
-from nanobarter.core.units import Instant
-from nanobarter.storage.chunks import CHUNK_MAX, ChunkId
-from nanobarter.storage.packs import ENTRIES_MAX
+from nanobarter.storage.catalog_lines import (
+    ChunkLine,
+    PackLine,
+    SnapshotLine,
+    export_lines,
+    parse_export,
+    snapshot_lines,
+)
+from nanobarter.storage.chunks import ChunkId
 from nanobarter.storage.ports import Pack, PackKind
-from nanobarter.storage.snapshot import SNAPSHOT_MAX
-from nanobarter.storage.tree import Size
-
-_LENGTH_BYTES: Final = 4
-_RECORD_MAX: Final = 4 * 1024 * 1024  # a full pack's line: 32 Ki chunks of 39 bytes
-_EXPORT_STEP: Final = 1024 * 1024
-
-
-class ChunkLine(Record, frozen=True):
-    """A chunk and its length before compression."""
-
-    chunk_id: ChunkId
-    length: Annotated[int, Meta(ge=0, le=CHUNK_MAX)]
-
-
-class PackLine(Record, frozen=True, tag="pack"):
-    """A stored pack with its chunks, as exported."""
-
-    pack_id: PackId
-    kind: PackKind
-    share_size: Annotated[int, Meta(ge=1, le=2**31)]
-    k: Annotated[int, Meta(ge=1, le=255)]
-    n: Annotated[int, Meta(ge=1, le=255)]
-    chunks: Annotated[tuple[ChunkLine, ...], Meta(max_length=ENTRIES_MAX)]
-
-
-class SnapshotLine(Record, frozen=True, tag="snapshot"):
-    """A snapshot, as exported: the pack and chunk that hold it, and the signed record itself."""
-
-    snapshot_id: Hash
-    started: Instant
-    pack_id: PackId
-    chunk_id: ChunkId
-    body: Annotated[bytes, Meta(max_length=SNAPSHOT_MAX)]
-
-
-class Head(Record, frozen=True, tag="catalog"):
-    """The first record of an export."""
-
-    version: Literal[1]
-    packs: Size
-    snapshots: Size
-
-
-_Line = Head | PackLine | SnapshotLine
 
 
 @dataclass(frozen=True)
@@ -164,12 +120,13 @@ class Catalog:
 
     async def snapshots(self) -> list[SnapshotLine]:
         """Return all snapshots, oldest first."""
-        return await self.store.read(lambda db: list(_snapshots(db)))
+        return await self.store.read(lambda db: list(snapshot_lines(db)))
 
-    async def forget_snapshot(self, snapshot_id: Hash) -> None:
-        """Forget a snapshot; its packs stay until they are pruned."""
+    async def forget_snapshots(self, snapshots: Sequence[Hash]) -> None:
+        """Forget snapshots, all at once; their packs stay until they are pruned."""
         question = "DELETE FROM storage_snapshots WHERE snapshot_id = ?"
-        await self.store.write(lambda db: db.execute(question, (snapshot_id,)).rowcount)
+        rows = [(snapshot_id,) for snapshot_id in snapshots]
+        await self.store.write(lambda db: db.executemany(question, rows).rowcount)
 
     async def begin_run(self) -> int:
         """Return the number of a new run, after the traces of unfinished ones were wiped."""
@@ -204,7 +161,7 @@ class Catalog:
 
         About 40 bytes per chunk, in memory. Known files are left out: they belong to this machine.
         """
-        return await self.store.read(_export)
+        return await self.store.read(export_lines)
 
     async def import_(self, data: bytes) -> None:
         """Add what an export holds. Raises Malformed, with nothing changed, for anything else.
@@ -237,73 +194,3 @@ def _insert_pack(db: sqlite3.Connection, line: PackLine) -> None:
 def _insert_snapshot(db: sqlite3.Connection, line: SnapshotLine) -> None:
     values = (line.snapshot_id, line.started, line.pack_id, line.chunk_id, line.body)
     db.execute("INSERT INTO storage_snapshots VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
-
-
-def _snapshots(db: sqlite3.Connection) -> Iterable[SnapshotLine]:
-    question = (
-        "SELECT snapshot_id, started, pack_id, chunk_id, body FROM storage_snapshots ORDER BY started, snapshot_id"
-    )
-    return (SnapshotLine(*row) for row in db.execute(question))
-
-
-def _lines(db: sqlite3.Connection) -> Iterable[_Line]:
-    counts = db.execute("SELECT (SELECT count(*) FROM storage_packs), (SELECT count(*) FROM storage_snapshots)")
-    yield Head(1, *counts.fetchone())
-    # By pack id, not in the order of arrival: an imported catalog exports the same bytes.
-    packs = db.execute("SELECT pack, pack_id, kind, share_size, k, n FROM storage_packs ORDER BY pack_id").fetchall()
-    for pack, *columns in packs:
-        chunks = db.execute("SELECT chunk_id, length FROM storage_chunks WHERE pack = ? ORDER BY chunk_id", (pack,))
-        pack_id, kind, share_size, k, n = columns
-        yield PackLine(pack_id, kind, share_size, k, n, tuple(ChunkLine(*row) for row in chunks))
-    yield from _snapshots(db)
-
-
-def _export(db: sqlite3.Connection) -> bytes:
-    db.execute("BEGIN")  # one state of the catalog, though others write meanwhile
-    try:
-        packer = zstandard.ZstdCompressor(level=3).compressobj()
-        parts = list[bytes]()
-        for line in _lines(db):
-            data = encode(line)
-            parts.append(packer.compress(len(data).to_bytes(_LENGTH_BYTES, "big") + data))
-        return b"".join([*parts, packer.flush()])
-    finally:
-        db.execute("ROLLBACK")
-
-
-def parse_export(data: bytes, size_max: int) -> list[_Line]:
-    """Return the records of an export of at most ``size_max`` bytes when unpacked, or raise Malformed."""
-    plain = _inflate(data, size_max)
-    lines, at = list[_Line](), 0
-    while at < len(plain):
-        end = at + _LENGTH_BYTES + int.from_bytes(plain[at : at + _LENGTH_BYTES], "big")
-        if end > len(plain):
-            raise Malformed("the catalog ends inside a record")
-        lines.append(cast("_Line", decode(plain[at + _LENGTH_BYTES : end], cast("Any", _Line), size_max=_RECORD_MAX)))
-        at = end
-    _check_lines(lines)
-    return lines
-
-
-def _inflate(data: bytes, size_max: int) -> bytes:
-    unpacker = zstandard.ZstdDecompressor().decompressobj()
-    parts, size = list[bytes](), 0
-    try:
-        for start in range(0, len(data), _EXPORT_STEP):
-            parts.append(unpacker.decompress(data[start : start + _EXPORT_STEP]))
-            size += len(parts[-1])
-            if size > size_max:
-                raise Malformed(f"the catalog exceeds {size_max} bytes")
-    except zstandard.ZstdError as error:
-        raise Malformed(f"the catalog does not decompress: {error}") from None
-    return b"".join(parts)
-
-
-def _check_lines(lines: list[_Line]) -> None:
-    head = lines[0] if lines else None
-    packs = sum(isinstance(line, PackLine) for line in lines)
-    snapshots = [line for line in lines if isinstance(line, SnapshotLine)]
-    if not isinstance(head, Head) or (head.packs, head.snapshots) != (packs, len(snapshots)):
-        raise Malformed("the catalog is cut short, or is none")
-    if packs + len(snapshots) + 1 != len(lines):
-        raise Malformed("the catalog has two heads")

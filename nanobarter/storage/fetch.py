@@ -125,10 +125,17 @@ class ChunkReader:
             self.asked = pack_id
 
     def _chunk(self, chunk_id: ChunkId) -> bytes:
-        pack_id = self.catalog.pack_of_now(chunk_id)
-        if pack_id is None:
-            raise Malformed(f"no known pack holds chunk {chunk_id.hex()[:16]}")
-        return self._pack(pack_id).chunk(chunk_id)
+        tried: PackId | None = None
+        while True:
+            pack_id = self.catalog.pack_of_now(chunk_id)
+            if pack_id is None:
+                raise Malformed(f"no known pack holds chunk {chunk_id.hex()[:16]}")
+            try:
+                return self._pack(pack_id).chunk(chunk_id)
+            except PackMissing:
+                if pack_id == tried or pack_id == self.catalog.pack_of_now(chunk_id):
+                    raise
+                tried = pack_id  # a prune moved the chunk between the two looks
 
     def _pack(self, pack_id: PackId) -> OpenPack:
         pack = self.held.get(pack_id)

@@ -1,6 +1,7 @@
 """Packs on this machine: in memory, and as files in a folder. For drills, tools and tests; they pass the same tests."""
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,16 @@ class MemoryPacks:
             raise PackMissing(pack_id)
         return self.packs[pack_id].body
 
+    async def stocked(self) -> Collection[PackId]:
+        """Return the packs that are kept."""
+        await trio.lowlevel.checkpoint()
+        return set(self.packs)
+
+    async def remove(self, pack_id: PackId) -> None:
+        """Drop a pack."""
+        await trio.lowlevel.checkpoint()
+        self.packs.pop(pack_id, None)
+
 
 @dataclass
 class DirectoryPacks:
@@ -49,6 +60,18 @@ class DirectoryPacks:
             raise PackMissing(pack_id) from None
         except OSError as error:
             raise PackMissing(pack_id, str(error)) from None
+
+    async def stocked(self) -> Collection[PackId]:
+        """Return the packs that are kept."""
+
+        def names() -> set[PackId]:
+            return {PackId(bytes.fromhex(path.name)) for path in self.folder.glob("*") if not path.suffix}
+
+        return await trio.to_thread.run_sync(names)
+
+    async def remove(self, pack_id: PackId) -> None:
+        """Drop a pack."""
+        await trio.to_thread.run_sync(lambda: self._path(pack_id).unlink(missing_ok=True))
 
     def _path(self, pack_id: PackId) -> Path:
         return self.folder / pack_id.hex()

@@ -28,7 +28,7 @@ from nanobarter.core.ids import VaultId
 from nanobarter.core.ports import Entropy
 from nanobarter.core.units import MIB
 from nanobarter.storage import chunks
-from nanobarter.storage.chunks import CHUNK_MAX, ChunkId
+from nanobarter.storage.chunks import CHUNK_MAX, ChunkId, ChunkIds
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.ports import SHARE_SIZES, Pack, PackKind, pack_id_of
 
@@ -162,15 +162,39 @@ class OpenPack:
     index: PackIndex
     places: dict[ChunkId, tuple[int, int]] = field(repr=False)
 
+    def entry(self, chunk_id: ChunkId) -> IndexEntry:
+        """Return the line of a chunk. Raises Malformed when it is not here."""
+        return self.index.entries[self._place(chunk_id)[0]]
+
+    def stored(self, chunk_id: ChunkId) -> bytes:
+        """Return a chunk as it was stored. Raises Malformed when it is not here or was tampered with."""
+        number, offset = self._place(chunk_id)
+        entry = self.index.entries[number]
+        sealed = self.body[offset : offset + entry.stored + TAG_BYTES]
+        return _opened(self.seal, _nonce(2 + number), sealed)
+
     def chunk(self, chunk_id: ChunkId) -> bytes:
         """Return a chunk. Raises Malformed when it is not here or was tampered with; its id is not checked."""
+        entry = self.entry(chunk_id)
+        return chunks.decompress(entry.method, self.stored(chunk_id), entry.length)
+
+    def _place(self, chunk_id: ChunkId) -> tuple[int, int]:
         place = self.places.get(chunk_id)
         if place is None:
             raise Malformed(f"chunk {chunk_id.hex()[:16]} is not in this pack")
-        number, offset = place
-        entry = self.index.entries[number]
-        sealed = self.body[offset : offset + entry.stored + TAG_BYTES]
-        return chunks.decompress(entry.method, _opened(self.seal, _nonce(2 + number), sealed), entry.length)
+        return place
+
+
+def piece_of(pack: OpenPack, chunk_id: ChunkId, ids: ChunkIds) -> Piece:
+    """Return a chunk of a pack as a piece for another one, checked against its id and not compressed again.
+
+    Raises Malformed when it is not here, was tampered with, or is not what its id says.
+    """
+    entry = pack.entry(chunk_id)
+    raw = pack.chunk(chunk_id)
+    if (ids.data(raw) if entry.role == DATA else ids.meta(raw)) != chunk_id:
+        raise Malformed(f"chunk {chunk_id.hex()[:16]} is not what its id says")
+    return Piece(chunk_id, entry.role, entry.method, entry.length, pack.stored(chunk_id))
 
 
 def _opened(seal: AESGCM, nonce: bytes, sealed: bytes) -> bytes:

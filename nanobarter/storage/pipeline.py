@@ -13,7 +13,8 @@ from typing import Final
 import trio
 
 from nanobarter.core.limits import Limits
-from nanobarter.storage.catalog import Catalog, ChunkLine
+from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.catalog_lines import ChunkLine
 from nanobarter.storage.chunks import ChunkId, ChunkIds
 from nanobarter.storage.packs import (
     DATA,

@@ -8,7 +8,7 @@ thin, and repair fills it up when peers come.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import trio
@@ -23,6 +23,7 @@ from nanobarter.storage import placements as rows
 from nanobarter.storage.geometry import RECOVERY_MARK, Geometry, for_peers, recovery
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import HeldLease, LeaseBook
+from nanobarter.storage.outgoing import Outgoing
 from nanobarter.storage.placements import PlacedKind, PlacedPackRow, Placement
 from nanobarter.storage.ports import Pack
 from nanobarter.storage.reading import PackReader, mask_secret
@@ -35,27 +36,6 @@ _NOTHING_THERE: Final = frozenset({Reason.OVER_QUOTA, Reason.DISK_FULL, Reason.U
 
 class NotPlaced(Unreachable):
     """Fewer than k shares of a pack found a peer. What was placed stays; putting the pack again goes on from there."""
-
-
-@dataclass
-class _Job:
-    """One pack on its way out."""
-
-    row: PlacedPackRow
-    shares: dict[int, Share]
-    picker: Picker
-    placed: set[int]
-    resting_too: bool = False
-    started: float = field(default_factory=trio.current_time)
-    patience: float | None = None  # set once k are placed
-    running: set[trio.CancelScope] = field(default_factory=set[trio.CancelScope])
-
-    def enough(self, least_s: float) -> None:
-        """From now on nobody is waited for longer than it took until now."""
-        if self.patience is None and len(self.placed) >= self.row.k:
-            self.patience = max(least_s, trio.current_time() - self.started)
-            for scope in self.running:
-                scope.deadline = trio.current_time() + self.patience
 
 
 class Placer:
@@ -128,6 +108,10 @@ class Placer:
         """Give up a pack: its shares are deleted at the peers by the next ``tidy``."""
         await self._store.write(lambda db: rows.leave_pack(db, pack_id))
 
+    async def stocked(self) -> set[PackId]:
+        """Return every pack of the engine that is wanted, those of cut off uploads too."""
+        return {row.pack_id for row in await self._store.read(rows.all_packs) if row.kind != "catalog"}
+
     def spare_places(self, row: PlacedPackRow, held: Sequence[Placement]) -> int:
         """Return how many more shares of a pack could go to peers that have none of it and did not fail lately."""
         picker, count = self._picker(held), 0
@@ -137,6 +121,7 @@ class Placer:
 
     async def tidy(self) -> int:
         """Delete at the peers what is to leave; return how many placements are still waiting for theirs."""
+        await self._store.write(rows.leave_given_up)  # a repair may have placed one meanwhile
         waiting = await self._store.read(lambda db: rows.in_state(db, "leaving"))
         live = {lease.lease_id for lease in self._leases.live()}
         left = list[Placement]()
@@ -185,7 +170,7 @@ class Placer:
         return picker
 
     async def _place(self, row: PlacedPackRow, shares: dict[int, Share], held: Sequence[Placement]) -> PlacedPackRow:
-        job = _Job(row, shares, self._picker(held), {p.index for p in held})
+        job = Outgoing(row, shares, self._picker(held), {p.index for p in held})
         await self._round(job)
         if len(job.placed) < row.k:  # rather a peer that failed before than no backup
             job.picker, job.resting_too, job.patience = self._picker([]), True, None
@@ -194,18 +179,18 @@ class Placer:
             await self._round(job)
         placed = len(job.placed)
         done = replace(row, thin=placed < row.n or recovery(row.k, placed) < RECOVERY_MARK)
-        await self._store.write(lambda db: rows.keep_pack(db, done))
+        await self._store.write(lambda db: rows.note_thin(db, done))
         if placed < row.k:
             raise NotPlaced(f"{placed} of the {row.k} shares that a pack needs found a peer")
         return done
 
-    async def _round(self, job: _Job) -> None:
+    async def _round(self, job: Outgoing) -> None:
         job.enough(self._limits.share_patience / SECOND)
         async with trio.open_nursery() as nursery:
             for index in sorted(set(job.shares) - job.placed):
                 nursery.start_soon(self._place_one, job, job.shares[index])
 
-    async def _place_one(self, job: _Job, share: Share) -> None:
+    async def _place_one(self, job: Outgoing, share: Share) -> None:
         while (candidate := job.picker.take(len(share.raw), resting_too=job.resting_too)) is not None:
             async with self._transfers:
                 with trio.CancelScope() as scope:
@@ -241,6 +226,8 @@ class Placer:
         if isinstance(lease, Refused):
             return False
         placement = await self._begin(share, lease)
+        if placement is None:
+            return False
         there = True
         try:
             no = await self._client.put(node, lease.lease_id, share)
@@ -259,17 +246,18 @@ class Placer:
                     await self._store.write(lambda db: rows.leave(db, placement))
         return False
 
-    async def _begin(self, share: Share, lease: HeldLease) -> Placement:
+    async def _begin(self, share: Share, lease: HeldLease) -> Placement | None:
         header, size = share.header, len(share.raw)
         placement = Placement(
             header.pack, header.index, lease.issuer, lease.lease_id, share.root, size, "placing", Instant(0), None
         )
+        wanted = False
         try:
             with trio.CancelScope(shield=True):  # or a row would outlive its task
-                await self._store.write(lambda db: rows.put(db, placement))
+                wanted = await self._store.write(lambda db: rows.begin(db, placement))
         finally:
             self._leases.recorded(lease.lease_id, size)
-        return placement
+        return placement if wanted else None
 
     async def _first_proof(self, placement: Placement) -> bool:
         outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)

@@ -60,6 +60,11 @@ def keep_pack(db: sqlite3.Connection, pack: PlacedPackRow) -> None:
     )
 
 
+def note_thin(db: sqlite3.Connection, pack: PlacedPackRow) -> None:
+    """Note whether a pack has all that one would wish; one that was given up meanwhile stays so."""
+    db.execute("UPDATE storage_placed_packs SET thin = ? WHERE pack_id = ?", (int(pack.thin), pack.pack_id))
+
+
 def find_pack(db: sqlite3.Connection, pack_id: PackId) -> PlacedPackRow | None:
     """Return what is known of a pack."""
     rows = _packs(db, "WHERE pack_id = ?", (pack_id,))
@@ -104,6 +109,15 @@ def put(db: sqlite3.Connection, placement: Placement) -> None:
     db.execute("INSERT OR REPLACE INTO storage_placements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
+def begin(db: sqlite3.Connection, placement: Placement) -> bool:
+    """Record a placement before its first byte leaves; tell whether its pack is still wanted."""
+    row = db.execute("SELECT given_up FROM storage_placed_packs WHERE pack_id = ?", (placement.pack_id,)).fetchone()
+    if row is None or row[0]:
+        return False
+    put(db, placement)
+    return True
+
+
 def drop_if_leaving(db: sqlite3.Connection, placement: Placement) -> None:
     """Forget a placement that the peer deleted, unless the share was placed there again meanwhile."""
     key = (placement.pack_id, placement.index, placement.node)
@@ -137,6 +151,14 @@ def leave_pack(db: sqlite3.Connection, pack_id: PackId) -> None:
     """Mark all placements of a pack as to be deleted, and stop counting the pack."""
     db.execute("UPDATE storage_placements SET state = 'leaving' WHERE pack_id = ?", (pack_id,))
     db.execute("UPDATE storage_placed_packs SET given_up = 1 WHERE pack_id = ?", (pack_id,))
+
+
+def leave_given_up(db: sqlite3.Connection) -> int:
+    """Mark what a repair under way placed of packs that were given up."""
+    return db.execute(
+        "UPDATE storage_placements SET state = 'leaving' WHERE state IN ('held', 'bad') AND pack_id IN "
+        "(SELECT pack_id FROM storage_placed_packs WHERE given_up = 1)"
+    ).rowcount
 
 
 def abandon_started(db: sqlite3.Connection) -> int:

@@ -9,7 +9,8 @@ from nanobarter.core.canonical import decode
 from nanobarter.core.errors import Malformed, Unreachable
 from nanobarter.core.ids import PackId
 from nanobarter.core.keys import Signed
-from nanobarter.storage.catalog import Catalog, ChunkLine, SnapshotLine, StoredPack
+from nanobarter.storage.catalog import Catalog, StoredPack
+from nanobarter.storage.catalog_lines import ChunkLine, SnapshotLine
 from nanobarter.storage.fetch import fetch_pack
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.packs import SNAPSHOT, OpenPack

@@ -284,6 +284,8 @@ class Vault:
         if not raw or deed.block_index >= block_count(len(raw)):
             return self._receipt(NoProof(*name, deed.nonce, at))
         tree = await trio.to_thread.run_sync(Tree, raw)
+        if tree.root != deed.share:  # a disk that rots is a loss; a signed block that is not the share's is a lie
+            return self._receipt(NoProof(*name, deed.nonce, at))
         block = raw[deed.block_index * BLOCK_BYTES :][:BLOCK_BYTES]
         path = tree.path(deed.block_index)
         return self._receipt(Proof(*name, deed.nonce, deed.block_index, at, block, path))

@@ -10,35 +10,24 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Protocol
+from typing import Final, Protocol
 
-from msgspec import Meta
-
-from nanobarter.core.canonical import Record, decode, encode
-from nanobarter.core.errors import Malformed, UsageError
+from nanobarter.core.canonical import encode
+from nanobarter.core.errors import UsageError
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.storage import scan
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.chunks import CHUNK_MIN, Chunker, ChunkId
 from nanobarter.storage.excludes import Excludes
+from nanobarter.storage.listings import Known, decode_listing
 from nanobarter.storage.snapshot import PATH_MAX, PROBLEMS_MAX, Problem, Root, Trouble
-from nanobarter.storage.tree import EMPTY, Content, Directory, File, Name, fold, write_directory
+from nanobarter.storage.tree import EMPTY, Content, Directory, File, fold, write_directory
 
-_LISTING_MAX: Final = 2**31
 _NANO_PER_MS: Final = 1_000_000
 _CACHE_TAG_BYTES: Final = 64
 
 _Read = tuple[int, tuple[tuple[int, int], ...], Content]  # size, holes, content
-Uint64 = Annotated[int, Meta(ge=0)]
-
-
-class Known(Record, frozen=True):
-    """A file as it was last read: (size, mtime, ctime, inode) and its encoded entry."""
-
-    name: Name
-    fingerprint: tuple[Uint64, Uint64, Uint64, Uint64]
-    entry: bytes
 
 
 class Intake(Protocol):
@@ -156,7 +145,7 @@ class Walker:
         if marker is not None:
             names = [marker]
         names.sort(reverse=True)
-        known = {one.name: one for one in _decode_listing(self.catalog.listing_now(path))}
+        known = {one.name: one for one in decode_listing(self.catalog.listing_now(path))}
         return _Frame(path, name, relative, found, names, known)
 
     def _leave(self, frame: _Frame) -> Directory:
@@ -310,13 +299,3 @@ def _start_of(path: bytes) -> bytes:
         return b""
     finally:
         os.close(handle)
-
-
-def _decode_listing(data: bytes) -> tuple[Known, ...]:
-    """Return a stored listing; one that cannot be read costs only time."""
-    if not data:
-        return ()
-    try:
-        return decode(data, tuple[Known, ...], size_max=_LISTING_MAX)
-    except Malformed:
-        return ()

@@ -15,10 +15,12 @@ from nanobarter.core.ports import Caller, Clock, Entropy
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Span, after
 from nanobarter.mint.service import Mint
+from nanobarter.swap.asking import Asker
 from nanobarter.swap.making import make_approve
 from nanobarter.swap.messages import DOMAIN_TERMS, SMALL_MAX, Draft, IssuerTerms, TermsQuestion, draft_id_of
 from nanobarter.swap.objections import draft_objection
 from nanobarter.swap.policy import Policy
+from nanobarter.swap.questions import asks
 from nanobarter.swap.states import Mine
 from nanobarter.swap.terms import SwapTimes
 from nanobarter.wallet.service import Wallet
@@ -39,10 +41,11 @@ class Approver:
         limits: Limits,
         times: SwapTimes,
         policy: Policy,
+        asker: Asker,
     ) -> None:
         self._key, self._caller, self._mint, self._wallet = key, caller, mint, wallet
         self._clock, self._entropy, self._limits, self._times = clock, entropy, limits, times
-        self._policy = policy
+        self._policy, self._asker = policy, asker
 
     async def on_terms(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - the same for all
         """Answer "swap.terms": a canonical TermsQuestion in, a canonical Signed IssuerTerms out."""
@@ -56,6 +59,9 @@ class Approver:
             return refused
         if (refused := await self._policy.last_look(draft, index)) is not None:
             return refused
+        consent = self._asker.consent_to(draft, index) if asks(draft, index) else None
+        if isinstance(consent, Refused):
+            return consent
         gives, gets = draft.arcs[index].quality, draft.arcs[(index - 1) % len(draft.arcs)].quality
         found: dict[Quality, tuple[PublicKey, Hash] | Refused] = {}
 
@@ -70,6 +76,11 @@ class Approver:
             return ours
         if isinstance(theirs, Refused):
             return theirs
+        if consent is not None:  # the look at the issuers took its time: the person may have gone back on it
+            consent = self._asker.consent_to(draft, index)
+            if isinstance(consent, Refused):
+                return consent
+            await self._asker.use(consent, draft_id_of(signed))
         return await self._reserve(signed, draft, index, *ours)
 
     async def _reserve(

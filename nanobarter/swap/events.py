@@ -67,6 +67,19 @@ class Aborted:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Persons are asked about a draft before anybody reserves; ``ours`` tells whether our own is one of them.
+
+    As the outcome of ``propose`` it says that the draft follows by itself when all have agreed.
+    """
+
+    draft_id: DraftId
+    bid: BidId
+    proposer: NodeId
+    ours: bool
+
+
+@dataclass(frozen=True)
 class Pending:
     """Only as the outcome of ``propose``: the ring is past the vote, and an issuer does not answer yet."""
 
@@ -74,5 +87,5 @@ class Pending:
     bid: BidId
 
 
-SwapEvent = DraftSeen | Approved | DraftRefused | Settled | Aborted
-Outcome = Settled | DraftRefused | Aborted | Pending
+SwapEvent = DraftSeen | Asked | Approved | DraftRefused | Settled | Aborted
+Outcome = Settled | DraftRefused | Aborted | Pending | Asked

@@ -17,6 +17,7 @@ from nanobarter.core.ports import Clock, Handler, Registrar
 from nanobarter.core.store import Store
 from nanobarter.mint.messages import LockState
 from nanobarter.swap import tables
+from nanobarter.swap.asking import Asker
 from nanobarter.swap.joining import Joiner
 from nanobarter.swap.messages import (
     DRAFT_MAX,
@@ -61,16 +62,19 @@ class Inbox:
         times: SwapTimes,
         rings: Rings,
         joiner: Joiner,
+        asker: Asker,
         start: Callable[..., None],
     ) -> None:
         self._node, self._store, self._clock, self._times = node, store, clock, times
-        self._rings, self._joiner, self._start = rings, joiner, start
+        self._rings, self._joiner, self._asker, self._start = rings, joiner, asker, start
         self._ready = trio.Event()
         self._pusher: Pusher | None = None
 
     def register(self, registrar: Registrar) -> None:
         """Serve all messages of rings from now on."""
         handlers: dict[str, On] = {
+            "swap.ask": self._asker.on_question,
+            "swap.consent": self._asker.on_consent,
             "swap.draft": self._on_draft,
             "swap.approve": self._on_approve,
             "swap.refuse": self._on_refuse,
@@ -127,6 +131,7 @@ class Inbox:
         return True
 
     async def _on_refuse(self, signed: Signed) -> bool:
+        await self._asker.on_refuse(signed)
         await self._rings.apply(open_refuse(signed).draft, RefusalReceived(signed))
         return True
 
@@ -145,6 +150,7 @@ class Inbox:
 
     async def _on_cancel(self, signed: Signed) -> bool:
         draft = open_cancel(signed).draft
+        await self._asker.on_cancel(signed)
         await self._rings.apply(draft, CancelReceived(signed))
         return not self._joiner.considers(draft)  # else it has overtaken our approval: let it come again
 

@@ -170,7 +170,12 @@ def hash_of(secret: Preimage) -> Hash:
 
 def open_draft(signed: Signed) -> Draft:
     """Return the draft inside. Raises Malformed unless the giver of arc 0 signed a ring of distinct nodes."""
-    draft = open_signed(signed, DOMAIN_DRAFT, Draft, size_max=DRAFT_MAX)
+    return check_ring(signed, DOMAIN_DRAFT)
+
+
+def check_ring(signed: Signed, domain: str) -> Draft:
+    """Return the ring that was signed under a domain: as a draft, or as a question about one. Raises Malformed."""
+    draft = open_signed(signed, domain, Draft, size_max=DRAFT_MAX)
     if len(draft.bids) != len(draft.arcs):
         raise Malformed(f"{len(draft.arcs)} arcs rest on {len(draft.bids)} bids")
     if len({arc.giver for arc in draft.arcs}) != len(draft.arcs):

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from nanobarter.core.errors import Refused
+from nanobarter.core.item import Item
 from nanobarter.swap.messages import Draft
 
 
@@ -18,6 +19,10 @@ class Policy(Protocol):
         """
         ...
 
+    def newest(self, item: Item) -> Item | None:
+        """Return the version of a bid that stands now, or None when it was withdrawn."""
+        ...
+
 
 class ApproveAll:
     """Takes everything that the bids allow: for tests and demonstrations."""
@@ -25,3 +30,7 @@ class ApproveAll:
     async def last_look(self, draft: Draft, index: int) -> Refused | None:  # noqa: ARG002 - it never looks
         """Return None."""
         return None
+
+    def newest(self, item: Item) -> Item | None:
+        """Return what it was given."""
+        return item

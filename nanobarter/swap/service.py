@@ -9,10 +9,10 @@ from typing import Final
 
 import trio
 
-from nanobarter.core.errors import InvariantBroken, Malformed, Reason
+from nanobarter.core.errors import InvariantBroken, Malformed, Reason, Refused
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.item import Item
-from nanobarter.core.keys import Signed, SigningKey
+from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
@@ -23,16 +23,28 @@ from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
 from nanobarter.swap import tables
 from nanobarter.swap.approval import Approver
+from nanobarter.swap.asking import Asker
 from nanobarter.swap.carrier import Carrier
-from nanobarter.swap.events import Aborted, Approved, DraftRefused, Outcome, Pending, Settled, SwapEvent
+from nanobarter.swap.errands import Errands
+from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, Outcome, Pending, Settled, SwapEvent
 from nanobarter.swap.inbox import Inbox
 from nanobarter.swap.joining import Joiner
 from nanobarter.swap.making import make_agreed, make_draft
-from nanobarter.swap.messages import DETAIL_MAX, Draft, DraftArc, draft_id_of, open_approve, open_draft
+from nanobarter.swap.messages import (
+    DETAIL_MAX,
+    DOMAIN_DRAFT,
+    Draft,
+    DraftArc,
+    check_ring,
+    draft_id_of,
+    open_approve,
+    open_draft,
+)
 from nanobarter.swap.news import amount_of, news_of
 from nanobarter.swap.orders import mine_in
 from nanobarter.swap.policy import ApproveAll, Policy
 from nanobarter.swap.pushing import Pusher
+from nanobarter.swap.questions import asks, is_a_question
 from nanobarter.swap.rings import Rings
 from nanobarter.swap.states import Aborted as AbortedState
 from nanobarter.swap.states import Gathering, Given, LockFailed, Restarted, State
@@ -63,7 +75,30 @@ class Swap:
         self._store, self._key, self._caller, self._wallet = store, key, caller, wallet
         self._clock, self._entropy, self._limits = clock, entropy, limits
         self._times = times or SwapTimes()
+        policy = policy or ApproveAll()
+        self._rings = Rings(store=store, clock=clock, times=self._times, changed=self._changed, blamed=self._blamed)
+        self._asker = Asker(
+            key=key,
+            store=store,
+            clock=clock,
+            limits=limits,
+            times=self._times,
+            state=self._rings.state,
+            errands=lambda questions: Errands(
+                questions=questions,
+                key=key,
+                caller=caller,
+                clock=clock,
+                limits=limits,
+                state=self._rings.state,
+                draft=self._draft_arcs,
+                newest=policy.newest,
+            ),
+            told=self._tell,
+            blamed=self._blamed,
+        )
         self._approver = Approver(
+            asker=self._asker,
             key=key,
             caller=caller,
             mint=mint,
@@ -72,9 +107,8 @@ class Swap:
             entropy=entropy,
             limits=limits,
             times=self._times,
-            policy=policy or ApproveAll(),
+            policy=policy,
         )
-        self._rings = Rings(store=store, clock=clock, times=self._times, changed=self._changed, blamed=self._blamed)
         self._joiner = Joiner(
             key=key, caller=caller, rings=self._rings, approver=self._approver, limits=limits, told=self._tell
         )
@@ -85,8 +119,10 @@ class Swap:
             times=self._times,
             rings=self._rings,
             joiner=self._joiner,
+            asker=self._asker,
             start=self._start,
         )
+        self.me: NodeId = key.node_id
         self._ends: dict[DraftId, trio.Event] = {}
         self._last: dict[DraftId, Settled | DraftRefused | Aborted] = {}
         self._observers = list[Callable[[SwapEvent], None]]()
@@ -125,6 +161,7 @@ class Swap:
             drafts = self._rings.start(carrier)
             for draft, state in self._rings.live().items():
                 self._wallet.lock_keys(draft, mine_in(state).index)  # so that the wallet can sign for them again
+            self._asker.start(nursery)
             self._inbox.open(self._pusher)
             for draft in drafts:
                 await self._rings.apply(draft, Restarted())
@@ -175,34 +212,50 @@ class Swap:
     async def propose(self, match: Match, bids: Sequence[Item]) -> Outcome:
         """Draft the ring of a match whose first arc is our own bid's; return what became of it.
 
-        ``bids`` holds the items of all arcs, in any order. Returns within the approval and vote times; only
-        Pending is not the end of the matter (``observe`` tells it then). Raises Malformed when no draft can be
-        made of the match: a bid is missing, or a node stands in it twice.
+        ``bids`` holds the items of all arcs, in any order. Returns within the approval and vote times; only Pending
+        and Asked are not the end of the matter (``observe`` tells it then). Raises Malformed when no draft can be made
+        of the match: a bid is missing, or a node stands in it twice.
         """
         await self._inbox.wait_open()
-        signed = self._draft_of(match, bids)
+        by_id = {bid_id_of(item): item for item in bids}
+        if missing := [a.bid for a in match.arcs if a.bid not in by_id]:
+            raise Malformed(f"{len(missing)} bids of the match are missing")
+        arcs = [DraftArc(a.bid, a.giver, a.quality, a.quantity) for a in match.arcs]
+        draft = self._draft_of(arcs, [by_id[a.bid] for a in match.arcs])
+        if not is_a_question(draft):
+            return await self._propose(draft)
+        check_ring(make_draft(self._key, draft), DOMAIN_DRAFT)
+        asked, bid = await self._asker.ask(draft), arcs[0].bid
+        if isinstance(asked, Refused):
+            return DraftRefused(draft_id_of(make_draft(self._key, draft)), bid, self.me, asked.reason, asked.detail)
+        return Asked(asked, bid, self.me, ours=asks(draft, 0))
+
+    @property
+    def questions(self) -> Asker:
+        """The drafts that wait for persons, and the door for what ours says to them."""
+        return self._asker
+
+    async def _draft_arcs(self, arcs: Sequence[DraftArc], bids: Sequence[Item]) -> Outcome:
+        return await self._propose(self._draft_of(arcs, bids))
+
+    def _draft_of(self, arcs: Sequence[DraftArc], bids: Sequence[Item]) -> Draft:
+        return Draft(tuple(arcs), tuple(bids), self._times.pace, self._entropy.token(32), self._clock.now())
+
+    async def _propose(self, unsigned: Draft) -> Outcome:
+        signed = make_draft(self._key, unsigned)
         draft = open_draft(signed)
         draft_id, bid = draft_id_of(signed), draft.arcs[0].bid
         end = self._ends[draft_id] = trio.Event()
         try:
             refused = await self._joiner.join(draft_id, signed, draft, 0)
             if refused is not None:
-                return DraftRefused(draft_id, bid, self._key.node_id, refused.reason, refused.detail)
+                return DraftRefused(draft_id, bid, self.me, refused.reason, refused.detail)
             with trio.move_on_after((self._times.approve + self._times.vote + MARGIN) / SECOND):
                 await end.wait()
             return self._last.get(draft_id) or Pending(draft_id, bid)
         finally:
             self._ends.pop(draft_id, None)
             self._last.pop(draft_id, None)
-
-    def _draft_of(self, match: Match, bids: Sequence[Item]) -> Signed:
-        by_id = {bid_id_of(item): item for item in bids}
-        if missing := [a.bid for a in match.arcs if a.bid not in by_id]:
-            raise Malformed(f"{len(missing)} bids of the match are missing")
-        arcs = tuple(DraftArc(a.bid, a.giver, a.quality, a.quantity) for a in match.arcs)
-        items = tuple(by_id[a.bid] for a in match.arcs)
-        draft = Draft(arcs, items, self._times.pace, self._entropy.token(32), self._clock.now())
-        return make_draft(self._key, draft)
 
     def _agree(self, draft_id: DraftId) -> None:
         state = self._rings.state(draft_id)
@@ -223,6 +276,7 @@ class Swap:
         if event is not None:
             self._start(self._wallet.unreserve, draft_id)
             self._tell(event)
+            self._asker.ended(draft_id)
         elif isinstance(new, AbortedState):  # the locks may take long to come back, but the answer is known
             notice = new.notice
             event = Aborted(draft_id, mine_in(new).bid, "aborted", notice.reason, notice.detail)

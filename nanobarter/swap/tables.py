@@ -10,6 +10,7 @@ from nanobarter.core.keys import Signed
 from nanobarter.core.store import Migration
 from nanobarter.core.units import Instant, Quantity
 from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
+from nanobarter.swap.questions import Question
 from nanobarter.swap.states import Ended, State
 from nanobarter.swap.terms import Agreement
 
@@ -28,6 +29,15 @@ MIGRATIONS: Final = (
         ) STRICT, WITHOUT ROWID;
         CREATE TABLE swap_watched (
             agreement BLOB PRIMARY KEY, agreed BLOB NOT NULL, until INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+    Migration(
+        "swap",
+        2,
+        """
+        CREATE TABLE swap_questions (
+            question BLOB PRIMARY KEY, state BLOB NOT NULL, until INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
         """,
     ),
@@ -97,11 +107,24 @@ def watched(db: Db) -> list[Signed]:
     return [decode(blob, Signed, size_max=2 * AGREED_MAX) for (blob,) in found]
 
 
+def put_question(db: Db, question_id: DraftId, question: Question) -> None:
+    """Write what is known of a question."""
+    sql = "INSERT INTO swap_questions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state"
+    db.execute(sql, (question_id, encode(question), question.expires))
+
+
+def questions(db: Db) -> dict[DraftId, Question]:
+    """Return all questions that are remembered, over or not."""
+    rows = db.execute("SELECT question, state FROM swap_questions").fetchall()
+    return {DraftId(known): decode(blob, Question, size_max=STATE_MAX) for known, blob in rows}
+
+
 def prune(db: Db, now: Instant, ended_before: Instant) -> None:
     """Forget what can no longer matter: long ended drafts, and hashes and agreements whose locks have lapsed."""
     db.execute("DELETE FROM swap_drafts WHERE ended = 1 AND changed < ?", (ended_before,))
     db.execute("DELETE FROM swap_hashes WHERE until < ?", (now,))
     db.execute("DELETE FROM swap_watched WHERE until < ?", (now,))
+    db.execute("DELETE FROM swap_questions WHERE until < ?", (now,))
 
 
 def _state(blob: bytes) -> State:

@@ -36,7 +36,8 @@ class SwapTimes:
     """The ``[swap]`` part of the configuration. Shorter spans are for demos and tests, which should say so.
 
     ``delta`` is how long an issuer may be away without harm to anyone; ``deltas`` are those we accept from
-    proposers. ``clock_off`` is how far another node's clock may be from ours.
+    proposers. ``clock_off`` is how far another node's clock may be from ours. ``ask`` is how long a draft that waits
+    for persons lives.
     """
 
     approve: Span = Span(10 * SECOND)
@@ -46,6 +47,7 @@ class SwapTimes:
     take: Span = Span(35 * DAY)
     clock_off: Span = Span(60 * SECOND)
     more_deltas: tuple[Span, ...] = (Span(60 * MINUTE),)
+    ask: Span = Span(DAY)
 
     @property
     def pace(self) -> Pace:

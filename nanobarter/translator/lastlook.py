@@ -8,6 +8,7 @@ from typing import Final
 
 from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import NodeId
+from nanobarter.core.item import Item
 from nanobarter.core.ports import Caller
 from nanobarter.core.units import SECOND, Span
 from nanobarter.matching.wire import bid_id_of
@@ -52,3 +53,7 @@ class LastLook:
         except (Unreachable, PeerFault):
             return Refused(Reason.UNVETTED, "the issuer of what we would get does not answer")
         return None
+
+    def newest(self, item: Item) -> Item | None:
+        """Return the version of a bid that stands now, or None when it was withdrawn."""
+        return None if self._market is None else self._market.item_of(bid_id_of(item))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 import trio
+from msgspec.structs import replace as replace_fields
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed, Reason, Refused
@@ -23,7 +24,7 @@ from nanobarter.core.units import MINUTE, Instant, Quantity, Span, after
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item, find, quality_of
 from nanobarter.matching.wire import bid_id_of
-from nanobarter.swap.events import Aborted, DraftRefused, Pending, Settled
+from nanobarter.swap.events import Aborted, Asked, DraftRefused, Pending, Settled
 from nanobarter.translator.market_ports import Board, Drawer, Pace, Proposer
 from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for
 
@@ -256,8 +257,11 @@ class Market:
             order = self._by_hand.get(bid_id)
             await (self._drawer.drop(before) if order is None else self._drawer.keep(order))
 
+    def _body(self, order: Order) -> bytes:
+        return encode(replace_fields(bid_for(order, self.me), asks=self._pace.asks))
+
     async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
-        item = self._version(order.slot, sequence, encode(bid_for(order, self.me)))
+        item = self._version(order.slot, sequence, self._body(order))
         self._own[bid_id] = _Standing(order, item)
         return await self._board.publish(item)
 
@@ -284,7 +288,7 @@ class Market:
             if order is None:
                 await self._board.publish(self._version(item.key, item.sequence, b""))
                 continue
-            said = item.body == encode(bid_for(order, self.me))  # else a restart came between keeping and saying
+            said = item.body == self._body(order)  # else a restart came between keeping and saying
             self._own[bid_id_of(item)] = _Standing(order if said else replace(order, quantity=Quantity(0)), item)
 
     def _try_all(self, nursery: trio.Nursery) -> None:
@@ -338,6 +342,9 @@ class Market:
                     span = self._limits.market_silence if reason in _SILENT else SHUNNED_FOR
                     self._shun((bid_id, theirs), proposed, span)
                 self._back_off(standing)
+            case Asked():  # if all agree, the draft follows by itself; until then there may be other rings
+                self._shun(proposed, proposed, self._pace.ask)
+                self._wake()
             case Aborted() | Pending() | None:
                 self._back_off(standing)
         self._wake()

@@ -7,7 +7,7 @@ from typing import Protocol
 from nanobarter.core.errors import Refused
 from nanobarter.core.ids import BidId
 from nanobarter.core.item import Item, Topic
-from nanobarter.core.units import Span
+from nanobarter.core.units import DAY, Quantity, Span
 from nanobarter.matching.network import Match
 from nanobarter.swap.events import Outcome
 from nanobarter.translator.orders import Order
@@ -59,9 +59,14 @@ class Drawer(Protocol):
 
 @dataclass(frozen=True)
 class Pace:
-    """How patient the loop is. ``bid_span``: how long a bid lives unless renewed."""
+    """How patient the loop is. ``bid_span``: how long a bid lives unless renewed.
+
+    ``asks``: of drafts that take more of a bid the person decides, None: of none. ``ask``: how long that may take.
+    """
 
     bid_span: Span
     patience: Span
     retry: Span
     partners_max: int
+    asks: Quantity | None = None
+    ask: Span = DAY

@@ -106,7 +106,8 @@ def tokens(db: Connection) -> list[tuple[str, Quality, Quantity, Instant]]:
 
 
 def drop_token(db: Connection, digest: Hash, notes: Iterable[NoteId]) -> None:
-    """Forget a line and the notes in it: they were taken back."""
+    """Forget a line, in or out, and the notes in it."""
+    db.execute("DELETE FROM wallet_incoming WHERE digest = ?", (digest,))
     db.execute("DELETE FROM wallet_tokens WHERE digest = ?", (digest,))
     db.executemany("DELETE FROM wallet_notes WHERE note = ? AND state = 'sent'", [(note,) for note in notes])
 

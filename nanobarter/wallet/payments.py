@@ -167,15 +167,22 @@ class Payments:
         await self._store.write(change)
         return cheque
 
-    async def renew(self, notes: list[Held]) -> None:
-        """Swap ageing notes of one quality and terms for fresh ones of the same sum."""
+    async def renew(self, notes: list[Held]) -> Quantity | Refused:
+        """Swap notes of one quality and terms for fresh ones of the same sum; returns how much was swapped.
+
+        Zero when its mint has nothing that lasts longer, or the notes are no longer free.
+        """
         async with self.turn(notes[0].quality):
             still = {h.note_id for h in self.groups(notes[0].quality, self._clock.now()).get(notes[0].terms_hash, [])}
-            mine = [h for h in notes if h.note_id in still][: self._limits.request_notes_max]
             keyset = await self._keysets.current(notes[0].quality, notes[0].terms_hash)
-            if not mine or keyset is None or keyset.announcement.redeem_until <= mine[0].redeem_until:
-                return
+            if keyset is None:
+                return Refused(Reason.UNKNOWN_KEYSET, f"{notes[0].quality} has no current keyset under these terms")
+            until = keyset.announcement.redeem_until
+            mine = [h for h in notes if h.note_id in still and h.redeem_until < until][: self._limits.request_notes_max]
             quantity = Quantity(sum(h.note.quantity for h in mine))
             outputs = decompose(quantity, keyset.denominations)
-            if len(outputs) <= self._limits.request_notes_max:
-                await self.swap(mine, Resize((), outputs), "refresh")
+            if not mine:
+                return quantity
+            if len(outputs) > self._limits.request_notes_max:
+                return Refused(Reason.TOO_MANY, f"{quantity} MiB need {len(outputs)} notes")
+            return await self.swap(mine, Resize((), outputs), "refresh") or quantity

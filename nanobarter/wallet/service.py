@@ -18,18 +18,18 @@ from nanobarter.core.ports import Caller, Clock, Entropy
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import Contract, LockState, LockTerms, Refusal
+from nanobarter.mint.messages import Contract, LockState, LockTerms
 from nanobarter.wallet import archive, rows
-from nanobarter.wallet.acts import Acts, no_of
+from nanobarter.wallet.acts import Acts
 from nanobarter.wallet.courier import Courier
 from nanobarter.wallet.events import WalletEvent
-from nanobarter.wallet.handover import Handover, subject_of
+from nanobarter.wallet.handover import Handover
 from nanobarter.wallet.keysets import Keysets
 from nanobarter.wallet.leasing import Leases
 from nanobarter.wallet.locking import LockKeys, Locks
 from nanobarter.wallet.payments import Payment, Payments
+from nanobarter.wallet.receiving import Receiving
 from nanobarter.wallet.recovery import Recovery
-from nanobarter.wallet.token import parse_token
 from nanobarter.wallet.upkeep import Upkeep
 
 
@@ -102,10 +102,19 @@ class Wallet:
             keysets=self.keysets,
             payments=self.payments,
         )
+        self.receiving = Receiving(
+            store=store,
+            clock=clock,
+            limits=limits,
+            keysets=self.keysets,
+            acts=self._acts,
+            courier=self.courier,
+            handover=self._handover,
+        )
         self._recovery = Recovery(
             store=store, seed=seed, clock=clock, limits=limits, keysets=self.keysets, courier=self.courier
         )
-        self._upkeep = Upkeep(
+        self.upkeep = Upkeep(
             store=store, clock=clock, limits=limits, courier=self.courier, payments=self.payments, told=self._tell
         )
 
@@ -118,7 +127,8 @@ class Wallet:
 
     async def round(self) -> None:
         """Do once what ``run`` does again and again."""
-        await self._upkeep.round()
+        await self.upkeep.round()
+        await self.receiving.again()
 
     # -- what I have
 
@@ -254,17 +264,9 @@ class Wallet:
     async def note_receive(self, text: str) -> tuple[Quality, Quantity] | Refused:
         """Swap the notes in a line of text for fresh ones of mine; returns what came in. Repeatable.
 
-        Also takes back a line of one's own that nobody has cashed. Raises UsageError for a text that is no note.
+        Also takes back a line of one's own that nobody has cashed. See ``receiving`` for what it raises.
         """
-        token = parse_token(text)
-        answer = await self._acts.act(subject_of(token), lambda: self._handover.cash(token))
-        if isinstance(answer, Refusal | Refused):
-            return no_of(answer)
-        await self._handover.settle(token)
-        keyset = self.keysets.known(token.notes[0].keyset)
-        if keyset is None:
-            raise InvariantBroken("a note was cashed under a keyset that is not known")
-        return keyset.quality, token.quantity
+        return await self.receiving.receive(text)
 
     def tokens(self) -> list[tuple[str, Quality, Quantity, Instant]]:
         """Return the lines made and not taken back, the newest first. They are money: do not print them unasked."""

@@ -50,4 +50,14 @@ MIGRATIONS = (
         ) STRICT;
         """,
     ),
+    Migration(
+        "wallet_incoming",
+        1,
+        """
+        CREATE TABLE wallet_incoming (
+            digest BLOB PRIMARY KEY, token TEXT NOT NULL, issuer BLOB NOT NULL, quantity INTEGER NOT NULL,
+            at INTEGER NOT NULL, problem TEXT NOT NULL DEFAULT ''
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )

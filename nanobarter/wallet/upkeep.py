@@ -4,21 +4,32 @@ One round does each once, mint by mint, and passes over mints that are silent or
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from sqlite3 import Connection
 
 import trio
 
-from nanobarter.core.errors import PeerFault, Unreachable
-from nanobarter.core.ids import NodeId
+from nanobarter.core.errors import PeerFault, Refused, Unreachable
+from nanobarter.core.ids import Hash, NodeId
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
+from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
-from nanobarter.core.units import after
+from nanobarter.core.units import INSTANT_MAX, Instant, Quantity, after
 from nanobarter.wallet import archive, rows
 from nanobarter.wallet.courier import Courier
 from nanobarter.wallet.events import WalletEvent
 from nanobarter.wallet.payments import Payments
 from nanobarter.wallet.rows import Cheque, Held
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """How much of a quality got fresh notes, and what stood against the rest."""
+
+    quality: Quality
+    quantity: Quantity
+    problem: str = ""
 
 
 class Upkeep:
@@ -67,6 +78,29 @@ class Upkeep:
                 await self._payments.renew([h for h in mine if (h.quality, h.terms_hash) == (quality, terms)])
         except (Unreachable, PeerFault):
             return
+
+    async def refresh(self, issuer: NodeId | None, *, everything: bool) -> list[Renewed]:
+        """Renew notes now: those that age, or all; of one issuer, or of each. What fails is told, not raised."""
+        now = self._clock.now()
+        until = Instant(INSTANT_MAX) if everything else after(now, self._limits.wallet_refresh_ahead)
+        held = self._store.read_now(lambda db: rows.ageing_notes(db, until, self._limits.wallet_refresh_max))
+        groups = dict[tuple[Quality, Hash], list[Held]]()
+        for one in held:
+            if issuer in (None, one.quality.issuer) and one.redeem_until > now:
+                groups.setdefault((one.quality, one.terms_hash), []).append(one)
+        return [await self._refresh(quality, notes) for (quality, _), notes in sorted(groups.items())]
+
+    async def _refresh(self, quality: Quality, notes: list[Held]) -> Renewed:
+        done, size = 0, self._limits.request_notes_max
+        for first in range(0, len(notes), size):
+            try:
+                renewed = await self._payments.renew(notes[first : first + size])
+            except (Unreachable, PeerFault) as error:
+                return Renewed(quality, Quantity(done), str(error))
+            if isinstance(renewed, Refused):
+                return Renewed(quality, Quantity(done), renewed.detail or renewed.reason.name)
+            done += renewed
+        return Renewed(quality, Quantity(done))
 
     async def _tidy(self) -> None:
         now, limits = self._clock.now(), self._limits

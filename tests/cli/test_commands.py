@@ -18,24 +18,13 @@ from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home
+from tests.cli.speaking import Told, spoken
 from tests.daemon.fake_node import FakeNode, serve_fake
-
-Told = tuple[int, str, str]
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home.create(tmp_path / "home", bytes(64), "")
-
-
-async def spoken(node: FakeNode, home: Home, capsys: pytest.CaptureFixture[str], *arguments: str) -> Told:
-    """Run nbctl in a thread against a fake node on the real socket; return its code, answer and talk."""
-    async with trio.open_nursery() as nursery:
-        await nursery.start(serve_fake, home, node)
-        code = await trio.to_thread.run_sync(main, ["--home", str(home.path), *arguments])
-        nursery.cancel_scope.cancel()
-    said = capsys.readouterr()
-    return code, said.out, said.err
 
 
 def alone(capsys: pytest.CaptureFixture[str], *arguments: str) -> Told:
@@ -48,7 +37,15 @@ async def test_every_reading_command_answers_in_words_and_in_json(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     market = [["market", *what] for what in ((), ("show",), ("book",), ("quote",), ("rates",))]
-    more = [["report"], ["mint", "status"], ["mint", "audit"], ["audit"]]
+    more = [
+        ["report"],
+        ["wallet"],
+        ["note", "list"],
+        ["note", "refresh"],
+        ["mint", "status"],
+        ["mint", "audit"],
+        ["audit"],
+    ]
     for words in [[name] for name in READING] + market + more:
         code, out, err = await spoken(FakeNode(), home, capsys, *words)
         assert (code, err) == (Exit.DONE, ""), words

@@ -11,6 +11,8 @@ from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse, serve_api
 from nanobarter.daemon.api_routes import routes_of
 from nanobarter.daemon.home import Home
+from tests.daemon.fake_notes import FakeNotes
+from tests.daemon.fake_storage import FakeStorage
 
 HEALTHY = f.Health(state="good", packs=2, k=2, n=5, shares_placed=10, shares_proven=10, audits_passed=10)
 ACORN = f.Currency(name="acorn", symbol="ac")
@@ -30,6 +32,16 @@ class FakeNode:
     asked: list[str] = field(default_factory=list[str])
     closed: trio.Event = field(default_factory=trio.Event)
     hang: bool = False
+    fake_notes: FakeNotes = field(init=False)
+    storage: FakeStorage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fake_notes = FakeNotes(self.asked)
+        self.storage = FakeStorage(self._note)
+
+    @property
+    def notes(self) -> FakeNotes:
+        return self.fake_notes
 
     def _note(self, what: str) -> None:
         self.asked.append(what)

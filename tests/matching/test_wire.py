@@ -18,6 +18,9 @@ KIND = LeaseKind("90d")
 A, B, C = (NodeId(bytes([i]) * 32) for i in (1, 2, 3))
 BODIES = {
     "limit_exact": BidBody("limit", Quality(A, KIND), Want(KIND, B, (), ()), (3, 2), Quantity(100), None),
+    "asks_its_owner": BidBody(
+        "limit", Quality(A, KIND), Want(KIND, B, (), ()), (3, 2), Quantity(100), None, Quantity(0)
+    ),
     "best_any_issuer": BidBody(
         "best", Quality(A, KIND), Want(KIND, None, (B,), ((C, (1, 2)),)), (1, 1), Quantity(2**60), (4, 1)
     ),

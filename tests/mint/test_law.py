@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from nanobarter.core.ids import LeaseId, LockId
 from nanobarter.core.keys import SigningKey, open_signed
 from nanobarter.core.units import DAY, HOUR, MINUTE, Quantity, Span
-from nanobarter.mint.messages import DOMAIN_CONTRACT, Answer, Contract, Leased, LockAnswer, LockState, Minted, Refusal
+from nanobarter.mint.messages import (
+    DOMAIN_CONTRACT,
+    NOTES_MAX,
+    Answer,
+    Contract,
+    Leased,
+    LockAnswer,
+    LockState,
+    Minted,
+    Refusal,
+)
 from nanobarter.mint.notes import split
 from tests.mint.purse import KIND, NODE, PLEDGED, Bench, Held, Purse, key_of, stored_keys
 
@@ -52,8 +62,8 @@ class World:
     async def swap(self, n: int) -> None:
         notes = self.some(n)
         if notes:
-            total = sum(h.note.quantity for h in notes)
-            if self.kept(await self.purse.swap(notes, *split(total, 1 << n % 7))):
+            wanted = split(sum(h.note.quantity for h in notes), 1 << n % 7)
+            if len(wanted) <= NOTES_MAX and self.kept(await self.purse.swap(notes, *wanted)):
                 self.drop(notes)
 
     async def spend_again(self, n: int) -> None:

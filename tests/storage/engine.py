@@ -13,11 +13,13 @@ from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
 from nanobarter.core.units import Span
 from nanobarter.storage.backup import Summary, backup
-from nanobarter.storage.catalog import Catalog, SnapshotLine
+from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.local import DirectoryPacks, MemoryPacks
 from nanobarter.storage.ports import PackSink
+from nanobarter.storage.prune import PackStock, Pruned, prune
 from nanobarter.storage.restore import Restored, restore
 from nanobarter.storage.snapshot import Snapshot, open_snapshot
 from nanobarter.storage.tables import MIGRATIONS
@@ -35,6 +37,7 @@ class Engine:
     geometry: tuple[int, int] = (2, 5)
     limits: Limits = QUICK
     keys: VaultKeys = KEYS
+    published: bytes = b""
 
     def snapshot(self, line: SnapshotLine) -> Snapshot:
         return open_snapshot(line.body, self.keys)
@@ -76,6 +79,21 @@ class Engine:
             paths=paths,
             limits=self.limits,
         )
+
+    async def prune(self, *, stock: PackStock | None = None, dry: bool = False) -> Pruned:
+        return await prune(
+            keys=self.keys,
+            catalog=self.catalog,
+            stock=stock or self.packs,
+            geometry=self.geometry,
+            entropy=SystemEntropy(),
+            publish=self.publish,
+            limits=self.limits,
+            dry=dry,
+        )
+
+    async def publish(self) -> None:
+        self.published = await self.catalog.export()
 
 
 def open_store(folder: Path) -> Store:

@@ -15,7 +15,7 @@ from nanobarter.storage import placements as rows
 from nanobarter.storage.audit import choose
 from nanobarter.storage.health import pack_health
 from nanobarter.storage.placements import PlacedPackRow, Placement
-from nanobarter.storage.vault_messages import DOMAIN_RECEIPT, RECEIPT_BODY, Proof
+from nanobarter.storage.vault_messages import DOMAIN_RECEIPT, RECEIPT_BODY, NoProof
 from tests.storage.vaults import pack_of, town
 
 
@@ -77,7 +77,7 @@ async def test_one_altered_byte_is_found_and_the_peer_is_named(tmp_path: Path) -
         file.write_bytes(share)
         found = await here.auditor.round_now()
         assert [(node, problem) for node, _, problem in found.wrong] == [
-            (cheat.node_id, "the block is not the one that was stored")
+            (cheat.node_id, "the peer says that it does not have the share")
         ]
         assert found.proven == 3
         (health,) = here.auditor.health()
@@ -87,7 +87,7 @@ async def test_one_altered_byte_is_found_and_the_peer_is_named(tmp_path: Path) -
         )
         signed = decode(answer, Signed, size_max=20_000)
         assert node == signed.signer == cheat.node_id
-        assert isinstance(open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=20_000), Proof)
+        assert isinstance(open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=20_000), NoProof)
 
 
 async def test_all_shares_deleted_at_the_peers_is_red_after_one_round(tmp_path: Path) -> None:

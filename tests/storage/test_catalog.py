@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobarter.core.errors import LocalFault, Malformed, UsageError
-from nanobarter.storage.catalog import parse_export
+from nanobarter.storage.catalog_lines import parse_export
 from nanobarter.storage.local import DirectoryPacks, MemoryPacks
 from nanobarter.storage.ports import Pack, PackKind, PackMissing, pack_id_of
 from nanobarter.storage.rebuild import rebuild

@@ -17,7 +17,7 @@ from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.ids import PackId
 from nanobarter.core.system import SystemEntropy
 from nanobarter.storage.browse import ls
-from nanobarter.storage.catalog import ChunkLine
+from nanobarter.storage.catalog_lines import ChunkLine
 from nanobarter.storage.chunks import ChunkId, ChunkIds
 from nanobarter.storage.local import MemoryPacks
 from nanobarter.storage.packs import DATA, TREE, Piece, Sealer, make_piece

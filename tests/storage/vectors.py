@@ -9,7 +9,7 @@ from typing import Any
 from nanobarter.core.canonical import encode
 from nanobarter.core.units import Instant
 from nanobarter.storage import erasure
-from nanobarter.storage.catalog import ChunkLine, Head, PackLine, SnapshotLine
+from nanobarter.storage.catalog_lines import ChunkLine, Head, PackLine, SnapshotLine
 from nanobarter.storage.chunks import Chunker, ChunkIds, Readable
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.packs import DATA, SUITE, TREE, Piece, make_piece, pack_info, seal_rest

@@ -11,7 +11,7 @@ from nanobarter.core.ids import BidId, sha256
 from nanobarter.core.item import make_item
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, after
+from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, Span, after
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
 from nanobarter.swap.making import make_agreed, make_approve, make_draft, seal_message
 from nanobarter.swap.messages import (
@@ -26,6 +26,7 @@ from nanobarter.swap.messages import (
     open_draft,
     open_vote,
 )
+from nanobarter.swap.questions import Consent, Question, make_consent, make_question, open_consent, open_question
 from nanobarter.swap.states import Approved, Collecting, Committing, Deal, Ended, Gathering, Locking, Notice, Voted
 from nanobarter.swap.terms import SwapTimes, agreement_of
 
@@ -73,6 +74,8 @@ def examples() -> dict[str, Record]:
     gathering = Gathering(draft, mines[0], tuple(m.approval for m in mines))
     agreed = make_agreed(keys[0], gathering, NOW)
     agreement, deal = agreement_of(agreed), Deal(agreed, mines[0])
+    asked = make_question(keys[0], open_draft(draft), Span(DAY))
+    question = Question(asked, 1, Quantity(40), (None, None), None, None)
     notice = Notice((keys[1].node_id,), NOW, Reason.POLICY, "no")
     return {
         "draft": draft,
@@ -81,6 +84,9 @@ def examples() -> dict[str, Record]:
         "agreed": agreed,
         "cancel": seal_message(keys[0], Cancel(agreement.draft_id, Reason.POLICY, "no")),
         "vote": seal_message(keys[1], Vote(agreement.agreement_id, 1, mines[1].secret)),
+        "question": asked,
+        "consent": make_consent(keys[1], question),
+        "question kept": question,
         "ack": Ack(known=True),
         "terms of arc 0": agreement.terms[0],
         "terms of arc 1": agreement.terms[1],
@@ -109,6 +115,15 @@ def test_ids_are_hashes_of_the_signed_bytes() -> None:
     assert isinstance(agreed, Signed)
     assert draft_id_of(draft).hex() == golden["draft_id"]
     assert agreement_id_of(agreed).hex() == golden["agreement_id"]
+
+
+def test_a_consent_is_read_back_as_it_was_given() -> None:
+    made = examples()
+    consent, question = made["consent"], made["question kept"]
+    assert isinstance(consent, Signed)
+    assert isinstance(question, Question)
+    assert open_consent(consent) == Consent(draft_id_of(question.signed), 1, Quantity(40))
+    assert open_question(question.signed).pace.approve == DAY
 
 
 @pytest.mark.parametrize("name", ["draft", "vote"])

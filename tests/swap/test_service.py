@@ -11,6 +11,7 @@ import trio.testing
 
 from nanobarter.core.errors import Malformed, Reason, Refused
 from nanobarter.core.ids import NodeId
+from nanobarter.core.item import Item
 from nanobarter.swap.events import Aborted, Approved, DraftRefused, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.tables import settled_quantity
@@ -172,6 +173,9 @@ async def test_a_policy_that_objects_is_named_as_the_one_who_refused(
     class Never:
         async def last_look(self, draft: Draft, index: int) -> Refused | None:
             return Refused(Reason.POLICY, "not today")
+
+        def newest(self, item: Item) -> Item | None:
+            return item
 
     async with world_of(tmp_path, 3, mock_clock, policies={2: Never()}) as world:
         parties = world.nodes

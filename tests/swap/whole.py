@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -222,12 +222,19 @@ class World:
         assert not isinstance(await giver.wallet.open(terms, secrets), Refused)
         assert await taker.wallet.take(terms) == quantity
 
-    def ring(self, parties: list[Node], issuers: list[Node], quantity: int = 100) -> tuple[Match, tuple[Item, ...]]:
-        """Return a match in which party i gives ``quantity + i`` of issuer i, and the bids behind it."""
+    def ring(
+        self, parties: list[Node], issuers: list[Node], quantity: int = 100, ask: Collection[Node] = ()
+    ) -> tuple[Match, tuple[Item, ...]]:
+        """Return a match in which party i gives ``quantity + i`` of issuer i, and the bids behind it.
+
+        The persons behind the nodes in ``ask`` want to be asked first.
+        """
         items = list[Item]()
         for i, party in enumerate(parties):
             want = Want(KIND, issuers[i - 1].node, (), ())
-            body = BidBody("limit", issuers[i].quality, want, (2, 1), Quantity(400), None)
+            body = BidBody(
+                "limit", issuers[i].quality, want, (2, 1), Quantity(400), None, Quantity(0) if party in ask else None
+            )
             items.append(
                 make_item(
                     party.key, "bid", bytes(16), sequence=1, expires=after(self.clock.now(), DAY), body=encode(body)

@@ -250,7 +250,10 @@ async def test_a_lease_is_lengthened_by_a_term(tmp_path: Path) -> None:
         await world.give("in", a, b, 13)
         first = good(await b.wallet.redeem(a.quality, Quantity(5), HOLDER.public))
         contract = open_signed(first, DOMAIN_CONTRACT, Contract, size_max=4096)
-        world.later(Span(DAY))
+        refused = await b.wallet.extend(contract, HOLDER, Quantity(4))
+        assert isinstance(refused, Refused)  # smaller only in the last half of the term
+        assert refused.reason is Reason.NOT_YET
+        world.later(Span(16 * DAY))
         second = good(await b.wallet.extend(contract, HOLDER, Quantity(4)))
         longer = open_signed(second, DOMAIN_CONTRACT, Contract, size_max=4096)
         assert (longer.end - contract.end, longer.terms.quantity, longer.version) == (30 * DAY, 4, 2)

@@ -1,0 +1,56 @@
+"""Answers about snapshots as a person reads them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, cast
+
+import msgspec
+
+from nanobarter.cli.table import table, when
+from nanobarter.core.units import show_size
+from nanobarter.daemon import storage_facade as f
+from nanobarter.daemon.shape import Shape
+
+
+def lines_of(answer: dict[str, Any]) -> Iterator[str]:
+    """Return the lines that tell an answer; its JSON shape is in daemon.storage_facade."""
+    shape, tell = _TELLERS[answer["type"]]
+    return tell(msgspec.convert(answer, shape))
+
+
+def _forget(done: f.Forgotten) -> Iterator[str]:
+    if done.policy:
+        yield f"keeping {done.policy}"
+    yield from table(("snapshot", "made", "files", "size", "folders", "why"), _rows(done), "there is no snapshot")
+    would = "would be " if done.dry_run else ""
+    yield f"{len(done.forgotten)} {would}forgotten, {len(done.kept)} kept"
+    if done.forgotten and not done.dry_run:
+        yield "their space is freed by nbctl prune"
+
+
+def _rows(done: f.Forgotten) -> Iterable[tuple[str, ...]]:
+    rows = [(row, "kept: " + ", ".join(row.reasons)) for row in done.kept]
+    rows += [(row, "would go" if done.dry_run else "forgotten") for row in done.forgotten]
+    for row, why in sorted(rows, key=lambda pair: pair[0].at):
+        size = show_size(row.size_bytes)
+        yield (row.snapshot_id[:12], when(row.at), str(row.files), size, ", ".join(row.folders), why)
+
+
+def _prune(done: f.Pruned) -> Iterator[str]:
+    verb = "would be freed" if done.dry_run else "freed"
+    yield f"{show_size(done.freed_bytes)} at peers {verb}, in {done.seconds:.1f} s"
+    yield f"of {done.packs} packs {done.unused} were not needed at all, {done.emptied} mostly not; {done.new_packs} new"
+    if done.stray:
+        yield f"{done.stray} packs of uploads that were cut off"
+    if done.waiting_shares:
+        yield f"{done.waiting_shares} shares are deleted when their peers answer"
+    yield from (f"not read: {one}" for one in done.unread)
+    if done.short:
+        yield f"not finished: {done.short}"
+    if done.missing_chunks:
+        yield f"{done.missing_chunks} pieces that snapshots need are in no known pack: see nbctl check"
+
+
+_TELLERS: Final = cast(
+    "dict[str, tuple[type[Shape], Callable[[Shape], Iterator[str]]]]",
+    {"forget": (f.Forgotten, _forget), "prune": (f.Pruned, _prune)},
+)

@@ -1,0 +1,26 @@
+"""Implements ``storage_facade.StorageFacade`` over a running node: hands each wish to the job that does it."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from nanobarter.daemon.keeping import ForgetJob, PruneJob
+from nanobarter.daemon.shape import Progress
+from nanobarter.daemon.storage_facade import Forgotten, Pruned
+
+if TYPE_CHECKING:
+    from nanobarter.daemon.services import Node
+
+
+class StorageDesk:
+    """The storage side of one node, for its person."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+
+    def forget(self, snapshots: tuple[str, ...], keep: str, *, dry_run: bool) -> AsyncIterator[Progress | Forgotten]:
+        """Forget snapshots, by name or by policy."""
+        return ForgetJob(self._node).run(snapshots, keep, dry_run=dry_run)
+
+    def prune(self, *, dry_run: bool) -> AsyncIterator[Progress | Pruned]:
+        """Give back the space of what no snapshot needs."""
+        return PruneJob(self._node).run(dry_run=dry_run)

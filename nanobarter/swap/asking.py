@@ -1,0 +1,263 @@
+"""Carries questions to persons and their words back: both sides of what ``questions`` decides.
+
+The proposer asks its own person first, then those of the others, and drafts when all have agreed; nobody reserves
+before. What is said is durable before it leaves the node. One task pursues each question that is not over: it repeats
+what was not acknowledged, and from time to time everything, since the other side may have lost its notice.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+from msgspec.structs import replace
+
+from nanobarter.core.errors import Reason, Refused
+from nanobarter.core.ids import DraftId, NodeId, sha256
+from nanobarter.core.item import Item
+from nanobarter.core.keys import Signed, SigningKey
+from nanobarter.core.limits import Limits
+from nanobarter.core.ports import Clock
+from nanobarter.core.store import Store
+from nanobarter.core.units import Quantity, after
+from nanobarter.swap import tables
+from nanobarter.swap.errands import Errands, Questions
+from nanobarter.swap.events import Asked, DraftRefused
+from nanobarter.swap.messages import DETAIL_MAX, Draft, DraftArc, Refuse, draft_id_of, open_cancel, open_refuse
+from nanobarter.swap.questions import (
+    Question,
+    asks,
+    consent_objection,
+    covers,
+    make_question,
+    open_consent,
+    open_question,
+    question_objection,
+    who_is_told,
+)
+from nanobarter.swap.states import Ended, Notice, State
+from nanobarter.swap.terms import SwapTimes
+
+
+class Asker:
+    """The questions of one node. ``state`` finds a draft's state; ``errands`` makes what carries the questions."""
+
+    def __init__(  # noqa: PLR0913 - ports are passed by name
+        self,
+        *,
+        key: SigningKey,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        times: SwapTimes,
+        state: Callable[[DraftId], State | None],
+        errands: Callable[[Questions], Errands],
+        told: Callable[[Asked | DraftRefused], None],
+        blamed: Callable[[NodeId, str], None],
+    ) -> None:
+        self._key, self._store, self._clock = key, store, clock
+        self._limits, self._times, self._state = limits, times, state
+        self._told, self._blamed = told, blamed
+        self._known: dict[DraftId, Question] = {}
+        self._news: dict[DraftId, trio.Event] = {}
+        self._turn = trio.Lock()
+        self._nursery: trio.Nursery | None = None
+        self._errands = errands(self)
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Take up the questions that the disk remembers."""
+        self._nursery = nursery
+        self._known = self._store.read_now(tables.questions)
+        for question_id, question in self._known.items():
+            if question.notice is None:
+                nursery.start_soon(self._errands.pursue, question_id)
+
+    # -- what the node and its person ask
+
+    def questions(self) -> dict[DraftId, Question]:
+        """Return the questions that are not over."""
+        return {known: question for known, question in self._known.items() if question.notice is None}
+
+    def get(self, question_id: DraftId) -> Question | None:
+        """Return a question, over or not."""
+        return self._known.get(question_id)
+
+    def news(self, question_id: DraftId) -> trio.Event:
+        """Return an event that is set at the next change of a question."""
+        event = self._news[question_id] = trio.Event()
+        return event
+
+    async def ask(self, draft: Draft) -> DraftId | Refused:
+        """Begin to ask about a draft of our own; return the question's id. The same ring is asked about once."""
+        ring = [(a.bid, a.giver) for a in draft.arcs]
+        live = {known: q for known, q in self.questions().items() if q.index == 0}
+        for known, question in live.items():
+            if [(a.bid, a.giver) for a in question.draft.arcs] == ring:
+                return known
+        if sum(q.bid == draft.arcs[0].bid for q in live.values()) >= self._limits.swap_questions_bid_max:
+            return Refused(Reason.TOO_MANY, "the persons of other rings are asked about this bid already")
+        if not self._has_room():
+            return Refused(Reason.TOO_MANY, "too many questions are open")
+        signed = make_question(self._key, draft, self._times.ask)
+        question_id = draft_id_of(signed)
+        await self._adopt(question_id, self._fresh(signed, 0))
+        return question_id
+
+    async def say(self, question_id: DraftId, quantity: Quantity) -> Refused | None:
+        """Agree in our person's name to give at most so much."""
+        async with self._turn:
+            question = self._known.get(question_id)
+            if question is None or question.notice is not None:
+                return Refused(Reason.TOO_LATE, "the question is over")
+            if not 1 <= quantity <= question.draft.arcs[question.index].quantity:
+                return Refused(Reason.WRONG_TERMS, "more than was asked for, or nothing")
+            if question.said is not None:
+                return None if question.said == quantity else Refused(Reason.CONFLICT, "it is approved already")
+            await self._record(question_id, replace(question, said=quantity))
+        return None
+
+    async def drop(self, question_id: DraftId, reason: Reason, detail: str, by: NodeId | None) -> Refused | None:
+        """End a question, and tell those whom it concerns unless it was they who ended it."""
+        async with self._turn:
+            question = self._known.get(question_id)
+            if question is None or question.notice is not None:
+                return Refused(Reason.TOO_LATE, "the question is over")
+            to = tuple(node for node in who_is_told(question) if node != by)
+            notice = Notice(to, after(self._clock.now(), self._limits.swap_retry_max), reason, detail[:DETAIL_MAX])
+            question = replace(question, notice=notice)
+            await self._record(question_id, question)
+        self._news.pop(question_id, None)
+        if reason != Reason.SPENT:  # that is how it ends well
+            self._start(self._errands.part, question_id, question)
+        if reason not in (Reason.SPENT, Reason.CONFLICT):
+            self._told(DraftRefused(question_id, question.bid, by, reason, detail))
+        return None
+
+    async def ask_anew(self, question: Question, arcs: Sequence[DraftArc], bids: Sequence[Item]) -> None:
+        """Ask about the same ring with other quantities; who has agreed to as much is not troubled again."""
+        now, old = self._clock.now(), question.draft
+        draft = replace(old, arcs=tuple(arcs), bids=tuple(bids), nonce=sha256(old.nonce), time=now)
+        signed = make_question(self._key, draft, self._times.ask)
+        covered = question.said is not None and covers(old, 0, question.said, draft)
+        fresh = replace(self._fresh(signed, 0), said=draft.arcs[0].quantity) if covered else self._fresh(signed, 0)
+        await self._adopt(draft_id_of(signed), fresh)
+        await self.drop(draft_id_of(question.signed), Reason.CONFLICT, "asked anew with other quantities", None)
+
+    def consent_to(self, draft: Draft, index: int) -> DraftId | Refused:
+        """Return the question in which our person agreed to a draft, or why it does not count now."""
+        now, found = self._clock.now(), Refused(Reason.POLICY, "a person is asked about this bid: send a question")
+        for question_id, question in self._known.items():
+            if question.said is None or question.index != index or question.expires <= now or self._is_dead(question):
+                continue
+            if not covers(question.draft, index, question.said, draft):
+                continue
+            used = None if question.used is None else self._state(question.used)
+            if used is None or (isinstance(used, Ended) and used.outcome != "settled"):
+                return question_id
+            found = Refused(Reason.BUSY, "a draft rests on this consent already")
+        return found
+
+    async def use(self, question_id: DraftId, draft_id: DraftId) -> None:
+        """Note durably that a draft rests on a consent, before we bind ourselves to it."""
+        async with self._turn:
+            await self._record(question_id, replace(self._known[question_id], used=draft_id))
+
+    def ended(self, draft_id: DraftId) -> None:
+        """Look again at the questions whose draft has just ended."""
+        for question_id, question in self._known.items():
+            if question.used == draft_id:
+                self._wake(question_id)
+
+    # -- what others say
+
+    async def on_question(self, signed: Signed) -> bool:
+        """Keep a question for our person; answer at once where an earlier word covers it."""
+        draft, question_id = open_question(signed), draft_id_of(signed)
+        if question_id in self._known:
+            question = self._known[question_id]
+            if question.notice is not None:
+                self._start(self._errands.part, question_id, question)
+            return True
+        index = next((i for i, arc in enumerate(draft.arcs) if arc.giver == self._key.node_id), 0)
+        if not index:
+            return True
+        objection = question_objection(
+            draft, index, self._times, self._limits.swap_question_life_max, self._clock.now()
+        )
+        theirs = sum(q.signed.signer == signed.signer for q in self.questions().values())
+        if objection is None and (not self._has_room() or theirs >= self._limits.swap_questions_bid_max):
+            objection = Refused(Reason.TOO_MANY, "too many questions wait for an answer")
+        if objection is not None:
+            refuse = Refuse(question_id, index, objection.reason, Quantity(0), objection.detail[:DETAIL_MAX])
+            self._start(self._errands.say, draft.arcs[0].giver, "swap.refuse", refuse)
+            return True
+        question = self._fresh(signed, index)
+        earlier = self.consent_to(draft, index)
+        said = draft.arcs[index].quantity if not isinstance(earlier, Refused) else None
+        await self._adopt(question_id, replace(question, said=said))
+        return True
+
+    async def on_consent(self, signed: Signed) -> bool:
+        """Take the consent of another's person."""
+        consent = open_consent(signed)
+        async with self._turn:
+            question = self._known.get(consent.question)
+            if question is None or question.notice is not None:
+                return True
+            if (objection := consent_objection(question, signed)) is not None:
+                self._blamed(signed.signer, objection)
+                return True
+            if question.consents[consent.index] is None:
+                consents = (*question.consents[: consent.index], signed, *question.consents[consent.index + 1 :])
+                await self._record(consent.question, replace(question, consents=consents))
+        return True
+
+    async def on_refuse(self, signed: Signed) -> None:
+        """Take another's no to our question, if it is about one."""
+        refuse = open_refuse(signed)
+        question = self._known.get(refuse.draft)
+        if question is None or question.index or refuse.index >= len(question.consents):
+            return
+        if question.draft.arcs[refuse.index].giver == signed.signer:
+            await self.drop(refuse.draft, refuse.reason, refuse.detail, signed.signer)
+
+    async def on_cancel(self, signed: Signed) -> None:
+        """Take the proposer's end of a question, if it is about one."""
+        cancel = open_cancel(signed)
+        question = self._known.get(cancel.draft)
+        if question is not None and question.index and question.signed.signer == signed.signer:
+            await self.drop(cancel.draft, cancel.reason, cancel.detail, signed.signer)
+
+    # -- keeping
+
+    def _fresh(self, signed: Signed, index: int) -> Question:
+        draft = open_question(signed)
+        said = None if asks(draft, index) else draft.arcs[index].quantity
+        return Question(signed, index, said, (None,) * len(draft.arcs), None, None)
+
+    def _has_room(self) -> bool:
+        now = self._clock.now()
+        self._known = {known: q for known, q in self._known.items() if q.notice is None or q.expires > now}
+        over = len(self._known) - len(self.questions())
+        return len(self.questions()) < self._limits.swap_questions_max and over < self._limits.swap_questions_over_max
+
+    def _is_dead(self, question: Question) -> bool:
+        """Tell whether a consent ended with its question: not when the proposer only asked anew."""
+        return question.notice is not None and question.notice.reason != Reason.CONFLICT
+
+    async def _adopt(self, question_id: DraftId, question: Question) -> None:
+        async with self._turn:
+            await self._record(question_id, question)
+        self._told(Asked(question_id, question.bid, question.signed.signer, question.waits_for_us))
+        self._start(self._errands.pursue, question_id)
+
+    async def _record(self, question_id: DraftId, question: Question) -> None:
+        await self._store.write(lambda db: tables.put_question(db, question_id, question))
+        self._known[question_id] = question
+        self._wake(question_id)
+
+    def _wake(self, question_id: DraftId) -> None:
+        if question_id in self._news:
+            self._news[question_id].set()
+
+    def _start(self, action: Callable[..., Awaitable[object]], *args: object) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(action, *args)

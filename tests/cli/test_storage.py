@@ -1,0 +1,43 @@
+"""At stake: a person who frees space must be told exactly what goes, and a script whether all of it went."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nanobarter.cli.exits import Exit
+from nanobarter.daemon.home import Home
+from tests.cli.test_commands import spoken
+from tests.daemon.fake_node import FakeNode
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.create(tmp_path / "home", bytes(64), "")
+
+
+async def test_forget_names_what_goes_and_why_the_rest_stays(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node = FakeNode()
+    node.storage.forgotten = msgspec.structs.replace(node.storage.forgotten, dry_run=True)
+    code, out, _ = await spoken(node, home, capsys, "forget", "--keep", "daily 1", "--dry-run")
+    assert code == Exit.DONE
+    assert node.asked == ["forget  keep=daily 1 dry=True"]
+    for words in ("abababababab", "/home/ada", "kept: last, daily", "1 would be forgotten, 1 kept"):
+        assert words in out
+
+
+async def test_forget_can_free_the_space_at_once(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node = FakeNode()
+    code, out, _ = await spoken(node, home, capsys, "forget", "abab", "--prune", "--json")
+    assert (code, json.loads(out)["type"]) == (Exit.DONE, "prune")
+    assert node.asked == ["forget abab keep= dry=False", "prune dry=False"]
+
+
+async def test_prune_fails_when_something_stays_to_be_done(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node = FakeNode()
+    code, out, _ = await spoken(node, home, capsys, "prune")
+    assert (code, "1.0 MB at peers freed" in out) == (Exit.DONE, True), out
+    node.storage.pruned = msgspec.structs.replace(node.storage.pruned, short="no room")
+    code, out, _ = await spoken(node, home, capsys, "prune")
+    assert (code, "not finished: no room" in out) == (Exit.FAILED, True)
