@@ -79,7 +79,10 @@ class Desk:
         """
         waiting = _Waiting(read_case(body))
         if self._open:
-            await self._queue_in.send(waiting)
+            try:
+                self._queue_in.send_nowait(waiting)
+            except trio.WouldBlock:
+                await self._queue_in.send(waiting)
             await waiting.done.wait()
         else:
             await self._serve([waiting])
@@ -94,9 +97,10 @@ class Desk:
         places = trio.Semaphore(self._limits.mint_batches_max)
         try:
             async with trio.open_nursery() as nursery:
-                async for first in self._queue_out:
-                    await places.acquire()
-                    nursery.start_soon(self._serve_and_leave, [first, *self._others()], places)
+                while True:
+                    await places.acquire()  # before the queue is looked at: nothing in hand may be lost
+                    batch = [await self._queue_out.receive()]
+                    nursery.start_soon(self._serve_and_leave, batch + self._others(), places)
         finally:
             self._open = False
             for waiting in self._others(everyone=True):

@@ -1,5 +1,6 @@
 """Requests go through the mint together: none may get another's answer, fall with another, or wait for ever."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import InvariantBroken, Reason, Unreachable
 from nanobarter.core.ids import KeysetId
 from nanobarter.core.keys import verify
+from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Quantity
 from nanobarter.mint.answers import Speaker
 from nanobarter.mint.desk import read_case
@@ -97,6 +99,7 @@ async def test_a_broken_rule_stops_the_mint_after_the_others_were_answered(bench
 
 
 async def test_who_waits_when_the_mint_closes_is_told_so_and_the_repeat_is_honoured(bench: Bench) -> None:
+    bench.limits = replace(LIMITS, mint_batch_max=1, mint_batches_max=1)  # some wait in the queue, and one in hand
     async with bench.open() as mint:
         purse = Purse(bench)
         requests = [swap_of(purse, held) for held in await purse.issue(*[1] * 10)]
