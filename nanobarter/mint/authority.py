@@ -16,7 +16,6 @@ from nanobarter.mint.messages import (
     ExtendBody,
     IssueBody,
     LockBody,
-    Note,
     OpenBody,
     RedeemBody,
     RefundBody,
@@ -27,7 +26,7 @@ from nanobarter.mint.messages import (
     TakeBody,
 )
 from nanobarter.mint.notes import verify_note
-from nanobarter.mint.outcomes import Book, Case
+from nanobarter.mint.outcomes import Book, Case, inputs_of
 from nanobarter.mint.rows import Db
 from nanobarter.mint.rules import Lock
 
@@ -42,19 +41,13 @@ def authorise(db: Db, book: Book, case: Case) -> Refused | None:
     for place, (key, witness) in enumerate(zip(signers, case.witnesses, strict=True)):
         if not verify(key, DOMAIN_REQUEST, case.request, witness):
             return Refused(Reason.BAD_SIGNATURE, f"witness {place} does not verify")
-    for note in _inputs(case.body):
+    for note in inputs_of(case.body):
         keyset = book.keysets.get(note.keyset)
         if keyset is None:
             return Refused(Reason.UNKNOWN_KEYSET, note.keyset.hex())
         if not verify_note(note, keyset):
             return Refused(Reason.BAD_SIGNATURE, "a note was not signed by this mint")
     return None
-
-
-def _inputs(body: Body) -> tuple[Note, ...]:
-    if isinstance(body, SwapBody | LockBody | RedeemBody | ExtendBody):
-        return body.inputs
-    return ()
 
 
 def _signers(  # noqa: PLR0911 - one line per operation

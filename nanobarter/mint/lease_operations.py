@@ -15,13 +15,13 @@ def redeem(work: Steps, body: RedeemBody) -> Outcome | Refused:
     given = rules.lot_of_notes(body.inputs, work.book.keysets, work.now)
     if isinstance(given, Refused):
         return given
-    if no := rules.may_redeem(given, body) or work.spent_before(body.inputs):
+    if no := rules.may_redeem(given, body) or work.spent_before():
         return no
     rows.move(work.db, given.kind, outstanding=-given.quantity, leased=given.quantity)
 
     def record(contract: Contract) -> int:
         number = work.record(body.inputs, (), contract.end, contract)
-        work.spend(body.inputs, number)
+        work.spend(number)
         return number
 
     return work.start_lease(body.lease, given.terms_hash, record)
@@ -35,7 +35,7 @@ def extend(work: Steps, body: ExtendBody) -> Outcome | Refused:
     given = rules.lot_of_notes(body.inputs, work.book.keysets, work.now)
     if isinstance(given, Refused):
         return given
-    no = rules.may_extend(contract, given, body.keep, work.now) or work.spent_before(body.inputs)
+    no = rules.may_extend(contract, given, body.keep, work.now) or work.spent_before()
     if no:
         return no
     longer = with_fields(
@@ -46,7 +46,7 @@ def extend(work: Steps, body: ExtendBody) -> Outcome | Refused:
     )
     given_up = contract.terms.quantity - body.keep
     number = work.record(body.inputs, (), longer.end, longer)
-    work.spend(body.inputs, number)
+    work.spend(number)
     rows.move(work.db, given.kind, outstanding=-given.quantity, leased=-given_up)
     rows.renew_lease(work.db, longer, number)
     return Leasing(longer)

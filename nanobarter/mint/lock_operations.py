@@ -14,15 +14,15 @@ def lock(work: Steps, body: LockBody) -> Outcome | Refused:
     """Make the lock of one arc, paid with notes or from the node's own free space."""
     terms = body.terms
     if rows.find_lock(work.db, terms.lock_id) is not None:
-        return work.spent_before(body.inputs) or Refused(Reason.CONFLICT, "this lock was made before")
+        return work.spent_before() or Refused(Reason.CONFLICT, "this lock was made before")
     given = _lock_pays(work, body)
     if isinstance(given, Refused):
         return given
-    no = rules.may_lock(terms, given, work.book.node, work.now) or work.spent_before(body.inputs)
+    no = rules.may_lock(terms, given, work.book.node, work.now) or work.spent_before()
     if no:
         return no
     number = work.record(body.inputs, (), until=terms.take_until)
-    work.spend(body.inputs, number)
+    work.spend(number)
     rows.move(work.db, terms.kind, locked=terms.quantity, outstanding=-terms.quantity if body.inputs else 0)
     lock = rows.add_lock(work.db, terms, fresh=not body.inputs, request=number, at=work.now)
     return Locking(Locked(terms, lock.locked_at))

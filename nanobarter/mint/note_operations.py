@@ -14,11 +14,11 @@ def swap(work: Steps, body: SwapBody) -> Outcome | Refused:
     wanted = rules.lot_of_outputs(body.outputs, work.book.keysets, work.now)
     if isinstance(given, Refused) or isinstance(wanted, Refused):
         return given if isinstance(given, Refused) else _no(wanted)
-    no = rules.same_lot(given, wanted) or work.spent_before(body.inputs) or work.issued_before(body.outputs)
+    no = rules.same_lot(given, wanted) or work.spent_before() or work.issued_before(body.outputs)
     if no:
         return no
     number = work.record(body.inputs, body.outputs)
-    work.spend(body.inputs, number)
+    work.spend(number)
     return work.mint(body.outputs, number)
 
 

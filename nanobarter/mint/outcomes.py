@@ -5,12 +5,27 @@ pending; ``answers`` turns it into signed bytes.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Refused
-from nanobarter.core.ids import Hash, KeysetId, NodeId, PublicKey, RequestId, Signature
+from nanobarter.core.ids import Hash, KeysetId, NodeId, NoteId, PublicKey, RequestId, Signature, sha256
 from nanobarter.core.units import Instant, Span
-from nanobarter.mint.messages import BlindOutput, Body, Contract, Locked, SpentState
-from nanobarter.mint.notes import Keyset
+from nanobarter.mint.messages import (
+    BlindOutput,
+    Body,
+    Contract,
+    ExtendBody,
+    IssueBody,
+    LockBody,
+    Locked,
+    Note,
+    RedeemBody,
+    SpentState,
+    SwapBody,
+    TakeBody,
+)
+from nanobarter.mint.notes import Keyset, note_id
 from nanobarter.mint.rules import Lock
 
 
@@ -28,6 +43,16 @@ class Book:
     alive_gap: Span
 
 
+def inputs_of(body: Body) -> tuple[Note, ...]:
+    """Return the notes that a request gives."""
+    return body.inputs if isinstance(body, SwapBody | LockBody | RedeemBody | ExtendBody) else ()
+
+
+def output_id(output: BlindOutput) -> Hash:
+    """Return the name of an output among the issued ones."""
+    return sha256(encode(output))
+
+
 @dataclass(frozen=True)
 class Case:
     """A request that was decoded, with its id."""
@@ -35,6 +60,17 @@ class Case:
     request: RequestId
     body: Body
     witnesses: tuple[Signature, ...]
+
+    @cached_property
+    def note_ids(self) -> tuple[NoteId, ...]:
+        """The ids of the notes it gives, in their order."""
+        return tuple(note_id(note) for note in inputs_of(self.body))
+
+    @cached_property
+    def output_ids(self) -> tuple[Hash, ...]:
+        """The names, among issued ones, of the outputs it asks for, in their order."""
+        outputs = self.body.outputs if isinstance(self.body, SwapBody | IssueBody | TakeBody) else ()
+        return tuple(output_id(output) for output in outputs)
 
 
 @dataclass(frozen=True)

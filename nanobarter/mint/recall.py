@@ -22,7 +22,7 @@ from nanobarter.mint.messages import (
     SwapBody,
     TakeBody,
 )
-from nanobarter.mint.outcomes import Book, Case, Leasing, Locking, Minting, No, Outcome, Settling, Telling
+from nanobarter.mint.outcomes import Book, Case, Leasing, Locking, Minting, No, Outcome, Settling, Telling, output_id
 from nanobarter.mint.rows import Db
 from nanobarter.mint.rules import Lock
 
@@ -74,7 +74,7 @@ def restore(db: Db, book: Book, body: RestoreBody, now: Instant) -> Minting:
 
     def signed_before(output: BlindOutput) -> bool:
         number = book.numbers.get(output.keyset)
-        return number is not None and rows.is_issued(db, number, output)
+        return number is not None and rows.is_issued(db, number, output_id(output))
 
     return Minting(now, tuple(o if signed_before(o) else None for o in body.outputs))
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import InvariantBroken
-from nanobarter.core.ids import KeysetId, LeaseId, LockId, NoteId, RequestId, sha256
+from nanobarter.core.ids import Hash, KeysetId, LeaseId, LockId, NoteId, RequestId, Signature, sha256
 from nanobarter.core.units import Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import BlindOutput, Contract, LockTerms, Preimage, SpentState
+from nanobarter.mint.messages import NOTES_MAX, Contract, LockTerms, Preimage, SpentState
 from nanobarter.mint.rules import Lock
 
 ROW_BYTES_MAX = 16 * 1024  # what is read back was bounded when it was written
@@ -99,41 +99,42 @@ def add_request(db: Db, request: RequestId, at: Instant, keep_until: Instant, re
 # -- notes
 
 
-def output_id(output: BlindOutput) -> bytes:
-    """Return the name of an output among the issued ones."""
-    return sha256(encode(output))
+def is_issued(db: Db, keyset: int, output: Hash) -> bool:
+    """Tell whether the output of this name was signed before."""
+    return one(db, "SELECT 1 FROM mint_issued WHERE keyset = ? AND output = ?", keyset, output) is not None
 
 
-def is_issued(db: Db, keyset: int, output: BlindOutput) -> bool:
-    """Tell whether this very output was signed before."""
-    return one(db, "SELECT 1 FROM mint_issued WHERE keyset = ? AND output = ?", keyset, output_id(output)) is not None
-
-
-def add_issued(db: Db, keyset: int, output: BlindOutput, request: int) -> None:
+def add_issued(db: Db, keyset: int, output: Hash, quantity: Quantity, *, request: int) -> None:
     """Record one output as issued."""
-    row = (keyset, output_id(output), output.quantity, request)
+    row = (keyset, output, quantity, request)
     db.execute("INSERT INTO mint_issued VALUES (?, ?, ?, ?, ?)", (*row, seal_of(*row)))
-    change_one(
-        db, "UPDATE mint_keys SET issued = issued + 1 WHERE keyset = ? AND quantity = ?", keyset, output.quantity
-    )
+    change_one(db, "UPDATE mint_keys SET issued = issued + 1 WHERE keyset = ? AND quantity = ?", keyset, quantity)
 
 
 def find_spent(db: Db, keyset: int, note: NoteId) -> SpentState | None:
     """Return who spent a note, with the witness, or None."""
-    row = one(
-        db,
-        "SELECT request_id, witness FROM mint_spent JOIN mint_requests ON number = request "
-        "WHERE keyset = ? AND note = ?",
-        keyset,
-        note,
-    )
-    return None if row is None else SpentState(note, row[0], row[1])
+    row = one(db, "SELECT request, place FROM mint_spent WHERE keyset = ? AND note = ?", keyset, note)
+    if row is None:
+        return None
+    sql = "SELECT request_id, witness FROM mint_requests, mint_witnesses WHERE mint_requests.number = ? AND "
+    found = one(db, f"{sql} mint_witnesses.number = ?", row[0], witness_number(*row))
+    if found is None:
+        raise InvariantBroken(f"note {note.hex()} is spent, and who spent it is not known")
+    return SpentState(note, *found)
 
 
-def add_spent(db: Db, keyset: int, note: NoteId, quantity: Quantity, request: int, witness: bytes) -> None:
-    """Record one note as spent."""
-    row = (keyset, note, quantity, request, witness)
-    db.execute("INSERT INTO mint_spent VALUES (?, ?, ?, ?, ?, ?)", (*row, seal_of(*row)))
+def witness_number(request: int, place: int) -> int:
+    """Return the number of the witness at a place among the notes that a request took."""
+    return NOTES_MAX * request + place
+
+
+def add_spent(
+    db: Db, keyset: int, note: NoteId, quantity: Quantity, *, request: int, place: int, witness: Signature
+) -> None:
+    """Record one note as spent; ``place`` is its place among the notes of the request."""
+    row = (keyset, note, quantity, request)
+    db.execute("INSERT INTO mint_spent VALUES (?, ?, ?, ?, ?, ?)", (*row, place, seal_of(*row, witness)))
+    db.execute("INSERT INTO mint_witnesses VALUES (?, ?)", (witness_number(request, place), witness))
     change_one(db, "UPDATE mint_keys SET spent = spent + 1 WHERE keyset = ? AND quantity = ?", keyset, quantity)
 
 

@@ -8,8 +8,7 @@ from nanobarter.core.ids import Hash
 from nanobarter.core.units import Instant, after, term
 from nanobarter.mint import rows, rules
 from nanobarter.mint.messages import BlindOutput, Contract, LeaseTerms, Note, lease_id_of
-from nanobarter.mint.notes import note_id
-from nanobarter.mint.outcomes import Book, Case, Leasing, Minting, No
+from nanobarter.mint.outcomes import Book, Case, Leasing, Minting, No, inputs_of
 from nanobarter.mint.rows import Db
 
 
@@ -19,19 +18,20 @@ class Steps:
     def __init__(self, db: Db, book: Book, case: Case, now: Instant) -> None:
         self.db, self.book, self.case, self.now = db, book, case, now
 
-    def spent_before(self, notes: Sequence[Note]) -> No | None:
-        """Return the no for the first note that was spent before."""
-        for note in notes:
+    def spent_before(self) -> No | None:
+        """Return the no for the first of its notes that was spent before."""
+        for note, name in zip(inputs_of(self.case.body), self.case.note_ids, strict=True):
             number = self.book.numbers.get(note.keyset)
-            spent = None if number is None else rows.find_spent(self.db, number, note_id(note))
+            spent = None if number is None else rows.find_spent(self.db, number, name)
             if spent is not None:
                 return No(Refused(Reason.SPENT, spent.note.hex()), self.now, spent)
         return None
 
     def issued_before(self, outputs: Sequence[BlindOutput]) -> Refused | None:
         """Refuse outputs that were signed before."""
-        if any(rows.is_issued(self.db, self.book.numbers[o.keyset], o) for o in outputs):
-            return Refused(Reason.CONFLICT, "an output was signed before; restore gives the signature again")
+        for output, name in zip(outputs, self.case.output_ids, strict=True):
+            if rows.is_issued(self.db, self.book.numbers[output.keyset], name):
+                return Refused(Reason.CONFLICT, "an output was signed before; restore gives the signature again")
         return None
 
     def record(
@@ -48,16 +48,17 @@ class Steps:
             self.db, self.case.request, self.now, keep, None if contract is None else encode(contract)
         )
 
-    def spend(self, notes: Sequence[Note], number: int) -> None:
-        """Record the notes as spent, each with its witness."""
-        for note, witness in zip(notes, self.case.witnesses, strict=False):  # a holder's witness may follow
+    def spend(self, number: int) -> None:
+        """Record its notes as spent, each with its witness; a holder's witness may follow those of the notes."""
+        notes = zip(inputs_of(self.case.body), self.case.note_ids, self.case.witnesses, strict=False)
+        for place, (note, name, witness) in enumerate(notes):
             keyset = self.book.numbers[note.keyset]
-            rows.add_spent(self.db, keyset, note_id(note), note.quantity, number, witness)
+            rows.add_spent(self.db, keyset, name, note.quantity, request=number, place=place, witness=witness)
 
     def mint(self, outputs: tuple[BlindOutput, ...], number: int) -> Minting:
-        """Record the outputs as issued."""
-        for output in outputs:
-            rows.add_issued(self.db, self.book.numbers[output.keyset], output, number)
+        """Record its outputs as issued."""
+        for output, name in zip(outputs, self.case.output_ids, strict=True):
+            rows.add_issued(self.db, self.book.numbers[output.keyset], name, output.quantity, request=number)
         return Minting(self.now, outputs)
 
     def start_lease(self, lease: LeaseTerms, terms_hash: Hash, record: Callable[[Contract], int]) -> Leasing:

@@ -70,7 +70,15 @@ def _purge(db: Db, now: Instant, rows_max: int) -> None:
     old = before(now, Span(KEEP_AFTER))
     left -= _delete(db, "mint_locks", "lock_id", "ended <> '' AND take_until <= ?", (old, max(left, 0)))
     left -= _delete(db, "mint_leases", "lease_id", "ended = 1 AND ends <= ?", (old, max(left, 0)))
-    _delete(db, "mint_requests", "number", "keep_until <= ?", (now, max(left, 0)))
+    _purge_requests(db, now, max(left, 0) // 2)
+
+
+def _purge_requests(db: Db, now: Instant, requests_max: int) -> None:
+    sql = "SELECT number FROM mint_requests WHERE keep_until <= ? LIMIT ?"
+    old = db.execute(sql, (now, requests_max)).fetchall()
+    spans = [(rows.witness_number(number, 0), rows.witness_number(number + 1, 0)) for (number,) in old]
+    db.executemany("DELETE FROM mint_witnesses WHERE number >= ? AND number < ?", spans)
+    db.executemany("DELETE FROM mint_requests WHERE number = ?", old)
 
 
 def _purge_keyset(db: Db, number: int, rows_max: int) -> int:

@@ -10,6 +10,9 @@ anew; it lets an audit name a row that a bad disk or a stray statement has chang
 
 Spent and issued rows are clustered by keyset, so that one retired keyset is one range to reclaim. They refer to
 their request by number without a foreign key, whose check would make each deletion of a request a scan.
+
+Notes come in random order, which leaves the pages of the spent set about two thirds full; so it holds only what a
+look-up needs, and the witnesses, which are needed once a note is spent again, lie in the order of their requests.
 """
 
 from typing import Final
@@ -134,6 +137,36 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             name TEXT PRIMARY KEY CHECK (name IN ('now', 'alive')),
             value INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+    Migration(
+        "mint",
+        2,
+        """
+        CREATE TABLE mint_witnesses (
+            number INTEGER PRIMARY KEY, -- 64 * number of the request + place among the notes it took
+            witness BLOB NOT NULL CHECK (length(witness) = 64)
+        ) STRICT;
+
+        CREATE TABLE mint_spent_by_place (
+            keyset INTEGER NOT NULL,
+            note BLOB NOT NULL CHECK (length(note) = 32),
+            quantity INTEGER NOT NULL,
+            request INTEGER NOT NULL,
+            place INTEGER NOT NULL CHECK (place BETWEEN 0 AND 63),
+            seal BLOB NOT NULL, -- covers the witness in the place of the place
+            PRIMARY KEY (keyset, note)
+        ) STRICT, WITHOUT ROWID;
+
+        INSERT INTO mint_spent_by_place
+            SELECT keyset, note, quantity, request,
+                row_number() OVER (PARTITION BY request ORDER BY keyset, note) - 1, seal
+            FROM mint_spent;
+        INSERT INTO mint_witnesses
+            SELECT 64 * p.request + p.place, s.witness
+            FROM mint_spent_by_place AS p JOIN mint_spent AS s USING (keyset, note);
+        DROP TABLE mint_spent;
+        ALTER TABLE mint_spent_by_place RENAME TO mint_spent;
         """,
     ),
 )

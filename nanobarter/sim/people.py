@@ -17,7 +17,7 @@ from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
 from nanobarter.mint import blind, keysets, pledge, rows, times
 from nanobarter.mint.messages import BlindOutput, Note
 from nanobarter.mint.notes import Keyset, check_announcement, note_message
-from nanobarter.mint.outcomes import Book
+from nanobarter.mint.outcomes import Book, output_id
 from nanobarter.mint.rsa import load_key, make_key
 from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
 from nanobarter.sim.clock import START
@@ -110,7 +110,8 @@ def _issue(db: sqlite3.Connection, keyset: Keyset, label: str) -> dict[Quantity,
         signature = blind.finalize(
             blind.PSS_DETERMINISTIC, modulus, message, blind.blind_sign(raw, done.message), done.inverse
         )
-        rows.add_issued(db, 1, BlindOutput(keyset.keyset_id, quantity, done.message), request)
+        output = BlindOutput(keyset.keyset_id, quantity, done.message)
+        rows.add_issued(db, 1, output_id(output), quantity, request=request)
         rows.move(db, KIND, outstanding=quantity)
         made[quantity] = Coin(Note(keyset.keyset_id, quantity, owner.public, signature), owner)
     return made
