@@ -92,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     _add_jobs(commands)
     add_storage(commands, _command)
     _add_sim(commands)
+    _add_friends(commands)
     _add_rest(commands)
     return top
 
@@ -251,6 +252,16 @@ def _add_sim(commands: Commands) -> None:
     swap.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
     swap.add_argument("--campaign", default="honest", choices=SIM_CAMPAIGNS, help="what goes wrong (default honest)")
     swap.add_argument("--replay", type=int, metavar="SEED", help="tell this one run step by step")
+
+
+def _add_friends(commands: Commands) -> None:
+    _command(commands, "friends", "with whom this node talks", "friends:friends", json=True)
+    invite = _command(
+        commands, "invite", "print a line that makes whoever takes it a friend", "friends:invite", json=True
+    )
+    invite.add_argument("--valid", default="7d", metavar="SPAN", help="how long it is good, once (default 7d)")
+    join = _command(commands, "join", "take a friend's invitation", "friends:join", json=True)
+    join.add_argument("invitation", metavar="LINE", help="the line; - reads it from standard input")
 
 
 def _add_rest(commands: Commands) -> None:

@@ -23,6 +23,7 @@ RESERVE_AUTO: Final = "auto"
 Durability = Literal["normal", "high"]
 MarketMode = Literal["par"]
 Approval = Literal["auto", "manual"]
+PeerPolicy = Literal["open", "only"]
 
 _ANCHOR = re.compile(
     r"^\s*(?P<size>[0-9.]+\s*[KMGT]?i?B)\s+for\s+(?P<days>[1-9][0-9]{0,3})\s+days?"
@@ -131,7 +132,20 @@ class Network(_Section, frozen=True, kw_only=True):
 
     listen: str = f"0.0.0.0:{PORT_DEFAULT}"
     bootstrap: tuple[str, ...] = ()
+    advertise: tuple[str, ...] = ()
+    peers: PeerPolicy = "open"
+    friends: tuple[str, ...] = ()
     same_host_ok: bool = False
+
+    @property
+    def advertised_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Hosts and ports that are told to others; empty means what this node finds out by itself."""
+        return tuple(parse_host_port(text) for text in self.advertise)
+
+    @property
+    def friend_nodes(self) -> tuple[NodeId, ...]:
+        """The ids of the friends by config; those by invitation are in the store."""
+        return tuple(parse_node(text) for text in self.friends)
 
     @property
     def listen_address(self) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
 from nanobarter.daemon.facade_notes import NotesFacade
+from nanobarter.daemon.friends import FriendsFacade
 from nanobarter.daemon.shape import Part, Progress, Shape
 from nanobarter.daemon.storage_facade import StorageFacade
 
@@ -449,6 +450,11 @@ class NodeFacade(Protocol):
     @property
     def storage(self) -> StorageFacade:
         """What can be asked about snapshots and what is stored of them."""
+        ...
+
+    @property
+    def circle(self) -> FriendsFacade:
+        """With whom the node talks, and invitations."""
         ...
 
     async def status(self) -> Status:

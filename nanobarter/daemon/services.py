@@ -124,6 +124,8 @@ class Node:
             limits=limits,
             same_host_ok=config.network.same_host_ok,
         )
+        self.network.circle.keep_to(config.network.friend_nodes, only=config.network.peers == "only")
+        self.network.advertise([Address(*where) for where in config.network.advertised_addresses])
         self.jobs = Jobs()
         self._build_barter(seed)
         self._build_storage(seed)
@@ -131,7 +133,10 @@ class Node:
 
     def _build_barter(self, seed: bytes) -> None:
         store, key, clock, entropy, limits = self.store, self.key, self.clock, self.entropy, self.limits
-        self.gossip = Gossip(network=self.network, store=store, clock=clock, entropy=entropy, limits=limits)
+        admits = self.network.circle.admits
+        self.gossip = Gossip(
+            network=self.network, store=store, clock=clock, entropy=entropy, limits=limits, admits=admits
+        )
         self.mint = Mint(
             store=store,
             key=key,

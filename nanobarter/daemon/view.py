@@ -10,6 +10,7 @@ from nanobarter.core.units import MIB, Instant
 from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
+from nanobarter.daemon.friends import FriendsDesk
 from nanobarter.daemon.jobs import BackupJob, RestoreJob
 from nanobarter.daemon.notes import NoteDesk
 from nanobarter.daemon.services import Node
@@ -28,6 +29,7 @@ class NodeView:
         self._desk = Desk(node)
         self.notes = NoteDesk(node)
         self.storage = StorageDesk(node)
+        self.circle = FriendsDesk(node.network)
 
     # -- at a glance
 

@@ -46,9 +46,22 @@ class Mesh(Caller, Registrar, Protocol):
 
 
 class Gossip:
-    """Everything that is said on the network now, and a way to say more. Construct, subscribe, then ``run``."""
+    """Everything that is said on the network now, and a way to say more. Construct, subscribe, then ``run``.
 
-    def __init__(self, *, network: Mesh, store: Store, clock: Clock, entropy: Entropy, limits: Limits = LIMITS) -> None:
+    ``admits`` tells whose items are taken at all: everybody's, or those of friends.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Mesh,
+        store: Store,
+        clock: Clock,
+        entropy: Entropy,
+        limits: Limits = LIMITS,
+        admits: Callable[[NodeId], bool] = lambda _: True,
+    ) -> None:
+        self._admits = admits
         self._network, self._store, self._clock, self._entropy = network, store, clock, entropy
         self._limits = limits
         self._held = Held(limits)
@@ -74,7 +87,8 @@ class Gossip:
     def _load(self) -> None:
         now = self._clock.now()
         for entry in self._store.read_now(lambda db: kept_entries(db, now)):
-            self._held.put(entry)
+            if self._admits(entry.item.node):
+                self._held.put(entry)
         self._held.expire(now)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -144,8 +158,8 @@ class Gossip:
         for item in items:
             item_id = item.item_id
             self._outgoing(peer).knows(item_id)
-            if item_id in self._seen or self._held.by_id(item_id) is not None:
-                continue
+            if item_id in self._seen or self._held.by_id(item_id) is not None or not self._admits(item.node):
+                continue  # strangers' items are no fault of the friend that passes them on
             refused = self._held.judge(item, item_id, now)
             if refused is None and (refused := self._inspect(item)) is not None:
                 wrong.append(refused.detail)

@@ -14,6 +14,7 @@ from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.units import SECOND
 from nanobarter.net.address import Address, is_loopback
 from nanobarter.net.certificates import tls_context
+from nanobarter.net.circle import INVITATION_EXTENSION, Circle
 from nanobarter.net.connection import Connection
 from nanobarter.net.exchange import Exchange
 from nanobarter.net.handshake import Greeted, Oneself, Ours, WrongNode, accept, greet, host_of, turn_away, welcome
@@ -54,8 +55,10 @@ class Doors:
         clock: Clock,
         entropy: Entropy,
         limits: Limits,
+        circle: Circle,
         same_host_ok: bool,
     ) -> None:
+        self._circle = circle
         self._book, self._links, self._exchange, self._methods = exchange.book, exchange.links, exchange, methods
         self._clock, self._entropy, self._limits, self._same_host_ok = clock, entropy, limits, same_host_ok
         self._ours = Ours(key.node_id, entropy.token(16), limits)
@@ -116,6 +119,10 @@ class Doors:
         if self._shunned.is_shunned(peer, trio.current_time()):
             await turn_away(greeted.channel, Parting.MALFORMED, "this node broke the protocol a while ago")
             return None
+        await self._circle.redeem(peer, greeted.hello.extensions.get(INVITATION_EXTENSION))
+        if not self._circle.admits(peer):
+            await turn_away(greeted.channel, Parting.NOT_A_FRIEND, "this node talks with its friends only")
+            return None
         if len(self._links) >= self._limits.connections_max and self._links.best(peer) is None:
             await turn_away(greeted.channel, Parting.TOO_MANY, "all places are taken")
             return None
@@ -134,7 +141,12 @@ class Doors:
         return node in self._dials
 
     async def dial_now(self, node: NodeId) -> Connection:
-        """Return a connection to a node, dialling it if need be. Raises Unreachable when no address answers."""
+        """Return a connection to a node, dialling it if need be.
+
+        Raises Unreachable when no address answers, or when it is no friend and this node talks with friends only.
+        """
+        if not self._circle.admits(node):
+            raise Unreachable(f"{short_node(node)} is not among the friends of this node")
         self._dial_node(node)
         while (connection := self._links.best(node)) is None:
             if node not in self._dials:
@@ -172,6 +184,7 @@ class Doors:
                 self._limits.peers_target - len(self._links.peers()),
                 self._limits.dials_at_once_max - len(self._dials),
             )
+            busy |= self._strangers()
             for target in self._book.due(now, busy)[: max(room, 0)]:
                 if target.node is not None:
                     self._dial_node(target.node)
@@ -182,6 +195,9 @@ class Doors:
             deadline = min(self._book.next_due(busy), self._shunned.next_end(now)) if room > 0 else float("inf")
             with trio.move_on_at(max(deadline, now + 0.01)):
                 await news.wait()
+
+    def _strangers(self) -> set[NodeId]:
+        return {node for node in self._book.nodes() if not self._circle.admits(node)} if self._circle.only else set()
 
     async def _dial(self, target: Target) -> None:
         """Dial one address; on success the connection runs in the nursery, else the failure is noted."""
@@ -205,12 +221,19 @@ class Doors:
                 self._nursery.start_soon(self._keep, connection, greeted)
 
     async def _greet(self, socket: trio.SocketStream, target: Target, serial: int) -> Greeted:
+        secret = self._circle.secret_for(target.node)
         try:
-            return await greet(socket, self._client, self._ours, expected=target.node, serial=serial)
+            greeted = await greet(socket, self._client, self._ours, expected=target.node, serial=serial, secret=secret)
+            self._check_friend(greeted)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(socket)
             raise
+        return greeted
+
+    def _check_friend(self, greeted: Greeted) -> None:
+        if not self._circle.admits(node_id_of(greeted.key)):
+            raise Unreachable("a node that is no friend answers there")
 
     # -- up
 

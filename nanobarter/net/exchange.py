@@ -45,6 +45,7 @@ class Exchange:
         clock: Clock,
         limits: Limits,
     ) -> None:
+        self.advertised: tuple[Address, ...] = ()
         self._key, self._caller, self.book, self.links = key, caller, book, links
         self._store, self._clock, self._limits = store, clock, limits
         self._bound: Address | None = None
@@ -66,7 +67,9 @@ class Exchange:
             await self._sign()
 
     def own_addresses(self) -> list[Address]:
-        """Return where others can dial us, as far as we know."""
+        """Return where others can dial us: what the person says, else as far as we know."""
+        if self.advertised:
+            return list(self.advertised)
         if self._bound is None:
             return []
         if not self._bound.is_wildcard:
@@ -86,7 +89,7 @@ class Exchange:
         ``observed`` is where it sees us, or nothing. A node that listens on every interface knows its address
         only from others; a liar can send some dials astray with that, and no more.
         """
-        wild = self._bound is not None and self._bound.is_wildcard
+        wild = not self.advertised and self._bound is not None and self._bound.is_wildcard
         if observed and wild and observed not in self._observed:
             self._observed = [observed, *self._observed][:_OBSERVED_MAX]
             await self._sign()

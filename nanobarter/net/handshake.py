@@ -15,6 +15,7 @@ from nanobarter.core.errors import Malformed, PeerFault, Unreachable
 from nanobarter.core.ids import NodeId, PublicKey, node_id_of, short_node
 from nanobarter.core.limits import Limits
 from nanobarter.net.certificates import key_of_certificate
+from nanobarter.net.circle import INVITATION_EXTENSION
 from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
 from nanobarter.net.messages import HELLO_MAX, VERSIONS, Bye, Hello, Parting
 
@@ -48,16 +49,28 @@ class Ours:
     instance: bytes
     limits: Limits
 
-    def hello(self, serial: int, observed: str) -> Hello:
-        """Return our hello to a peer that we see at this host; ``serial`` is 0 when the peer dialled."""
+    def hello(self, serial: int, observed: str, secret: bytes | None = None) -> Hello:
+        """Return our hello to a peer that we see at this host; ``serial`` is 0 when the peer dialled.
+
+        ``secret`` is that of the peer's invitation.
+        """
+        extensions = {} if secret is None else {INVITATION_EXTENSION: secret}
         requests, bulk = self.limits.requests_at_once_max, self.limits.bulk_at_once_max
-        return Hello(VERSIONS, self.instance, serial, observed, requests, bulk, {})
+        return Hello(VERSIONS, self.instance, serial, observed, requests, bulk, extensions)
 
 
 async def greet(
-    socket: trio.SocketStream, context: ssl.SSLContext, ours: Ours, *, expected: NodeId | None, serial: int
+    socket: trio.SocketStream,
+    context: ssl.SSLContext,
+    ours: Ours,
+    *,
+    expected: NodeId | None,
+    serial: int,
+    secret: bytes | None = None,
 ) -> Greeted:
     """Shake hands as the dialler. The caller bounds the time and closes the socket on errors.
+
+    ``secret`` is shown to ``expected`` alone: it goes out after the other side has proven to be that node.
 
     Raises Unreachable when the other side leaves or says no, PeerFault when it is not ``expected`` or breaks
     the protocol.
@@ -65,7 +78,9 @@ async def greet(
     channel = trio.SSLStream(socket, context, server_hostname=None, server_side=False)
     key = await _shake(channel)
     _check_identity(ours, key, expected)
-    await _say(channel, Kind.HELLO, encode(ours.hello(serial, host_of(socket))))
+    await _say(
+        channel, Kind.HELLO, encode(ours.hello(serial, host_of(socket), secret if expected is not None else None))
+    )
     return await _hear(channel, key, ours)
 
 

@@ -49,6 +49,7 @@ class Parting(IntEnum):
     ONESELF = 3
     MALFORMED = 4
     STOPPING = 5
+    NOT_A_FRIEND = 6
 
 
 class Bye(Record, frozen=True):

@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-from nanobarter.core.errors import Unreachable
+from nanobarter.core.errors import Unreachable, UsageError
 from nanobarter.core.ids import NodeId, PublicKey, short_node
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
@@ -13,6 +13,7 @@ from nanobarter.core.ports import Clock, Entropy, Handler, Priority
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.address import Address, parse_address
+from nanobarter.net.circle import Circle, Invitation
 from nanobarter.net.connection import Connection, Retired
 from nanobarter.net.doors import Doors, open_listeners
 from nanobarter.net.exchange import Exchange
@@ -31,7 +32,7 @@ class Network:
     """A Caller and Registrar over TLS. Construct, add the methods, then ``run``.
 
     ``listen`` None makes a node that only dials. ``same_host_ok`` lifts the limit per address for loopback, for
-    tests and for several nodes on one machine.
+    tests and for several nodes on one machine. It talks with anyone, unless its ``circle`` says otherwise.
     """
 
     def __init__(
@@ -46,12 +47,19 @@ class Network:
         limits: Limits = LIMITS,
         same_host_ok: bool = False,
     ) -> None:
+        self.circle = Circle(store=store, clock=clock, entropy=entropy)
         self._node_id, self._key, self._listen, self._limits = key.node_id, key, listen, limits
         self._links = Links(key.node_id)
         self._book = PeerBook(key.node_id, limits)
         self._methods = Methods(limits.frame_bytes_max)
         self._exchange = Exchange(
-            key=key, caller=self, book=self._book, links=self._links, store=store, clock=clock, limits=limits
+            key=key,
+            caller=self,
+            book=self._book,
+            links=self._links,
+            store=store,
+            clock=clock,
+            limits=limits,
         )
         self._exchange.serve(self._methods)
         self._doors = Doors(
@@ -61,6 +69,7 @@ class Network:
             clock=clock,
             entropy=entropy,
             limits=limits,
+            circle=self.circle,
             same_host_ok=same_host_ok,
         )
         for address in bootstrap:
@@ -175,6 +184,26 @@ class Network:
         """Take an address, of this node or of whoever answers there; it is dialled soon."""
         self._book.learn(node, address)
         self._doors.wake()
+
+    def advertise(self, addresses: Sequence[Address]) -> None:
+        """Tell others these addresses (a forwarded port, a name) instead of what is found out. Before ``run``."""
+        self._exchange.advertised = tuple(addresses)
+
+    def own_addresses(self) -> list[Address]:
+        """Return where others can dial this node, as far as it knows."""
+        return self._exchange.own_addresses()
+
+    async def invite(self, valid: Span) -> Invitation:
+        """Return an invitation to this node. Raises UsageError when nobody could dial it."""
+        return await self.circle.invite(self._node_id, self.own_addresses(), valid)
+
+    async def join(self, invitation: Invitation) -> None:
+        """Take an invitation; the inviter is dialled soon. Raises UsageError when it is one's own or expired."""
+        if invitation.node == self._node_id:
+            raise UsageError("this is an invitation by this node itself", hint="give it to a friend: nbctl join")
+        await self.circle.join(invitation)
+        for address in invitation.addresses:
+            self.learn(invitation.node, address)
 
     async def _look_after(self) -> None:
         while True:

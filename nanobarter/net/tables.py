@@ -31,6 +31,25 @@ MIGRATIONS: Final = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration(
+        "net",
+        2,
+        """
+        CREATE TABLE net_friends (
+            node BLOB PRIMARY KEY CHECK (length(node) = 32),
+            since INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE net_invitations (  -- made here and not used yet
+            digest BLOB PRIMARY KEY CHECK (length(digest) = 32),  -- SHA-256 of the secret
+            expires INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE net_joined (  -- taken here; the secret is shown to the inviter
+            node BLOB PRIMARY KEY CHECK (length(node) = 32),
+            secret BLOB NOT NULL,
+            expires INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )
 
 

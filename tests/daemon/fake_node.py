@@ -10,12 +10,28 @@ from nanobarter.core.errors import LocalFault, Reason, UsageError
 from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse, serve_api
 from nanobarter.daemon.api_routes import routes_of
+from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
 from tests.daemon.fake_notes import FakeNotes
 from tests.daemon.fake_storage import FakeStorage
 
 HEALTHY = f.Health(state="good", packs=2, k=2, n=5, shares_placed=10, shares_proven=10, audits_passed=10)
 ACORN = f.Currency(name="acorn", symbol="ac")
+
+
+class FakeFriends:
+    """One friend, and invitations that lead nowhere."""
+
+    async def friends(self) -> Friends:
+        return Friends(peers="open", friends=(FriendRow(node="nb1peer", connected=True),))
+
+    async def invite(self, valid: str) -> Invited:
+        return Invited(invitation=f"nbi1 {valid}", addresses=("127.0.0.1:1",), expires=0)
+
+    async def join(self, line: str) -> Joined:
+        if not line.startswith("nbi1"):
+            raise UsageError("this is no invitation")
+        return Joined(node="nb1peer", addresses=("127.0.0.1:2",))
 
 
 @dataclass
@@ -38,6 +54,10 @@ class FakeNode:
     def __post_init__(self) -> None:
         self.fake_notes = FakeNotes(self.asked)
         self.storage = FakeStorage(self._note)
+
+    @property
+    def circle(self) -> FakeFriends:
+        return FakeFriends()
 
     @property
     def notes(self) -> FakeNotes:
