@@ -5,7 +5,7 @@ held, and the next look orders what is missing.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import trio
@@ -78,6 +78,11 @@ class Keeper:
     def wake(self) -> None:
         """Look again soon: notes came or went, a bid appeared, a proof failed."""
         self._news.set()
+
+    def keep_reserve(self, reserve: Quantity) -> None:
+        """Hold so much of others' space beyond what the folders need from now on."""
+        self._policy = replace(self._policy, reserve=reserve)
+        self.wake()
 
     async def look(self) -> Plan | None:
         """Make the plan anew and set the orders; return the plan (None without folders or peers, or not settled)."""

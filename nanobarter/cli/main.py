@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_node(commands)
     _add_reading(commands)
+    _add_offer(commands)
     _add_notes(commands)
     _add_market(commands)
     _add_jobs(commands)
@@ -145,7 +146,21 @@ def _add_reading(commands: Commands) -> None:
     _command(mint, "status", "where the pledged space is", "reading:read", json=True).set_defaults(
         path="/v1/mint/status"
     )
+    _command(
+        mint, "keysets", "the keys that sign notes: windows, sizes, issued and spent", "reading:read", json=True
+    ).set_defaults(path="/v1/mint/keysets")
     _command(mint, "audit", "check the mint's books; exit 1 when they are wrong", "reading:mint_audit", json=True)
+
+
+def _add_offer(commands: Commands) -> None:
+    offer = _command(commands, "offer", "what this disk lends to others", "reading:read", json=True)
+    offer.set_defaults(path="/v1/offer")
+    what = offer.add_subparsers(metavar="WHAT")
+    for way, text in (("grow", "lend so much more"), ("shrink", "lend so much less, as far as promises allow")):
+        change = _command(what, way, text, "offering:change", json=True)
+        change.set_defaults(way=way)
+        change.add_argument("space", metavar="SPACE", help="by how much, such as 5GB")
+        change.add_argument("--kind", default="", metavar="KIND", help="of this lease kind only (default: all evenly)")
 
 
 def _add_notes(commands: Commands) -> None:

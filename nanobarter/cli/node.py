@@ -94,7 +94,7 @@ def _ask_folders(asked: argparse.Namespace) -> list[str]:
 
 def _check_cost(config: Config, found: FolderSize, peers: int, *, chosen: bool) -> None:
     high = config.backup.durability == "high"
-    plan = expected_plan(found.size_bytes, LeaseKind(config.offer.kinds[0]), peers, high=high)
+    plan = expected_plan(found.size_bytes, config.offer.lease_kinds[0], peers, high=high)
     offered = parse_size(config.offer.space)
     say(show_cost(plan, peers))
     say(f"this node will lend {config.offer.space}")

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from nanobarter.core.ids import NodeId, parse_node
-from nanobarter.core.units import MIB, LeaseKind, Quantity, Span, parse_size, parse_span
+from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, LeaseKind, Quantity, Span, parse_size, parse_span
 from nanobarter.storage.retention import KEEP_ALL
 
 PORT_DEFAULT: Final = 4773
@@ -81,7 +81,19 @@ class Offer(_Section, frozen=True, kw_only=True):
     @property
     def lease_kinds(self) -> tuple[LeaseKind, ...]:
         """The kinds of lease that this node issues notes for."""
-        return tuple(LeaseKind(kind) for kind in self.kinds)
+        return tuple(kind for kind, _ in map(parse_offered, self.kinds))
+
+    @property
+    def pledges(self) -> dict[LeaseKind, int]:
+        """The bytes pledged of each kind: its own size, or an even share of what those with one leave over."""
+        sizes = dict(map(parse_offered, self.kinds))
+        sharing = sum(size is None for size in sizes.values())
+        return {kind: self.left_bytes // sharing if size is None else size for kind, size in sizes.items()}
+
+    @property
+    def left_bytes(self) -> int:
+        """The bytes that kinds with a size of their own leave to the others; below zero when they are too large."""
+        return self.space_bytes - sum(size or 0 for _, size in map(parse_offered, self.kinds))
 
 
 class Market(_Section, frozen=True, kw_only=True):
@@ -220,6 +232,14 @@ class Config(_Section, frozen=True, kw_only=True):
     network: Network = Network()
     swap: Swap = Swap()
     audit: Audit = Audit()
+
+
+def parse_offered(text: str) -> tuple[LeaseKind, int | None]:
+    """Return the kind and the bytes, if any, of ``"30d"`` or ``"30d 5GB"``. Raises ValueError, naming the text."""
+    kind, _, size = text.partition(" ")
+    if kind not in LEASE_KINDS_DEFAULT:
+        raise ValueError(f"{text!r} is not a lease kind; write one of {', '.join(LEASE_KINDS_DEFAULT)}")
+    return LeaseKind(kind), parse_size(size) if size else None
 
 
 def parse_schedule(text: str) -> Span | None:

@@ -16,12 +16,13 @@ import msgspec
 
 from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.ids import parse_node
-from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, parse_size, parse_span, show_size
+from nanobarter.core.units import MIB, parse_size, parse_span, show_size
 from nanobarter.daemon.config import (
     RESERVE_AUTO,
     Config,
     parse_anchor,
     parse_host_port,
+    parse_offered,
     parse_schedule,
 )
 from nanobarter.storage.retention import parse_keep
@@ -131,6 +132,12 @@ class _Reader:
             self._complain("offer", "space", config.offer.space, "too little space to barter with", hint)
         if not config.offer.kinds:
             self._complain("offer", "kinds", [], "at least one kind is wanted", 'write ["30d"]')
+        kinds = config.offer.lease_kinds
+        if len(set(kinds)) < len(kinds):
+            self._complain("offer", "kinds", list(config.offer.kinds), "a kind is there twice", "write each kind once")
+        if config.offer.left_bytes < 0 or min(config.offer.pledges.values()) < MIB:
+            hint = "make space larger, or the kinds smaller"
+            self._complain("offer", "space", config.offer.space, "too little for its kinds together", hint)
         if config.swap.vote_span <= config.swap.lock_span:
             hint = f"make it longer than lock = {config.swap.lock!r}"
             self._complain("swap", "vote", config.swap.vote, "the vote cannot end before the locks stand", hint)
@@ -185,11 +192,6 @@ def _show(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _kind(text: str) -> None:
-    if text not in LEASE_KINDS_DEFAULT:
-        raise ValueError(f"{text!r} is not a lease kind; write one of {', '.join(LEASE_KINDS_DEFAULT)}")
-
-
 def _positive_span(text: str) -> None:
     if not parse_span(text):
         raise ValueError(f"{text!r} is no time at all; write it like 90s, 15min, 6h or 30d")
@@ -210,7 +212,7 @@ _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("backup", "patience", _positive_span),
     ("backup", "keep", parse_keep),
     ("offer", "space", parse_size),
-    ("offer", "kinds", _kind),
+    ("offer", "kinds", parse_offered),
     ("market", "reserve", _reserve),
     ("market", "approve_above", parse_size),
     ("market", "wants", parse_node),
@@ -249,7 +251,7 @@ _COMMENTS: Final[dict[str, str]] = {
     "backup.patience": "How long a backup waits for others' space before it does with less or gives up.",
     "backup.keep": 'Which snapshots to keep after a scheduled backup: "all", or "daily 7, weekly 4, monthly 12".',
     "offer": "What this disk lends to others. It pays for the space that others lend to you.",
-    "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d".',
+    "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d"; "7d 2GB" gives a kind its own size.',
     "market": "On which terms to barter.",
     "market.mode": '"par": one for one.',
     "market.approve": '"auto": agreements within the policy are approved by themselves; "manual": you are asked.',

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
 from nanobarter.daemon.facade_notes import NotesFacade
+from nanobarter.daemon.facade_pledge import PledgeFacade
 from nanobarter.daemon.friends import FriendsFacade
 from nanobarter.daemon.shape import Part, Progress, Shape
 from nanobarter.daemon.storage_facade import StorageFacade
@@ -455,6 +456,11 @@ class NodeFacade(Protocol):
     @property
     def circle(self) -> FriendsFacade:
         """With whom the node talks, and invitations."""
+        ...
+
+    @property
+    def pledge(self) -> PledgeFacade:
+        """What is pledged to others, and the keysets that stand on it."""
         ...
 
     async def status(self) -> Status:

@@ -85,9 +85,8 @@ def pick_kind(config: Config) -> LeaseKind:
 
 
 def pledge_of(config: Config) -> dict[LeaseKind, Quantity]:
-    """Return the offered space, shared out evenly among the kinds, in MiB."""
-    kinds = config.offer.lease_kinds
-    return {kind: Quantity(config.offer.space_bytes // MIB // len(kinds)) for kind in kinds}
+    """Return the offered space of each kind, in MiB."""
+    return {kind: Quantity(size // MIB) for kind, size in config.offer.pledges.items()}
 
 
 def times_of(config: Config) -> SwapTimes:

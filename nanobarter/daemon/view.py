@@ -13,6 +13,7 @@ from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.friends import FriendsDesk
 from nanobarter.daemon.jobs import BackupJob, RestoreJob
 from nanobarter.daemon.notes import NoteDesk
+from nanobarter.daemon.pledge import PledgeDesk
 from nanobarter.daemon.services import Node
 from nanobarter.daemon.storage_desk import StorageDesk
 from nanobarter.storage.geometry import recovery
@@ -30,6 +31,7 @@ class NodeView:
         self.notes = NoteDesk(node)
         self.storage = StorageDesk(node)
         self.circle = FriendsDesk(node.network)
+        self.pledge = PledgeDesk(node)
 
     # -- at a glance
 

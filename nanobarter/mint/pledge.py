@@ -1,7 +1,8 @@
 """What the owner pledges, and how it is promised: totals per kind, and space set aside for a purpose."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from nanobarter.core.errors import Reason, Refused, UsageError
 from nanobarter.core.units import MIB, Instant, LeaseKind, Quantity, show_size
@@ -53,6 +54,69 @@ def drop_reservation(db: Db, purpose: bytes) -> None:
     if row is not None:
         rows.change_one(db, "DELETE FROM mint_reservations WHERE purpose = ?", purpose)
         rows.move(db, row[0], reserved=-row[1])
+
+
+@dataclass(frozen=True)
+class Promise:
+    """So much of a kind that is promised until an instant: as notes, a lock, a lease, or set aside."""
+
+    what: Literal["notes", "lock", "lease", "reserved"]
+    quantity: Quantity
+    until: Instant
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Why the pledge of a kind cannot be so small: what is promised, the first to end first."""
+
+    kind: LeaseKind
+    wanted: Quantity
+    promised: Quantity
+    promises: tuple[Promise, ...]
+
+    def in_the_way(self) -> tuple[Promise, ...]:
+        """Return the promises that have to end before the wanted pledge covers the others."""
+        left, ended = self.promised, list[Promise]()
+        for promise in self.promises:
+            if left <= self.wanted:
+                break
+            left = Quantity(left - promise.quantity)
+            ended.append(promise)
+        return tuple(ended)
+
+
+_PROMISES: Final = """
+    SELECT 'notes', sum((issued - spent) * quantity) AS many, redeem_until AS until FROM mint_keys
+    JOIN mint_keysets ON number = keyset WHERE closed = 0 AND kind = :kind GROUP BY redeem_until
+    UNION ALL SELECT 'lock', quantity, take_until FROM mint_locks WHERE ended = '' AND kind = :kind
+    UNION ALL SELECT 'lease', quantity, ends FROM mint_leases WHERE ended = 0 AND kind = :kind
+    UNION ALL SELECT 'reserved', quantity, until FROM mint_reservations WHERE kind = :kind
+    ORDER BY until
+"""
+
+
+def promises_of(db: Db, kind: LeaseKind) -> list[Promise]:
+    """Return everything that is promised of a kind, the first to end first."""
+    found = db.execute(_PROMISES, {"kind": kind}).fetchall()
+    return [Promise(what, Quantity(quantity), Instant(until)) for what, quantity, until in found if quantity]
+
+
+Besides = Callable[[Db, LeaseKind], Sequence[Promise]]
+"""What the node has promised of its own space that its mint does not know of yet."""
+
+
+def change_pledges(db: Db, pledged: Mapping[LeaseKind, Quantity], besides: Besides) -> list[Blocked]:
+    """Pledge so much of each kind, or return what stands against it, changing nothing."""
+    kinds = [kind for (kind,) in db.execute("SELECT kind FROM mint_totals ORDER BY kind").fetchall()]
+    blocked = list[Blocked]()
+    for kind in kinds:
+        promises = sorted([*promises_of(db, kind), *besides(db, kind)], key=lambda p: p.until)
+        promised, wanted = Quantity(sum(p.quantity for p in promises)), pledged.get(kind, Quantity(0))
+        if promised > wanted:
+            blocked.append(Blocked(kind, wanted, promised, tuple(promises)))
+    if not blocked:
+        set_pledges(db, pledged)
+    return blocked
 
 
 def set_pledges(db: Db, pledged: Mapping[LeaseKind, Quantity]) -> None:

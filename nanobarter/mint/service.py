@@ -3,7 +3,7 @@
 Requests of wallets are served by ``desk``; ``operations`` says what each does to the tables.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -54,6 +54,7 @@ class Mint:
         self._entropy = entropy
         self._pledged = {kind: quantity for kind, quantity in pledged.items() if quantity > 0}
         self._key_source, self._heard = key_source, heard
+        self._making = trio.Lock()
         self._observers = list[Callable[[MintEvent], None]]()
         self._book = Book(
             node=key.node_id,
@@ -112,15 +113,33 @@ class Mint:
             self._tell(LeaseEnded(lease_id))
         await self._reload()
 
+    async def repledge(
+        self, pledged: Mapping[LeaseKind, Quantity], besides: pledge.Besides = lambda _db, _kind: ()
+    ) -> list[pledge.Blocked]:
+        """Pledge so much of each kind from now on, or return what stands against it. New kinds get their keysets.
+
+        ``besides`` tells what the node has promised of its space that is no note, lock, lease or reservation here.
+        """
+        await self.expire()
+        blocked = await self._store.write(lambda db: pledge.change_pledges(db, pledged, besides))
+        if not blocked:
+            self._pledged = {kind: quantity for kind, quantity in pledged.items() if quantity > 0}
+            await self.make_keysets()
+        return blocked
+
     async def make_keysets(self) -> None:
         """Make, store and from then on announce the keysets that this hour needs."""
+        async with self._making:  # two would make two for one window, and announcing both convicts the issuer
+            await self._make_keysets()
+
+    async def _make_keysets(self) -> None:
         await self._reload()
         have = {(k.announcement.kind, k.announcement.issue_from) for k in self._book.keysets.values()}
         for wanted in keysets.missing(
             list(self._pledged), cast("set[tuple[str, int]]", have), self._now(), self._limits
         ):
             private = dict[Quantity, bytes]()
-            for quantity in keysets.denominations(self._pledged[wanted.kind]):
+            for quantity in keysets.denominations(self._pledged.get(wanted.kind, Quantity(1))):
                 private[quantity] = await trio.to_thread.run_sync(self._key_source)
             signed = keysets.announce(self._key, wanted, private, self._book.terms_hash, self._limits)
 

@@ -42,6 +42,8 @@ async def test_every_reading_command_answers_in_words_and_in_json(
         ["wallet"],
         ["note", "list"],
         ["note", "refresh"],
+        ["offer"],
+        ["mint", "keysets"],
         ["mint", "status"],
         ["mint", "audit"],
         ["audit"],

@@ -13,6 +13,7 @@ from nanobarter.daemon.api_routes import routes_of
 from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
 from tests.daemon.fake_notes import FakeNotes
+from tests.daemon.fake_pledge import FakePledge
 from tests.daemon.fake_storage import FakeStorage
 
 HEALTHY = f.Health(state="good", packs=2, k=2, n=5, shares_placed=10, shares_proven=10, audits_passed=10)
@@ -48,20 +49,18 @@ class FakeNode:
     asked: list[str] = field(default_factory=list[str])
     closed: trio.Event = field(default_factory=trio.Event)
     hang: bool = False
-    fake_notes: FakeNotes = field(init=False)
+    notes: FakeNotes = field(init=False)
     storage: FakeStorage = field(init=False)
+    pledge: FakePledge = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fake_notes = FakeNotes(self.asked)
+        self.notes = FakeNotes(self.asked)
         self.storage = FakeStorage(self._note)
+        self.pledge = FakePledge(self.asked)
 
     @property
     def circle(self) -> FakeFriends:
         return FakeFriends()
-
-    @property
-    def notes(self) -> FakeNotes:
-        return self.fake_notes
 
     def _note(self, what: str) -> None:
         self.asked.append(what)
