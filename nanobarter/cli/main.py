@@ -90,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     _add_offer(commands)
     _add_notes(commands)
     _add_market(commands)
+    _add_drafts(commands)
     _add_jobs(commands)
     add_storage(commands, _command)
     _add_sim(commands)
@@ -235,6 +236,26 @@ def _add_trading(what: Commands) -> None:
     _command(what, "rates", "rates of the agreements made here", "reading:read", json=True).set_defaults(
         path="/v1/market/rates"
     )
+
+
+def _add_drafts(commands: Commands) -> None:
+    draft = _command(commands, "draft", "agreements that wait for your word", "reading:read", json=True)
+    draft.set_defaults(path="/v1/draft/list")
+    what = draft.add_subparsers(metavar="WHAT")
+    _command(what, "list", "the drafts that have not ended", "reading:read", json=True).set_defaults(
+        path="/v1/draft/list"
+    )
+    for name, text in (
+        ("show", "one draft with its ring"),
+        ("approve", "agree to a draft, or to less of it"),
+        ("refuse", "refuse a draft, also one that you approved, until your vote is out"),
+    ):
+        command = _command(what, name, text, f"drafts:{name}", json=True)
+        command.add_argument("draft", metavar="ID", help="the beginning of its id")
+        if name == "approve":
+            command.add_argument(
+                "--quantity", default="", metavar="SIZE", help="give at most so much (MiB, or a size like 1GB)"
+            )
 
 
 def _add_qualities(command: argparse.ArgumentParser) -> None:

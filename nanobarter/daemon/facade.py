@@ -9,6 +9,7 @@ milliseconds since 1970 UTC, spaces are MiB where the name ends in ``_mib`` and 
 from collections.abc import AsyncIterator
 from typing import Literal, Protocol
 
+from nanobarter.daemon.facade_drafts import DraftsFacade
 from nanobarter.daemon.facade_notes import NotesFacade
 from nanobarter.daemon.facade_pledge import PledgeFacade
 from nanobarter.daemon.friends import FriendsFacade
@@ -461,6 +462,11 @@ class NodeFacade(Protocol):
     @property
     def pledge(self) -> PledgeFacade:
         """What is pledged to others, and the keysets that stand on it."""
+        ...
+
+    @property
+    def drafts(self) -> DraftsFacade:
+        """What a person says to drafts."""
         ...
 
     async def status(self) -> Status:

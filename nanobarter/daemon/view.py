@@ -10,6 +10,7 @@ from nanobarter.core.units import MIB, Instant
 from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
+from nanobarter.daemon.drafts import DraftDesk
 from nanobarter.daemon.friends import FriendsDesk
 from nanobarter.daemon.jobs import BackupJob, RestoreJob
 from nanobarter.daemon.notes import NoteDesk
@@ -32,6 +33,7 @@ class NodeView:
         self.storage = StorageDesk(node)
         self.circle = FriendsDesk(node.network)
         self.pledge = PledgeDesk(node)
+        self.drafts = DraftDesk(node)
 
     # -- at a glance
 

@@ -59,8 +59,7 @@ class Approver:
             return refused
         if (refused := await self._policy.last_look(draft, index)) is not None:
             return refused
-        consent = self._asker.consent_to(draft, index) if asks(draft, index) else None
-        if isinstance(consent, Refused):
+        if isinstance(consent := self._asker.consent_to(draft, index), Refused) and asks(draft, index):
             return consent
         gives, gets = draft.arcs[index].quality, draft.arcs[(index - 1) % len(draft.arcs)].quality
         found: dict[Quality, tuple[PublicKey, Hash] | Refused] = {}
@@ -76,11 +75,11 @@ class Approver:
             return ours
         if isinstance(theirs, Refused):
             return theirs
-        if consent is not None:  # the look at the issuers took its time: the person may have gone back on it
-            consent = self._asker.consent_to(draft, index)
-            if isinstance(consent, Refused):
-                return consent
+        consent = self._asker.consent_to(draft, index)  # again: the look took its time, the person may have refused
+        if not isinstance(consent, Refused):
             await self._asker.use(consent, draft_id_of(signed))
+        elif asks(draft, index):
+            return consent
         return await self._reserve(signed, draft, index, *ours)
 
     async def _reserve(

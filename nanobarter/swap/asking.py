@@ -27,6 +27,7 @@ from nanobarter.swap.questions import (
     asks,
     consent_objection,
     covers,
+    is_same,
     make_question,
     open_consent,
     open_question,
@@ -50,12 +51,13 @@ class Asker:
         times: SwapTimes,
         state: Callable[[DraftId], State | None],
         errands: Callable[[Questions], Errands],
+        newest: Callable[[Item], Item | None],
         told: Callable[[Asked | DraftRefused], None],
         blamed: Callable[[NodeId, str], None],
     ) -> None:
         self._key, self._store, self._clock = key, store, clock
         self._limits, self._times, self._state = limits, times, state
-        self._told, self._blamed = told, blamed
+        self._told, self._blamed, self._newest = told, blamed, newest
         self._known: dict[DraftId, Question] = {}
         self._news: dict[DraftId, trio.Event] = {}
         self._turn = trio.Lock()
@@ -88,10 +90,14 @@ class Asker:
     async def ask(self, draft: Draft) -> DraftId | Refused:
         """Begin to ask about a draft of our own; return the question's id. The same ring is asked about once."""
         ring = [(a.bid, a.giver) for a in draft.arcs]
+        if self._is_refused(draft):
+            return Refused(Reason.POLICY, "its owner has refused these bids together")
         live = {known: q for known, q in self.questions().items() if q.index == 0}
         for known, question in live.items():
             if [(a.bid, a.giver) for a in question.draft.arcs] == ring:
                 return known
+        if self._is_asked(draft):
+            return Refused(Reason.BUSY, "a partner asks about these bids already")
         if sum(q.bid == draft.arcs[0].bid for q in live.values()) >= self._limits.swap_questions_bid_max:
             return Refused(Reason.TOO_MANY, "the persons of other rings are asked about this bid already")
         if not self._has_room():
@@ -122,7 +128,7 @@ class Asker:
                 return Refused(Reason.TOO_LATE, "the question is over")
             to = tuple(node for node in who_is_told(question) if node != by)
             notice = Notice(to, after(self._clock.now(), self._limits.swap_retry_max), reason, detail[:DETAIL_MAX])
-            question = replace(question, notice=notice)
+            question = replace(question, notice=notice, by=by)
             await self._record(question_id, question)
         self._news.pop(question_id, None)
         if reason != Reason.SPENT:  # that is how it ends well
@@ -185,6 +191,13 @@ class Asker:
         theirs = sum(q.signed.signer == signed.signer for q in self.questions().values())
         if objection is None and (not self._has_room() or theirs >= self._limits.swap_questions_bid_max):
             objection = Refused(Reason.TOO_MANY, "too many questions wait for an answer")
+        newest = [(item, self._newest(item)) for item in draft.bids]
+        if objection is None and any(now is not None and now.sequence > then.sequence for then, now in newest):
+            objection = Refused(Reason.UNKNOWN_BID, "a bid in the draft was replaced")
+        if objection is None and self._is_refused(draft):
+            objection = Refused(Reason.POLICY, "its owner has refused these bids together")
+        if objection is None and self._is_asked(draft):
+            objection = Refused(Reason.BUSY, "its owner is asked about these bids already")
         if objection is not None:
             refuse = Refuse(question_id, index, objection.reason, Quantity(0), objection.detail[:DETAIL_MAX])
             self._start(self._errands.say, draft.arcs[0].giver, "swap.refuse", refuse)
@@ -231,13 +244,26 @@ class Asker:
     def _fresh(self, signed: Signed, index: int) -> Question:
         draft = open_question(signed)
         said = None if asks(draft, index) else draft.arcs[index].quantity
-        return Question(signed, index, said, (None,) * len(draft.arcs), None, None)
+        return Question(signed, index, said, (None,) * len(draft.arcs), None)
 
     def _has_room(self) -> bool:
         now = self._clock.now()
         self._known = {known: q for known, q in self._known.items() if q.notice is None or q.expires > now}
         over = len(self._known) - len(self.questions())
         return len(self.questions()) < self._limits.swap_questions_max and over < self._limits.swap_questions_over_max
+
+    def _is_refused(self, draft: Draft) -> bool:
+        """Tell whether our person has refused these bids, as they stand, before: she is not asked again."""
+        return any(
+            q.by == self._key.node_id and q.notice is not None and q.notice.reason == Reason.POLICY
+            for q in self._known.values()
+            if is_same(q.draft, draft)
+        )
+
+    def _is_asked(self, draft: Draft) -> bool:
+        """Tell whether our person has these bids before her already: two proposers had the same thought."""
+        bids = {arc.bid for arc in draft.arcs}
+        return any(q.waits_for_us and {arc.bid for arc in q.draft.arcs} == bids for q in self._known.values())
 
     def _is_dead(self, question: Question) -> bool:
         """Tell whether a consent ended with its question: not when the proposer only asked anew."""

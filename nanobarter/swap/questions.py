@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from nanobarter.core.canonical import Record, decode
+from nanobarter.core.canonical import Record, decode, encode
 from nanobarter.core.errors import Malformed, Reason, Refused
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.item import ITEM_BODY_MAX, Item
@@ -41,7 +41,7 @@ class Question(Record, frozen=True):
     """A question as one node keeps it, until it expires: also when it is over, so that nobody is asked twice.
 
     ``said`` is what our own person agreed to. ``consents`` are those of the others, for the proposer. ``used`` is the
-    last draft that rested on our consent. ``notice`` says why it is over.
+    last draft that rested on it. ``notice`` says why it is over, ``by`` who ended it.
     """
 
     signed: Signed
@@ -49,7 +49,8 @@ class Question(Record, frozen=True):
     said: Quantity | None
     consents: Receipts
     used: DraftId | None
-    notice: Notice | None
+    notice: Notice | None = None
+    by: NodeId | None = None
 
     @property
     def draft(self) -> Draft:
@@ -130,6 +131,17 @@ def question_objection(draft: Draft, index: int, times: SwapTimes, life_max: Spa
     if not asks(draft, index):
         return Refused(Reason.WRONG_TERMS, "nobody is asked here: draft it")
     return next((no for j in range(len(draft.arcs)) if (no := bid_objection(draft, j, now)) is not None), None)
+
+
+def is_same(one: Draft, other: Draft) -> bool:
+    """Tell whether two drafts are of the same bids on the same terms, whoever proposes and whatever the quantities."""
+
+    def bids(draft: Draft) -> set[tuple[BidId, bytes]]:
+        bodies = [body_of(item) for item in draft.bids]
+        terms = (b"" if body is None else encode(replace(body, quantity=Quantity(0))) for body in bodies)
+        return {(arc.bid, term) for arc, term in zip(draft.arcs, terms, strict=True)}
+
+    return bids(one) == bids(other)
 
 
 def missing(question: Question) -> tuple[int, ...]:

@@ -94,6 +94,7 @@ class Swap:
                 draft=self._draft_arcs,
                 newest=policy.newest,
             ),
+            newest=policy.newest,
             told=self._tell,
             blamed=self._blamed,
         )

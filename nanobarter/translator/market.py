@@ -337,6 +337,8 @@ class Market:
             case Settled():
                 standing.failures = 0
             case DraftRefused(by=by, reason=reason):
+                if by == self.me and reason is Reason.POLICY:  # our person has refused these bids before
+                    self._shun(proposed, proposed, SHUNNED_FOR)
                 theirs = next((arc.bid for arc in match.arcs if arc.giver == by and arc.bid != bid_id), None)
                 if theirs is not None and reason not in _PASSING:
                     span = self._limits.market_silence if reason in _SILENT else SHUNNED_FOR

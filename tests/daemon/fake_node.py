@@ -12,6 +12,7 @@ from nanobarter.daemon.api import refuse, serve_api
 from nanobarter.daemon.api_routes import routes_of
 from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
+from tests.daemon.fake_drafts import FakeDrafts
 from tests.daemon.fake_notes import FakeNotes
 from tests.daemon.fake_pledge import FakePledge
 from tests.daemon.fake_storage import FakeStorage
@@ -52,11 +53,13 @@ class FakeNode:
     notes: FakeNotes = field(init=False)
     storage: FakeStorage = field(init=False)
     pledge: FakePledge = field(init=False)
+    drafts: FakeDrafts = field(init=False)
 
     def __post_init__(self) -> None:
         self.notes = FakeNotes(self.asked)
         self.storage = FakeStorage(self._note)
         self.pledge = FakePledge(self.asked)
+        self.drafts = FakeDrafts(self.asked)
 
     @property
     def circle(self) -> FakeFriends:

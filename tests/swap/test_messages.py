@@ -75,7 +75,7 @@ def examples() -> dict[str, Record]:
     agreed = make_agreed(keys[0], gathering, NOW)
     agreement, deal = agreement_of(agreed), Deal(agreed, mines[0])
     asked = make_question(keys[0], open_draft(draft), Span(DAY))
-    question = Question(asked, 1, Quantity(40), (None, None), None, None)
+    question = Question(asked, 1, Quantity(40), (None, None), None)
     notice = Notice((keys[1].node_id,), NOW, Reason.POLICY, "no")
     return {
         "draft": draft,

@@ -107,7 +107,7 @@ async def test_a_no_ends_the_question_for_all_and_nobody_has_reserved(
         await pass_time(world, 5)
         await say(third)
         (known,) = waiting(second)
-        assert await second.swap.questions.drop(known, Reason.POLICY, "not with them", None) is None
+        assert await second.swap.questions.drop(known, Reason.POLICY, "not with them", second.node) is None
         await pass_time(world, 5)
         assert not any(p.swap.questions.questions() for p in parties)
         told = [e for e in first.events if isinstance(e, DraftRefused)]
@@ -115,6 +115,9 @@ async def test_a_no_ends_the_question_for_all_and_nobody_has_reserved(
         late = await third.swap.questions.say(known, Quantity(1))
         assert isinstance(late, Refused)
         assert late.reason is Reason.TOO_LATE
+        await world.propose(first, *world.ring(parties, parties, ask=[second, third]))
+        await pass_time(world, 5)
+        assert not waiting(second), "who refused these bids is not asked again while they stand as they are"
         await world.check()
 
 
