@@ -73,6 +73,9 @@ class Limits:
     mint_batches_max: int = 3  # at once: one is checked while one is committed and one is signed
     mint_sign_together: int = 8  # of a batch, in one visit to a worker: fewer visits, and yet all cores at work
     mint_locks_max: int = 100_000  # live locks: bounds the work of a sweep and an audit
+    mint_heads_kept: Span = Span(63 * DAY)  # an epoch's notes can be spent and asked after for so long
+    heads_seen_per_node: int = 48  # two days of heads of one other mint: what contradicts them comes sooner
+    heads_seen_nodes: int = 512  # at about 1 KB a head, 25 MB
 
     # -- wallet
     wallet_tries_max: int = 4  # of one call; later ones are the background round's, so that callers can go on

@@ -29,6 +29,7 @@ from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.gossip.service import Gossip
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
+from nanobarter.mint.heads.herald import Herald
 from nanobarter.mint.service import Mint
 from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
 from nanobarter.net.address import Address
@@ -145,6 +146,15 @@ class Node:
             pledged=pledge_of(self.config),
             service_terms=SERVICE_TERMS,
             heard=lambda: bool(self.network.connected()),
+        )
+        self.herald = Herald(
+            store=store,
+            key=key,
+            caller=self.network,
+            registrar=self.network,
+            connected=self.network.connected,
+            clock=clock,
+            limits=limits,
         )
         self.wallet = Wallet(
             store=store,
@@ -325,6 +335,7 @@ class Node:
             await self.mint.start()
             bound = await nursery.start(self.network.run)
             await nursery.start(self.mint.run)
+            await nursery.start(self.herald.run)
             await nursery.start(self.gossip.run)
             await nursery.start(self.wallet.run)
             await nursery.start(self.vault.run)

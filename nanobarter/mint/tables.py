@@ -18,6 +18,7 @@ look-up needs, and the witnesses, which are needed once a note is spent again, l
 from typing import Final
 
 from nanobarter.core.store import Migration
+from nanobarter.mint.heads.tables import MIGRATIONS as HEAD_TABLES
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     Migration(
@@ -169,4 +170,5 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         ALTER TABLE mint_spent_by_place RENAME TO mint_spent;
         """,
     ),
+    *HEAD_TABLES,
 )

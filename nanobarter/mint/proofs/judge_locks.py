@@ -6,7 +6,8 @@ Silence is no word. An issuer that says nothing about a lock is not convicted he
 from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.ids import LockId, sha256
 from nanobarter.core.keys import Signed
-from nanobarter.mint.messages import LockTerms, OpenBody, Preimage, Refusal, lock_id_of
+from nanobarter.core.units import Instant
+from nanobarter.mint.messages import LockState, LockTerms, OpenBody, Preimage, Refusal, lock_id_of
 from nanobarter.mint.proofs.records import FalseOutcome, OpenRefused, TwoLocked, TwoOutcomes
 from nanobarter.mint.proofs.statements import Outcome, outcome_of, read_answer, read_answered, read_locked, states_of
 from nanobarter.mint.proofs.verdict import Convicted, need
@@ -74,9 +75,15 @@ def open_refused(proof: OpenRefused) -> Convicted:
     need(in_time and answer.at < terms.take_until, "the open came too late")
     need(proof.later is not None and proof.later.key == proof.locked.key, "a later word of the issuer is missing")
     later = states_of(read_answer(proof.later), terms.lock_id) if proof.later is not None else []
-    unsettled = any((state.at if outcome_of(state) else told) > answer.at for state, told in later)
-    need(unsettled, "the lock may have been settled by then")
+    need(any(_unsettled_at(state, told, answer.at) for state, told in later), "the lock may have been settled by then")
     return Convicted(node, "it refused to open a lock when the open was valid")
+
+
+def _unsettled_at(state: LockState, told: Instant, at: Instant) -> bool:
+    """Tell whether a later word of the issuer shows that the lock had no outcome yet at an instant."""
+    if outcome_of(state):
+        return state.at > at
+    return state.state == "locked" and told > at
 
 
 def _settled_before(terms: LockTerms, proof: Signed | None) -> bool:
