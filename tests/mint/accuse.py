@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, permutations, product
 
 from nanobarter.core.canonical import decode, encode
-from nanobarter.core.ids import sha256
+from nanobarter.core.ids import Hash, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import before
 from nanobarter.mint import messages as m
@@ -106,7 +106,7 @@ async def omissions(e: Evidence, herald: Herald) -> Iterator[MintProof]:
     found = list[MintProof]()
     for receipt, number, key in chain(_receipts(e), _others(e)):
         for head in e.heads:
-            question = WhereQuestion(open_head(head).epoch, number, sha256(b"") if key is None else key)
+            question = WhereQuestion(open_head(head).epoch, number, sha256(b"") if key is None else Hash(key))
             answer = decode(await herald.on_where(head.signer, encode(question)), WhereAnswer, size_max=2**20)
             if answer.place is not None:
                 found.append(records.Omitted(receipt, head, records.Other(answer.place)))
