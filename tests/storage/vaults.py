@@ -29,6 +29,7 @@ from nanobarter.storage.ports import Pack, pack_id_of
 from nanobarter.storage.publish import Publisher
 from nanobarter.storage.reading import PackReader
 from nanobarter.storage.repair import Repairer
+from nanobarter.storage.tables import MIGRATIONS
 from nanobarter.storage.vault import Vault
 from nanobarter.storage.vault_client import VaultClient
 
@@ -202,11 +203,11 @@ class Town:
             self.add_peer()
         self._open_client("client")
 
-    def _open_client(self, name: str) -> None:
-        self.store = Store.open(self.folder / f"{name}.sqlite", NETWORK_MIGRATIONS, self.limits)
+    def _open_client(self, name: str, life: str = "") -> None:
+        self.store = Store.open(self.folder / f"{name}.sqlite", MIGRATIONS, self.limits)
         self.stores.append(self.store)
         self.node = self.hub.node(signing(name))
-        self.entropy = SeededEntropy(3, name)
+        self.entropy = SeededEntropy(3, name + life)
         self.directory = FakeDirectory(self.node, self.hosts)
         self.client = VaultClient(
             caller=self.node, holder=self.keys.signing, clock=self.clock, entropy=self.entropy, limits=self.limits
@@ -247,6 +248,10 @@ class Town:
         self.repairer = Repairer(
             store=self.store, leases=self.leases, placer=self.placer, clock=self.clock, limits=self.limits
         )
+
+    def restart_client(self, life: int) -> None:
+        """Open the client's store again, as a new process does; its old one is closed by the caller."""
+        self._open_client("client", f" {life}")
 
     def _repair_soon(self) -> None:
         self.repairer.wake()
