@@ -32,6 +32,8 @@ class Step:
     parts: tuple[bytes, ...]
     entry: Entry
     detail: str = ""
+    away: bool = False
+    """Of what is lost: whether it may be had later."""
 
 
 def walk_entry(
@@ -52,7 +54,7 @@ def walk_entry(
         try:
             child = next(entries, None)
         except (Malformed, PackMissing, Unreachable) as error:
-            yield Step("lost", parts, directory, str(error))
+            yield Step("lost", parts, directory, str(error), not isinstance(error, Malformed))
             child = None
         if child is None:
             yield Step("leave", parts, directory)

@@ -59,6 +59,12 @@ class Catalog:
         row = self.store.read_now(lambda db: db.execute(question, (chunk_id,)).fetchone())
         return None if row is None else PackId(row[0])
 
+    def length_now(self, chunk_id: ChunkId) -> int | None:
+        """Return the length of a stored chunk before compression. Blocks for a look-up in the index."""
+        question = "SELECT length FROM storage_chunks WHERE chunk_id = ?"
+        row = self.store.read_now(lambda db: db.execute(question, (chunk_id,)).fetchone())
+        return None if row is None else int(row[0])
+
     async def record_pack(self, pack: Pack, lines: Iterable[ChunkLine]) -> None:
         """Record a pack that the sink made durable. Chunks that an older one holds too are found here from now on."""
         line = PackLine(pack.pack_id, pack.kind, pack.share_size, pack.k, pack.n, tuple(lines))

@@ -116,6 +116,10 @@ class ChunkReader:
             raise Malformed(f"chunk {chunk_id.hex()[:16]} is not what its id says")
         return raw
 
+    def length(self, chunk_id: ChunkId) -> int | None:
+        """Return the length of a chunk, without fetching it; None when the catalog does not know it."""
+        return self.catalog.length_now(chunk_id)
+
     def expect(self, chunk_id: ChunkId) -> None:
         """Say that a chunk will be needed soon."""
         pack_id = self.catalog.pack_of_now(chunk_id)

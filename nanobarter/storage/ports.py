@@ -20,11 +20,15 @@ SHARES_MAX: Final = 255  # the points of GF(2^8); zfec and ISA-L stop at 256
 
 
 class PackMissing(NanobarterError):
-    """A source does not have this pack, or not enough of it just now. Nobody is blamed."""
+    """A source does not have this pack, or not enough of it just now. Nobody is blamed.
 
-    def __init__(self, pack_id: PackId, detail: str = "not found") -> None:
+    ``later``: it would be enough if all who should have a part of it answered.
+    """
+
+    def __init__(self, pack_id: PackId, detail: str = "not found", *, later: bool = False) -> None:
         super().__init__(f"pack {pack_id.hex()[:16]}: {detail}")
         self.pack_id = pack_id
+        self.later = later
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-from nanobarter.core.errors import Malformed, PeerFault, Refused, Unreachable
+from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import NodeId, PackId
 from nanobarter.core.keys import derive
 from nanobarter.core.limits import LIMITS, Limits
@@ -99,40 +99,49 @@ class PackReader:
             raise PackMissing(pack_id)
         found = await self._store.read(lambda db: rows.of_pack(db, pack_id))
         async with self._packs:
-            shares = await self._fetch(row, [p for p in found if p.state == "held"])
+            shares, away = await self._fetch(row, [p for p in found if p.state == "held"])
             if len(shares) < row.k:
-                raise PackMissing(pack_id, f"{len(shares)} of the {row.k} shares needed came back")
+                told = f"{len(shares)} of the {row.k} shares needed came back, {away} peers do not answer"
+                raise PackMissing(pack_id, told, later=len(shares) + away >= row.k)
             size = row.k * row.share_size
             try:
                 return await trio.to_thread.run_sync(erasure.decode, shares, row.k, row.n, size)
             except Malformed as error:
                 raise PackMissing(pack_id, str(error)) from None
 
-    async def _fetch(self, row: PlacedPackRow, found: list[Placement]) -> dict[int, bytes]:
-        """Return up to k unmasked shares by index."""
+    async def _fetch(self, row: PlacedPackRow, found: list[Placement]) -> tuple[dict[int, bytes], int]:
+        """Return up to k unmasked shares by index, and how many peers did not answer."""
         connected = set(self.directory.connected())
 
         def last_choice(p: Placement) -> tuple[bool, bool, int, int]:
             return (self.resting(p.node), p.node not in connected, p.silent_since or 0, p.index)
 
+        away = set[NodeId]()
+
+        async def fetch_one(placement: Placement) -> bytes | None:
+            return await self._fetch_one(placement, away)
+
         job = _Fetch(row.k, sorted(found, key=last_choice), self._limits.share_patience / SECOND)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(job.watch, nursery, self._fetch_one)
+            nursery.start_soon(job.watch, nursery, fetch_one)
             for _ in range(row.k):
-                job.next_one(nursery, self._fetch_one)
+                job.next_one(nursery, fetch_one)
             if not job.running:
                 nursery.cancel_scope.cancel()
-        return job.shares
+        return job.shares, len(away)
 
-    async def _fetch_one(self, placement: Placement) -> bytes | None:
-        """Return one unmasked share, or None when the peer does not give it back as it was."""
+    async def _fetch_one(self, placement: Placement, away: set[NodeId]) -> bytes | None:
+        """Return one unmasked share, or None when the peer does not give it back as it was; note who is away."""
         async with self._transfers:
             try:
                 raw = await self.client.get(placement.node, placement.lease_id, placement.root, placement.size)
                 if not isinstance(raw, Refused):
                     _, data = await trio.to_thread.run_sync(open_share, raw, self._mask)
                     return data
+                if raw.reason == Reason.BUSY:
+                    away.add(placement.node)
             except Unreachable:
+                away.add(placement.node)
                 self.rest(placement.node)
                 return None
             except (PeerFault, Malformed):

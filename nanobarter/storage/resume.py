@@ -1,0 +1,91 @@
+"""The mark in a restore's target, by which the same command knows that it may go on there.
+
+It is written before anything else and removed when all is back. Without it a restore never touches a folder that
+holds anything; with it, files are still believed only by their content.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from blake3 import blake3
+
+from nanobarter.core.canonical import encode
+from nanobarter.core.errors import UsageError
+from nanobarter.storage.snapshot import Snapshot
+
+MARK: Final = ".nanobarter-restore"
+_PART: Final = b".nanobarter-part-"
+_WORDS: Final = "A restore into this folder is not finished. The same command goes on where it stopped."
+_MARK_BYTES_MAX: Final = 1024 * 1024
+
+
+def part_name(name: bytes) -> bytes:
+    """Return the name that a file has until it is whole."""
+    return _PART + blake3(name).hexdigest(length=8).encode()
+
+
+def digest_of(snapshot: Snapshot) -> str:
+    """Return what tells a snapshot from another in a mark."""
+    return blake3(encode(snapshot)).hexdigest(length=16)
+
+
+def begun_in(target: Path) -> str:
+    """Return the digest of the snapshot whose restore into this folder is not finished; empty when there is none."""
+    return str(_read(target).get("snapshot", ""))
+
+
+def _read(target: Path) -> dict[str, Any]:
+    try:
+        with (target / MARK).open("rb") as file:
+            found = json.loads(file.read(_MARK_BYTES_MAX))
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+@dataclass
+class Mark:
+    """The mark of one restore. ``resumed``: it was there, so that files may be there too."""
+
+    target: Path
+    resumed: bool
+
+    @classmethod
+    def set(cls, target: Path, snapshot: Snapshot, paths: Sequence[bytes], *, overwrite: bool) -> "Mark":
+        """Make the target ready. Raises UsageError when it holds what is not to be touched."""
+        says = {"what": _WORDS, "snapshot": digest_of(snapshot), "paths": [path.hex() for path in sorted(paths)]}
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            found = _read(target)
+            if {**found, "what": _WORDS} == says:
+                return cls(target, resumed=True)
+            if not overwrite and any(target.iterdir()):
+                if found:
+                    raise UsageError(
+                        f"another restore into {target} is not finished",
+                        hint="finish it with its own command, choose a new folder, or say --overwrite",
+                    )
+                raise UsageError(f"{target} is not empty", hint="choose a new folder, or say --overwrite")
+            _write(target / MARK, json.dumps(says, indent=1).encode())
+        except OSError as error:
+            raise UsageError(f"{target} cannot be used: {error.strerror}", hint="choose another folder") from None
+        return cls(target, resumed=False)
+
+    def remove(self) -> None:
+        """All is back."""
+        with suppress(OSError):
+            (self.target / MARK).unlink()
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
