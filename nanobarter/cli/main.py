@@ -29,7 +29,7 @@ READING = {
     "health": ("what peers have proven to keep", "/v1/health"),
 }
 
-SIM_CAMPAIGNS = ("honest", "crashes")
+SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from nanobarter.mint import rows, sweep
 from nanobarter.mint.audit import audit
 from nanobarter.mint.rules import Lock
 from nanobarter.sim.node import Node
+from nanobarter.sim.witness import convicted_by, convicted_proposers
 from nanobarter.sim.world import World
 from nanobarter.swap import tables
 from nanobarter.swap.states import Ended
@@ -64,6 +65,7 @@ def judge(world: World) -> Verdict:
     ends = [s for node in world.nodes if node.honest for s in ends_of(node) if s.draft in drafts]
     verdict.completed = verdict.outcome == "settled" and all(end.outcome == "settled" for end in ends)
     _judge_rest(world, verdict)
+    verdict.convicted_honest += _convicted_honest(world)
     return verdict
 
 
@@ -93,12 +95,36 @@ def _judge_agreement(world: World, agreement: Agreement, verdict: Verdict) -> No
         before = agreement.incoming(index)
         if not party.honest or not legs[index].paid or _got(agreement, legs, before):
             continue
-        if not (legs[index].issuer.honest and legs[before].issuer.honest):
-            verdict.defaults.append(party.name)
+        if not (legs[index].issuer.honest_mint and legs[before].issuer.honest_mint):
+            _default(world, legs, (index, before), party, verdict)
         elif _in_hole(agreement, legs, index):
             verdict.hole_losses.append(party.name)
         else:
             verdict.honest_losses.append(party.name)
+
+
+def _default(world: World, legs: list[Leg], own: tuple[int, int], party: Node, verdict: Verdict) -> None:
+    """Look for what convicts an issuer that let its party down: words that honest nodes have read."""
+    verdict.defaults.append(party.name)
+    read = [word for node in world.nodes if node.honest for word in world.words.get(node.node, [])]
+    convicted = convicted_by(read)
+    cheats = [legs[index].issuer for index in own if not legs[index].issuer.honest_mint]
+    if any(cheat.node in convicted for cheat in cheats):
+        return
+    silent = any(getattr(world.issuers[cheat.node], "silent", False) for cheat in cheats)
+    (verdict.mute if silent else verdict.unproven).append(party.name)
+
+
+def _convicted_honest(world: World) -> list[str]:
+    """Return the honest nodes that all that was ever signed convicts of something."""
+    words = [word for node in world.nodes for word in world.words.get(node.node, [])]
+    issuers = convicted_by(words)
+    proposers = convicted_proposers(world)
+    return [
+        f"{n.name}: {issuers.get(n.node) or proposers.get(n.node)}"
+        for n in world.nodes
+        if (n.honest_mint and n.node in issuers) or (n.honest and n.node in proposers)
+    ]
 
 
 def _got(agreement: Agreement, legs: list[Leg], index: int) -> bool:
@@ -113,15 +139,16 @@ def _in_hole(agreement: Agreement, legs: list[Leg], index: int) -> bool:
     away = any(
         end - start > agreement.pace.delta for leg in (legs[index], legs[before]) for start, end in leg.issuer.away
     )
-    return away and not legs[agreement.incoming(before)].issuer.honest
+    return away and not legs[agreement.incoming(before)].issuer.honest_mint
 
 
 def _judge_rest(world: World, verdict: Verdict) -> None:
     """Look for what hangs after everything has healed, and count every honest mint's books anew."""
     for node in world.nodes:
-        if not node.honest:
+        if node.honest:
+            _stuck_seats(world, node, verdict)
+        if not node.honest_mint:
             continue
-        _stuck_seats(world, node, verdict)
         for lock in rows.live_locks(node.db):
             if lock.outcome == "" and node.now > lock.terms.deadline and _owner_honest(world, lock):
                 verdict.stuck.append(f"{node.name}: arc {lock.terms.index} is locked past its deadline")
@@ -140,7 +167,7 @@ def _stuck_seats(world: World, node: Node, verdict: Verdict) -> None:
             continue
         own = agreement.nodes.index(node.node) if node.node in agreement.nodes else 0
         issuers = (agreement.issuers[own], agreement.issuers[agreement.incoming(own)])
-        if all(world.post.nodes[i].honest for i in issuers) and node.now > after(
+        if all(world.post.nodes[i].honest_mint for i in issuers) and node.now > after(
             agreement.deadline(0), agreement.pace.delta
         ):
             verdict.stuck.append(f"{node.name}: still {type(state).__name__}")

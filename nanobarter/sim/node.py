@@ -30,7 +30,8 @@ class Node:
         self.person, self.key, self.node = person, person.key, person.key.node_id
         self.scheduler, self.random, self.luck, self.crashes = scheduler, random, luck, crashes
         self.db: sqlite3.Connection = person.db
-        self.honest = True
+        self.honest = True  # as a party
+        self.honest_mint = True
         self.up = True
         self.life = 0
         self.skew = random.randint(-luck.skew, luck.skew)

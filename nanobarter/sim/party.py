@@ -7,10 +7,11 @@ from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import Instant, after
 from nanobarter.mint.messages import LockState
+from nanobarter.sim.home import Home
 from nanobarter.sim.node import Node
 from nanobarter.sim.people import TERMS, Person
 from nanobarter.sim.purse import lock_key
-from nanobarter.sim.seat import Home, Seat
+from nanobarter.sim.seat import Seat
 from nanobarter.swap import tables
 from nanobarter.swap.making import make_approve
 from nanobarter.swap.messages import (

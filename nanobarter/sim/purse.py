@@ -1,6 +1,7 @@
 """The little of a wallet that a ring needs: bodies and witnesses for locks, releases, refunds and takes."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.ids import RequestId, sha256
@@ -32,6 +33,7 @@ def case_of(body: Body, witnesses: Sequence[SigningKey] = ()) -> Case:
     return Case(request, body, tuple(key.sign(DOMAIN_REQUEST, request) for key in witnesses))
 
 
+@lru_cache(1024)
 def lock_key(secret: bytes, draft_id: bytes, index: int, role: str) -> SigningKey:
     """Return a party's key of an arc: the same whenever it is asked for."""
     return SigningKey(derive(secret, "lock", draft_id, index.to_bytes(1, "big"), role.encode()))

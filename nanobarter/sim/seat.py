@@ -5,18 +5,17 @@ One fact at a time moves the draft, and what a new state wants is begun only whe
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from nanobarter.core.errors import Reason
-from nanobarter.core.ids import DraftId, NodeId
+from nanobarter.core.ids import DraftId
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import MINUTE, Span, after
 from nanobarter.mint.messages import LockAnswer, LockTerms, Minted, OpenBody, Refusal
 from nanobarter.mint.outcomes import Case
+from nanobarter.sim.home import Home
 from nanobarter.sim.node import Node
-from nanobarter.sim.people import Person
-from nanobarter.sim.post import Post
 from nanobarter.sim.purse import (
     case_of,
     keep_take,
@@ -57,35 +56,9 @@ from nanobarter.swap.states import (
     State,
     TimePassed,
 )
-from nanobarter.swap.terms import SwapTimes
 
 POLL_MAX = MINUTE  # as swap_poll_max, up to the last deadline
 POLL_LATE = 30 * MINUTE  # afterwards: who waits for a day is not asked for news every minute
-
-
-class Home(Protocol):
-    """What a seat needs of its world."""
-
-    post: Post
-    times: SwapTimes
-    looks: bool  # whether parties ask issuers before they approve, as the daemon does
-    people: dict[NodeId, Person]
-
-    def mint(self, other: Node, case: Case, give: Callable[[Signed], None]) -> None:
-        """Put a request to the mint of a node."""
-        ...
-
-    def tell(self, other: Node, method: str, signed: Signed, give: Callable[[bool], None]) -> None:
-        """Hand a message to the party of a node."""
-        ...
-
-    def saw(self, node: Node, signed: Signed) -> None:
-        """Note what an issuer has signed and this node has read, for the checker."""
-        ...
-
-    def trace(self, node: Node, text: str) -> None:
-        """Tell a step of this run."""
-        ...
 
 
 class Seat:
@@ -128,6 +101,7 @@ class Seat:
         def on_disk(_: None) -> None:
             self.home.trace(self.node, f"{_name(self.state)} -> {_name(moved)}, on {type(given).__name__}")
             self.state, self._writing = moved, False
+            self.home.moved(self.node, moved)
             self.stand(orders)
             then()
             self._pump()
@@ -229,7 +203,7 @@ class Seat:
 
     def _ask(self, terms: LockTerms, case: Case, answered: Callable[[Signed], None], again: Callable[[], None]) -> None:
         def read(signed: Signed) -> None:
-            self.home.saw(self.node, signed)
+            self.home.saw(self.node, signed, case.body)
             answered(signed)
 
         self.home.post.ask(self.node, terms.issuer, lambda other, give: self.home.mint(other, case, give), read, again)

@@ -8,6 +8,7 @@ from typing import Final
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, MINUTE, SECOND, Span, after
+from nanobarter.mint.messages import Body
 from nanobarter.mint.outcomes import Case
 from nanobarter.sim.clock import START, Scheduler
 from nanobarter.sim.issuer import Issuer
@@ -18,7 +19,7 @@ from nanobarter.sim.people import Person, person
 from nanobarter.sim.post import Post
 from nanobarter.sim.rings import Ring, draft_of
 from nanobarter.swap import tables
-from nanobarter.swap.states import Ended
+from nanobarter.swap.states import Ended, State, Voted
 from nanobarter.swap.terms import SwapTimes
 
 TIMES: Final = SwapTimes(delta=Span(5 * MINUTE), more_deltas=())
@@ -36,10 +37,20 @@ class Line:
     text: str
 
 
+@dataclass(frozen=True)
+class Word:
+    """Something that an issuer signed, and the request that it answers, if it is an answer."""
+
+    signed: Signed
+    body: Body | None
+
+
 class World:
     """See the module. ``crash_at`` is the number of the one point to crash at, where points are enumerated."""
 
-    def __init__(self, ring: Ring, seed: int, luck: Luck, *, times: SwapTimes = TIMES, looks: bool = True) -> None:
+    def __init__(
+        self, ring: Ring, seed: int, luck: Luck, *, times: SwapTimes = TIMES, looks: bool = True, trace: bool = False
+    ) -> None:
         self.ring, self.luck, self.times, self.looks = ring, luck, times, looks
         self.random = Random(seed)  # noqa: S311 - repeatable luck, no secrets
         self.scheduler = Scheduler()
@@ -47,9 +58,15 @@ class World:
         self.points, self.crashes, self.crash_at = 0, 0, 0
         self.armed = dict[str, int]()
         """Nodes that will crash at so many more of their own points."""
+        self.asleep = dict[str, int]()
+        """Parties that fall asleep for so long as soon as they have voted."""
         self.proposals = 0
-        self.seen = dict[NodeId, dict[Signed, None]]()
-        self.lines: list[Line] | None = None
+        self.words = dict[NodeId, list[Word]]()
+        """What each node has read of issuers' signed words, for the checker."""
+        self.agreed = dict[Signed, None]()
+        self.overhear: Callable[[Node, str, Signed], None] = lambda _node, _method, _signed: None
+        self.read: Callable[[Node, Signed], None] = lambda _node, _signed: None
+        self.lines: list[Line] | None = [] if trace else None
         self.draft: Signed | None = None
         self.nodes = [Node(person(n), self.scheduler, self.random, luck, self._crashes) for n in ring.people]
         self.people: dict[NodeId, Person] = {node.node: node.person for node in self.nodes}
@@ -75,11 +92,26 @@ class World:
 
     def tell(self, other: Node, method: str, signed: Signed, give: Callable[[bool], None]) -> None:
         """Hand a message to the party of a node."""
+        if method == "swap.agreed":
+            self.agreed[signed] = None
+        self.overhear(other, method, signed)
         self.parties[other.node].hear(method, signed, give)
 
-    def saw(self, node: Node, signed: Signed) -> None:
-        """Keep what a node has read that an issuer signed."""
-        self.seen.setdefault(node.node, {})[signed] = None
+    def saw(self, node: Node, signed: Signed, body: Body | None = None) -> None:
+        """Keep what a node has read that an issuer signed, with the question that it answers."""
+        self.words.setdefault(node.node, []).append(Word(signed, body))
+        self.read(node, signed)
+
+    def replace_issuer(self, issuer: Issuer) -> None:
+        """Put another issuer in the place of a node's."""
+        self.issuers[issuer.node.node] = issuer
+        self.parties[issuer.node.node].watch = issuer.watch
+
+    def moved(self, node: Node, state: State) -> None:
+        """Hear that a party of a node came to a state."""
+        if isinstance(state, Voted) and (span := self.asleep.pop(node.name, 0)):
+            soon = self.random.randint(self.luck.delay[1], 2 * self.luck.delay[1])  # its vote is under way
+            self.scheduler.later(soon, lambda: node.crash(span))
 
     def trace(self, node: Node, text: str) -> None:
         """Note a step, if somebody wants to read it."""
