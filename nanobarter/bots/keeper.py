@@ -93,13 +93,15 @@ class Keeper:
         code = self._geometry(len(issuers)) if issuers else None
         if code != self._code:
             self._code, self._code_since = code, trio.current_time()
-        if code is not None and not self._settled():
+        if code is not None and not self.is_settled:
             return self.plan
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         self._orders.set_orders(choose(self.plan, held, allowed, self._policy))
         return self.plan
 
-    def _settled(self) -> bool:
+    @property
+    def is_settled(self) -> bool:
+        """Whether the plan is for the peers that are known now: their number has not just changed the code."""
         return trio.current_time() >= self._code_since + self._policy.settle / 1000
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -108,7 +110,7 @@ class Keeper:
         while True:
             self._news = trio.Event()
             await self.look()
-            pause = self._policy.period if self._settled() else self._policy.settle
+            pause = self._policy.period if self.is_settled else self._policy.settle
             with trio.move_on_after(pause / 1000):
                 await self._news.wait()
 

@@ -21,7 +21,7 @@ from nanobarter.daemon.api import refuse
 from nanobarter.storage import backup as engine
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.catalog_lines import SnapshotLine
-from nanobarter.storage.geometry import for_peers
+from nanobarter.storage.geometry import Geometry, for_peers, outgrown
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.restore import Restored, restore
 from nanobarter.storage.snapshot import Snapshot, open_snapshot
@@ -35,6 +35,7 @@ EVENTS_MAX: Final = 16  # progress that nobody reads in time is dropped; the res
 LISTED_MAX: Final = 100  # paths told of files that could not be read
 FILLS_MAX: Final = 3  # passes over packs that miss shares before a backup says what it has
 FILL_AGAIN: Final = 2.0  # seconds between two passes: a peer that restarts needs one or two
+YOUNG_SECONDS: Final = 60.0  # by then even a slow machine that started with us has made its keys and bid
 LOOK_AGAIN: Final = 0.25  # seconds between two looks at what was bartered
 
 Say = Callable[[facade.Progress], None]
@@ -132,7 +133,7 @@ class BackupJob:
             entropy=node.entropy,
             host=socket.gethostname(),
             excludes=node.excludes,
-            lost=lambda: self._lost(say),
+            lost=lambda: self._replaced(plan, say),
             limits=node.limits,
             progress=moved,
         )
@@ -144,13 +145,20 @@ class BackupJob:
         await self._fill(say)  # the catalog is in packs too, and a peer may have missed just those
         return await self._done(summary, plan, trio.current_time() - started)
 
-    async def _lost(self, say: Say) -> list[PackId]:
-        """Return the packs that too few peers hold to bring them back; their peers are asked once more before."""
+    async def _replaced(self, plan: Plan, say: Say) -> list[PackId]:
+        """Return the packs whose contents are stored again: those that are lost, and those that were outgrown.
+
+        The peers of lost ones are asked once more before. A pack is outgrown when it was made thin, for few peers,
+        and more owe us enough by now: who started among two strangers shall not depend on them for ever.
+        """
         auditor = self._node.auditor
         if _lost_of(auditor):
             say(facade.Progress(phase="asking after lost packs"))
             await auditor.round_now(everything=True)
-        return _lost_of(auditor)
+        again = _lost_of(auditor)
+        if sum(h.total >= plan.per_issuer for h in self._node.held().values()) >= plan.geometry.n:
+            again += _outgrown_of(auditor, plan.geometry)
+        return again
 
     async def _wait_for_space(self, say: Say) -> Plan:
         """Wait until the plan's issuers owe enough, or patience ends and at least k of them do."""
@@ -160,7 +168,7 @@ class BackupJob:
             plan, held = await node.keeper.look(), node.held()
             needed = plan.per_issuer if plan is not None else 0
             filled = sum(h.total >= needed for h in held.values())
-            if plan is not None and filled >= plan.geometry.n:
+            if plan is not None and filled >= plan.geometry.n and node.keeper.is_settled and not self._hears_more(plan):
                 return plan
             wanted = plan.geometry.n if plan is not None else 0
             say(facade.Progress(phase="bartering for space", done=filled, total=wanted, unit="peers"))
@@ -169,6 +177,16 @@ class BackupJob:
                     return plan
                 raise refuse(Reason.NO_CAPACITY, self._why_not(plan, filled))
             await trio.sleep(LOOK_AGAIN)
+
+    def _hears_more(self, plan: Plan) -> bool:
+        """Tell whether a node that has just started may still hear of peers that would make its packs less thin.
+
+        A peer needs seconds after its start to make keys and bid; its connection is there before.
+        """
+        node = self._node
+        young = trio.current_time() < node.started_at + YOUNG_SECONDS
+        silent = set(node.network.connected()) - set(node.market.offering()) - set(node.held())
+        return young and plan.geometry.thin and not node.config.market.wants and bool(silent)
 
     def _is_hopeless(self, plan: Plan | None, filled: int) -> bool:
         """Tell whether all space on offer, traded away at par, would not bring enough: then waiting is in vain."""
@@ -226,6 +244,14 @@ class BackupJob:
 
 def _lost_of(auditor: Auditor) -> list[PackId]:
     return [h.row.pack_id for h in auditor.health() if h.verdict == "lost" and h.row.kind != "catalog"]
+
+
+def _outgrown_of(auditor: Auditor, now: Geometry) -> list[PackId]:
+    return [
+        h.row.pack_id
+        for h in auditor.health()
+        if h.row.kind != "catalog" and h.verdict != "lost" and outgrown(Geometry(h.row.k, h.row.n), now)
+    ]
 
 
 def _existing(folder: str) -> Path:

@@ -109,6 +109,7 @@ class Node:
         # The config says within which span every share is proven, and when a silent peer's shares stop counting.
         limits = replace(limits, audit_cover=config.audit.period_span, audit_offline=config.audit.grace_span)
         self.home, self.config, self.clock, self.entropy, self.limits = home, config, clock, entropy, limits
+        self.started_at = trio.current_time()
         self.key = identity_of(seed)
         self.me: NodeId = self.key.node_id
         self.kind = pick_kind(config)

@@ -71,6 +71,14 @@ def of_durability(count: int, *, high: bool) -> Geometry:
     return Geometry(high_k(found.k), found.n) if high else found
 
 
+def outgrown(old: Geometry, new: Geometry) -> bool:
+    """Tell whether what is stored thin under one geometry is worth storing again under another.
+
+    A network grows through few rows of the table, so that this happens a handful of times at most.
+    """
+    return old.thin and new.recovery > old.recovery
+
+
 def high_k(k: int) -> int:
     """Return the k of high durability: a third less, so that more shares may be lost, for up to twice the space."""
     return max(1, k * 2 // 3)

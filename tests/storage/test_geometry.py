@@ -13,6 +13,7 @@ from nanobarter.storage.geometry import (
     body_bytes_max,
     for_peers,
     of_durability,
+    outgrown,
     share_size_for,
     share_size_max,
 )
@@ -71,3 +72,13 @@ def test_high_durability_keeps_the_peers_and_lets_more_of_them_go() -> None:
         assert normal == for_peers(max(peers, 1))
         assert high.n == normal.n
         assert high.recovery >= normal.recovery
+
+
+def test_only_what_is_thin_and_would_be_safer_is_outgrown() -> None:
+    assert outgrown(Geometry(1, 1), Geometry(1, 2))
+    assert outgrown(Geometry(1, 2), Geometry(2, 5))
+    assert not outgrown(Geometry(2, 5), Geometry(2, 5))
+    assert not outgrown(Geometry(2, 5), Geometry(1, 2))  # peers left: what is stored stays as it is
+    assert not outgrown(Geometry(10, 25), Geometry(1, 60))
+    replaced = sum(outgrown(for_peers(peers), for_peers(peers + 1)) for peers in range(1, 100))
+    assert replaced <= 8  # uploads of everything, in the life of a network that grows from one peer to a hundred
