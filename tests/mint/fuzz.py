@@ -1,0 +1,294 @@
+"""``python -m tests.mint.fuzz --runs N --seed S``: whatever bytes come, a reader gives a value or Malformed.
+
+Every message of the mint and the wallet is mutated and read by the code that reads it in life. Of some, the frames
+that carry it over a connection are mutated too, and fed to the decoder whole and byte by byte. Message number i of a
+seed is always the same: ``--first i --runs 1`` shows it alone.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+from nanobarter.core.canonical import decode, encode
+from nanobarter.core.errors import Malformed, UsageError
+from nanobarter.core.ids import RequestId, sha256
+from nanobarter.core.keys import Signed
+from nanobarter.mint.desk import read_case
+from nanobarter.mint.messages import (
+    ANSWER_BYTES_MAX,
+    DOMAIN_ANNOUNCEMENT,
+    REQUEST_BYTES_MAX,
+    Announcement,
+    Answer,
+    BlindOutput,
+    Body,
+    Contract,
+    Leased,
+    LockAnswer,
+    Locked,
+    Note,
+    Request,
+    open_answer,
+)
+from nanobarter.mint.notes import Keyset, check_announcement, verify_note
+from nanobarter.mint.proofs.heads import Head
+from nanobarter.mint.proofs.records import PROOF_BYTES_MAX, MintProof
+from nanobarter.mint.receipts import shows_settled
+from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
+from nanobarter.wallet.token import parse_token
+from tests.mint.golden import terms
+from tests.mint.purse import NODE
+
+VECTORS: Final = Path(__file__).parents[1] / "vectors"
+FRAMED: Final = 100  # one message of so many goes through the frames as well
+SIGNED: Final = 20  # one of so many is signed again after its mutation, so that what lies behind a signature is read
+PROGRESS: Final = 50_000
+
+Reader = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A good message, and who reads it. ``text`` is for people, and is refused with UsageError."""
+
+    name: str
+    data: bytes
+    read: Reader
+    resign: Callable[[bytes], bytes] | None = None
+
+
+def _signed(kind: object, data: bytes) -> object:
+    """Read a signed record and what is in it, as if the signature were good: a signer may sign anything."""
+    return decode(decode(data, Signed, size_max=ANSWER_BYTES_MAX).body, cast("Any", kind), size_max=ANSWER_BYTES_MAX)
+
+
+def _token(data: bytes) -> object:
+    try:
+        return parse_token(data.decode("utf-8", errors="replace"))
+    except UsageError as error:
+        raise Malformed(str(error)) from None
+
+
+def _note(data: bytes) -> object:
+    note = decode(data, Note, size_max=400)
+    return note, verify_note(note, _keyset())
+
+
+def _receipt(data: bytes) -> object:
+    signed = decode(data, Signed, size_max=ANSWER_BYTES_MAX)
+    lock = terms()
+    return signed, shows_settled(signed, NODE.public, lock.agreement, lock.lock_id)
+
+
+def _announced(data: bytes) -> object:
+    return [check_announcement(s) for s in decode(data, tuple[Signed, ...], size_max=2**20)]
+
+
+def _resign(domain: str, data: bytes) -> bytes:
+    return encode(Signed(data, NODE.public, NODE.sign(domain, data)))
+
+
+@cache
+def _keyset() -> Keyset:
+    stored = json.loads((VECTORS / "mint-messages.json").read_text())
+    return check_announcement(decode(bytes.fromhex(stored["announcement"]), Signed, size_max=2**14))
+
+
+@cache
+def samples() -> tuple[Sample, ...]:
+    """Return one of each message that a stranger can send."""
+    return tuple(_samples())
+
+
+def _samples() -> Iterator[Sample]:
+    stored = {n: bytes.fromhex(x) for n, x in json.loads((VECTORS / "mint-messages.json").read_text()).items()}
+    of_nothing, asked = RequestId(bytes(32)), RequestId(sha256(b"request"))
+    for name, data in stored.items():
+        if name.startswith("request "):
+            yield Sample(name, data, read_case)
+            body = decode(data, Request, size_max=REQUEST_BYTES_MAX).body
+            yield Sample(f"body {name[8:]}", body, partial(decode, kind=cast("Any", Body), size_max=REQUEST_BYTES_MAX))
+        if name.startswith("answer "):
+            signed = decode(data, Signed, size_max=ANSWER_BYTES_MAX)
+            request = of_nothing if name == "answer lockstate" else asked
+            yield Sample(name, data, partial(_signed, Answer))
+            yield Sample(
+                f"opened {name}",
+                signed.body,
+                partial(open_answer, mint=NODE.node_id, request=request),
+                partial(_resign, "mint/answer"),
+            )
+    yield Sample("receipt", stored["answer lockstate"], _receipt)
+    answer = decode(decode(stored["answer lock"], Signed, size_max=9999).body, LockAnswer, size_max=9999)
+    yield Sample("locked", encode(answer.locked), partial(_signed, Locked))
+    leased = cast("Leased", _signed(Answer, stored["answer leased"]))
+    yield Sample("contract", encode(leased.contract), partial(_signed, Contract))
+    yield Sample("announcement", stored["announcement"], partial(_signed, Announcement))
+    announced = decode(stored["announcement"], Signed, size_max=2**14)
+    yield Sample(
+        "announced",
+        announced.body,
+        lambda data: check_announcement(decode(data, Signed, size_max=2**14)),
+        partial(_resign, DOMAIN_ANNOUNCEMENT),
+    )
+    yield Sample("announcements", encode((announced, announced)), _announced)
+    yield Sample("note", stored["note"], _note)
+    yield Sample("output", stored["output"], partial(decode, kind=BlindOutput, size_max=400))
+    yield Sample("line of text", json.loads((VECTORS / "wallet-token.json").read_text())["text"].encode(), _token)
+    proofs = {n: bytes.fromhex(x) for n, x in json.loads((VECTORS / "mint-proofs.json").read_text()).items()}
+    yield Sample("head", proofs.pop("signed head"), partial(_signed, Head))
+    for name, data in proofs.items():
+        if name.startswith("proof"):
+            yield Sample(name, data, partial(decode, kind=cast("Any", MintProof), size_max=PROOF_BYTES_MAX))
+
+
+# -- mutations
+
+# First bytes of each family of MessagePack, and lengths and depths that nobody can mean.
+_HEADS: Final = bytes.fromhex("00 7f 80 90 a0 c0 c1 c4 c7 ca cb cf d3 d9 dc e0 ff")
+_BOMBS: Final = (*(bytes([head]) + b"\xff" * 4 for head in (0xC6, 0xDB, 0xDD, 0xDF)), b"\x91" * 2000)
+
+
+def mutate(data: bytes, luck: random.Random, others: tuple[Sample, ...]) -> bytes:
+    """Return the bytes with one to four changes; now and then with none."""
+    mutated = bytearray(data)
+    for _ in range(luck.choice((0, 1, 1, 1, 1, 2, 3, 4))):
+        at, what = luck.randrange(len(mutated) + 1), luck.randrange(9)
+        end = min(len(mutated), at + luck.choice((1, 1, 2, 4, 16, 64)))
+        if what == 0 and at < len(mutated):
+            mutated[at] ^= 1 << luck.randrange(8)
+        elif what == 1 and at < len(mutated):
+            mutated[at] = luck.choice(_HEADS)
+        elif what == 2:
+            mutated[at:at] = luck.randbytes(luck.choice((1, 2, 8)))
+        elif what == 3:
+            del mutated[at:end]
+        elif what == 4:
+            del mutated[at:]
+        elif what == 5:
+            mutated[at:at] = mutated[at:end]
+        elif what == 6:
+            other = luck.choice(others).data
+            start = luck.randrange(len(other))
+            mutated[at:end] = other[start : start + end - at]
+        elif what == 7:
+            mutated[at:end] = luck.choice(_BOMBS)
+        else:
+            mutated[at:end] = luck.choice((b"\x00", b"\xff")) * (end - at)
+    return bytes(mutated)
+
+
+# -- reading
+
+
+def outcome(read: Reader, data: bytes) -> object:
+    """Return the value, or None for Malformed. Anything else is raised."""
+    try:
+        return read(data)
+    except Malformed:
+        return None
+
+
+def through_frames(stream: bytes, step: int) -> list[Message] | None:
+    """Return the messages in a stream fed so many bytes at a time, or None for Malformed."""
+    decoder, found = FrameDecoder(REQUEST_BYTES_MAX), list[Message]()
+    try:
+        for at in range(0, len(stream), step):
+            found += decoder.feed(stream[at : at + step])
+    except Malformed:
+        return None
+    return found
+
+
+@dataclass
+class Told:
+    """What a campaign came to."""
+
+    messages: int = 0
+    values: Counter[str] = field(default_factory=Counter[str])
+    framed: int = 0
+    faults: list[str] = field(default_factory=list[str])
+
+
+def one(seed: str, number: int, told: Told) -> None:
+    """Mutate and read one message; note what must not be."""
+    luck, all_ = random.Random(f"{seed}/{number}"), samples()
+    sample = all_[number % len(all_)]
+    data = mutate(sample.data, luck, all_)
+    if sample.resign is not None:
+        data = sample.resign(data) if luck.randrange(SIGNED) == 0 else mutate(sample.resign(sample.data), luck, all_)
+    told.messages += 1
+    try:
+        value = outcome(sample.read, data)
+        told.values[sample.name] += value is not None
+        if luck.randrange(FRAMED) == 0:
+            told.framed += 1
+            _framed(sample, data, value, luck)
+    except Exception as error:  # noqa: BLE001 - that is what is looked for
+        told.faults.append(
+            f"--seed {seed} --first {number}: {sample.name}: {type(error).__name__} {error}: {data.hex()}"
+        )
+
+
+def _framed(sample: Sample, data: bytes, value: object, luck: random.Random) -> None:
+    """Send a message and a mutated copy of its frames through the decoder, whole and byte by byte."""
+    stream = b"".join(encode_message(Kind.REQUEST, luck.randrange(2**32), data))
+    mutated = mutate(stream, luck, samples())
+    for each in (stream, mutated, stream + mutated):
+        whole, single = through_frames(each, len(each) or 1), through_frames(each, 1)
+        if whole != single:
+            raise AssertionError(f"other messages byte by byte: {each.hex()}")
+        for message in whole or ():
+            if message.body == data and repr(outcome(sample.read, message.body)) != repr(value):
+                raise AssertionError("another value the second time")
+
+
+def campaign(seed: str, first: int, runs: int, progress: Callable[[Told], None]) -> Told:
+    """Read so many mutated messages."""
+    told = Told()
+    for number in range(first, first + runs):
+        one(seed, number, told)
+        if told.messages % PROGRESS == 0:
+            progress(told)
+    return told
+
+
+def main() -> int:
+    """Run the campaign; 0 only when every message gave a value or Malformed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mint.fuzz", description=__doc__)
+    parser.add_argument("--runs", type=int, default=1_000_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", default="1")
+    asked = parser.parse_args()
+    began = time.monotonic()
+
+    def progress(told: Told) -> None:
+        seconds = time.monotonic() - began
+        print(f"{told.messages} messages, {len(told.faults)} faults, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
+
+    told = campaign(asked.seed, asked.first, asked.runs, progress)
+    for fault in told.faults[:20]:
+        print(fault, file=sys.stderr)  # noqa: T201 - the report
+    summary = {
+        "type": "mint_fuzz",
+        "seed": asked.seed,
+        "messages": told.messages,
+        "values": sum(told.values.values()),
+        "framed": told.framed,
+        "kinds": len(samples()),
+        "faults": len(told.faults),
+    }
+    print(json.dumps(summary))  # noqa: T201 - the report
+    return 1 if told.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
