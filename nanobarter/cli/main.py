@@ -288,6 +288,16 @@ def _add_sim(commands: Commands) -> None:
     swap.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
     swap.add_argument("--campaign", default="honest", choices=SIM_CAMPAIGNS, help="what goes wrong (default honest)")
     swap.add_argument("--replay", type=int, metavar="SEED", help="tell this one run step by step")
+    name = "market-efficiency"
+    efficiency = _command(
+        what, name, "what many matchers clear of what one would", "simulate_market:efficiency", json=True
+    )
+    efficiency.add_argument("--nodes", default="50,100,200,500", metavar="N,N", help="sizes (default 50,100,200,500)")
+    efficiency.add_argument("--seed", type=int, default=1, metavar="S", help="where the numbers come from (default 1)")
+    efficiency.add_argument("--runs", type=int, default=3, metavar="R", help="markets of each size (default 3)")
+    efficiency.add_argument(
+        "--market", default="mixed", choices=("mixed", "named", "anybody", "traded"), help="what bids there are"
+    )
 
 
 def _add_friends(commands: Commands) -> None:

@@ -159,6 +159,7 @@ class Limits:
     # -- market: what one node remembers about failed proposals
     market_backoff_doublings_max: int = 6  # from half a second to half a minute
     market_memory_max: int = 1024  # cycles and pairs remembered per bid; forgetting costs one more try
+    market_busy: Span = Span(3 * SECOND)  # how long a bid that is in another's draft is left alone: as drafts take
     market_silence: Span = Span(5 * SECOND)  # how long a ring waits for one of its issuers that may be restarting
 
     # -- ledger

@@ -56,7 +56,7 @@ from nanobarter.translator.by_hand import ByHand
 from nanobarter.translator.lastlook import PING, PING_BYTES_MAX, LastLook, answer_ping
 from nanobarter.translator.ledger import Ledger
 from nanobarter.translator.market import Market
-from nanobarter.translator.market_ports import Pace
+from nanobarter.translator.market_ports import PARTNERS_MAX, PATIENCE, RETRY, Pace
 from nanobarter.translator.plan import Held
 from nanobarter.translator.tables import MIGRATIONS as LEDGER_TABLES
 from nanobarter.wallet.service import Wallet
@@ -75,9 +75,6 @@ ALL_TABLES: Final[tuple[Migration, ...]] = (
 SERVICE_TERMS: Final = b"nanobarter/1: bytes are charged as stored; reads by the holder are free; grace after the end"
 KEEPER_PERIOD: Final = Span(30 * SECOND)
 SETTLE: Final = Span(3 * SECOND)  # a catch-up with the first peers takes less
-PARTNERS_MAX: Final = 6  # the longest ring that is proposed; longer ones rarely hold, though up to 8 are accepted
-PATIENCE: Final = Span(3 * SECOND)  # how long the newest bid of a cycle has the first word
-RETRY: Final = Span(SECOND // 2)
 
 
 def pick_kind(config: Config) -> LeaseKind:

@@ -18,6 +18,8 @@ class Book:
     def __init__(self) -> None:
         self._bids = dict[Name, Bid]()
         self._index: Index | None = None
+        self.version = 0
+        """Counts the changes: a search that found nothing finds nothing until it has moved."""
 
     def __len__(self) -> int:
         return len(self._bids)
@@ -37,6 +39,7 @@ class Book:
         if bid.id in self._bids:
             self.withdraw(bid.id)
         if bid.quantity > 0:
+            self.version += 1
             self._bids[bid.id] = bid
             if self._index is not None:
                 self._index.insert(bid)
@@ -44,20 +47,27 @@ class Book:
     def withdraw(self, bid_id: Name) -> bool:
         """Take a bid out; return whether it was there."""
         bid = self._bids.pop(bid_id, None)
+        self.version += bid is not None
         if bid is not None and self._index is not None:
             self._index.remove(bid)
         return bid is not None
 
     @contextmanager
-    def without(self, bid_id: Name) -> Generator[Bid | None]:
-        """Yield a bid, or None, that is out of the book meanwhile: what a search for its cycles should not meet."""
-        bid = self._bids.get(bid_id)
-        self.withdraw(bid_id)
+    def without(self, bid_id: Name, *others: Name) -> Generator[Bid | None]:
+        """Yield a bid, or None, that is out of the book meanwhile: what a search for its cycles should not meet.
+
+        The others are out of it too. Afterwards ``version`` is what it was.
+        """
+        bid, version = self._bids.get(bid_id), self.version
+        taken = [each for name in (bid_id, *others) if (each := self._bids.get(name)) is not None]
+        for each in taken:
+            self.withdraw(each.id)
         try:
             yield bid
         finally:
-            if bid is not None:
-                self.insert(bid)
+            for each in taken:
+                self.insert(each)
+            self.version = version
 
     def replace_quantity(self, bid_id: Name, left: int) -> None:
         """Set what is left of a bid; with nothing left it leaves the book. An unknown id is ignored."""
@@ -68,6 +78,7 @@ class Book:
             self.withdraw(bid_id)
             return
         changed = replace(bid, quantity=left)
+        self.version += 1
         self._bids[bid_id] = changed
         if self._index is not None:
             self._index.swap(bid, changed)

@@ -108,8 +108,12 @@ def find(
     natural logarithm of its omega when choosing among the best cycles, so that not all nodes propose the same one;
     it changes the choice only, never a price. A cycle that holds all bids of a set in ``avoid`` is not considered.
     """
-    with book.without(own_bid_id) as own:
-        return None if own is None else _found(book, own, partners_max, perturb, avoid)
+    rests = [together - {own_bid_id} for together in avoid]
+    barred = {bid for rest in rests if len(rest) == 1 for bid in rest}  # else all rings through them would be tried
+    with book.without(own_bid_id, *barred) as own:
+        if own is None:
+            return None
+        return _found(book, own, partners_max, perturb, [rest for rest in rests if not rest & barred])
 
 
 def _found(

@@ -4,10 +4,10 @@ The swap has checked signatures, stock and limits. Here: does our bid still stan
 proposer's claim about the others' bids what we heard too, and does the issuer whose notes we would get answer now?
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.ports import Caller
 from nanobarter.core.units import SECOND, Span
@@ -25,6 +25,30 @@ async def answer_ping(_peer: NodeId, body: bytes) -> bytes:
     return body
 
 
+class Standings(Protocol):
+    """What the look compares a draft with: the own bids as they are public, and what was heard of others'."""
+
+    def is_current(self, bid: BidId, item: Item) -> bool:
+        """Tell whether this very version of an own bid stands now."""
+        ...
+
+    def item_of(self, bid: BidId) -> Item | None:
+        """Return the live item of a bid."""
+        ...
+
+
+def outdated(draft: Draft, index: int, known: Standings) -> Refused | None:
+    """Return which bid of a draft is no longer what it shows, as far as is known here, or None."""
+    mine = draft.bids[index]
+    if not known.is_current(bid_id_of(mine), mine):
+        return Refused(Reason.UNKNOWN_BID, "this version of the bid no longer stands")
+    for item in draft.bids:
+        heard = known.item_of(bid_id_of(item))
+        if heard is not None and heard.sequence > item.sequence:
+            return Refused(Reason.UNKNOWN_BID, "a bid in the draft was replaced")
+    return None
+
+
 class LastLook:
     """The swap's policy for the own bids of one market, which is attached once it exists."""
 
@@ -38,15 +62,10 @@ class LastLook:
 
     async def last_look(self, draft: Draft, index: int) -> Refused | None:
         """Return why we stay out of this draft, or None."""
-        mine = draft.bids[index]
         if self._market is None:
             return Refused(Reason.BUSY, "the market is not open yet")
-        if not self._market.is_current(bid_id_of(mine), mine):
-            return Refused(Reason.UNKNOWN_BID, "this version of the bid no longer stands")
-        for item in draft.bids:
-            heard = self._market.item_of(bid_id_of(item))
-            if heard is not None and heard.sequence > item.sequence:
-                return Refused(Reason.UNKNOWN_BID, "a bid in the draft was replaced")
+        if (refused := outdated(draft, index, self._market)) is not None:
+            return refused
         issuer = draft.arcs[index - 1].quality.issuer
         try:
             await self._caller.call(issuer, PING, b"", timeout=_PING_TIMEOUT)

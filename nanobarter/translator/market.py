@@ -1,14 +1,12 @@
 """The market loop of one node: its orders out as bids, others' bids into a book, cycles out as drafts.
 
-Only cycles through an own bid are proposed, one draft per bid at a time. The owner of the newest bid in a cycle
-proposes it at once; the others wait a little, so that a cycle which everybody sees is not proposed by everybody,
-and then step in, since the newest may be gone. Refused pairs are left alone until one of their bids changes.
+Only cycles through an own bid are proposed, one draft per bid at a time. Which one and when is decided in ``choosing``.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 import trio
 from msgspec.structs import replace as replace_fields
@@ -20,41 +18,21 @@ from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import MINUTE, Instant, Quantity, Span, after
+from nanobarter.core.units import SECOND, Quantity, Span, after
 from nanobarter.matching.book import Book
-from nanobarter.matching.network import Match, bid_from_item, find, quality_of
+from nanobarter.matching.network import Match, bid_from_item, quality_of
 from nanobarter.matching.wire import bid_id_of
-from nanobarter.swap.events import Aborted, Asked, DraftRefused, Pending, Settled
+from nanobarter.translator.choosing import Chooser
 from nanobarter.translator.market_ports import Board, Drawer, Pace, Proposer
 from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for
 
-PARTNERS_FIRST: Final = 2  # the shortest rings are the most likely to hold
-_PASSING: Final = frozenset(
-    {Reason.BUSY, Reason.TOO_MANY, Reason.NO_STOCK, Reason.EXPIRED, Reason.CLOCK_OFF, Reason.UNKNOWN_BID}
-)
-"""Refusals that say nothing about the pair of bids: the same may work a moment later."""
-_SILENT: Final = frozenset({Reason.UNVETTED, Reason.NOT_FOUND})
-"""Refusals because someone else did not answer, who may only be restarting."""
-SHUNNED_FOR: Final = Span(5 * MINUTE)  # a bid may stay as it is while its owner's policy or stock changes
 
-
-@dataclass
+@dataclass(frozen=True)
 class _Standing:
-    """One own bid: the order behind it, and when it may be tried again."""
+    """One own bid: the order behind it, and what was said of it."""
 
     order: Order
     item: Item
-    retry_at: Instant = Instant(0)
-    failures: int = 0
-    first_seen: dict[frozenset[BidId], Instant] = field(default_factory=dict[frozenset[BidId], Instant])
-
-
-@dataclass(frozen=True)
-class _Shunned:
-    """Bids that did not go together: in which versions, and until when that is remembered."""
-
-    versions: tuple[int, ...]
-    until: Instant
 
 
 class Market:
@@ -84,9 +62,10 @@ class Market:
         self._unkept = dict[BidId, Order]()
         self._wanted = dict(self._by_hand)
         self._own = dict[BidId, _Standing]()
-        self._avoid = dict[frozenset[BidId], _Shunned]()
+        self._chooser = Chooser(pace, limits, entropy.token)
         self._news = trio.Event()
         self._proposing = set[BidId]()
+        self._looked_at = float("-inf")
         board.subscribe("bid", self._take)
         for item in board.items("bid"):
             self._take(item)
@@ -207,8 +186,12 @@ class Market:
                 self._expire()
                 await self._keep()
                 await self._post()
-                self._try_all(nursery)
-                with trio.move_on_after(self._pace.retry / 1000):
+                pause = self._looked_at + self._pace.gather / SECOND - trio.current_time()
+                if pause <= 0:
+                    self._looked_at = trio.current_time()
+                    self._try_all(nursery)
+                    pause = self._pace.retry / SECOND
+                with trio.move_on_after(pause):
                     await self._news.wait()
 
     def _expire(self) -> None:
@@ -263,10 +246,12 @@ class Market:
     async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
         item = self._version(order.slot, sequence, self._body(order))
         self._own[bid_id] = _Standing(order, item)
+        self._chooser.begin(bid_id)
         return await self._board.publish(item)
 
     async def _withdraw(self, bid_id: BidId, standing: _Standing) -> None:
         del self._own[bid_id]
+        self._chooser.forget(bid_id)
         await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b""))
 
     def _version(self, slot: bytes, after_sequence: int, body: bytes) -> Item:
@@ -294,75 +279,22 @@ class Market:
     def _try_all(self, nursery: trio.Nursery) -> None:
         now = self._clock.now()
         for bid_id, standing in self._own.items():
-            if standing.order.patient:
+            if standing.order.patient or not self._is_idle(bid_id):
                 continue
-            if (
-                self._is_idle(bid_id)
-                and standing.retry_at <= now
-                and (match := self._match(bid_id, standing, now)) is not None
-            ):
+            match = self._chooser.next(self.book, bid_id, now)
+            if isinstance(match, Match):
                 self._proposing.add(bid_id)
                 proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}  # some may be gone when it begins
-                nursery.start_soon(self._propose, bid_id, standing, match, proposed)
+                nursery.start_soon(self._propose, match, proposed)
 
-    def _match(self, bid_id: BidId, standing: _Standing, now: Instant) -> Match | None:
-        avoid = [
-            bids
-            for bids, shun in self._avoid.items()
-            if now < shun.until and shun.versions == _versions(bids, self._items)
-        ]
-        for partners in range(PARTNERS_FIRST, self._pace.partners_max + 1):
-            match = find(self.book, bid_id, partners_max=partners, avoid=avoid)
-            if match is None:
-                continue
-            ids = frozenset(arc.bid for arc in match.arcs)
-            newest = max(ids, key=lambda bid: (self._items[bid].sequence, bid))
-            if len(standing.first_seen) >= self._limits.market_memory_max:
-                standing.first_seen.clear()  # costs at most one more span of patience
-            seen = standing.first_seen.setdefault(ids, now)
-            if newest == bid_id or after(seen, self._pace.patience) <= now:
-                return match
-            return None
-        return None
-
-    async def _propose(self, bid_id: BidId, standing: _Standing, match: Match, proposed: Mapping[BidId, Item]) -> None:
+    async def _propose(self, match: Match, proposed: Mapping[BidId, Item]) -> None:
+        bid_id = match.arcs[0].bid
         try:
             outcome = await self._proposer.propose(match, list(proposed.values()))
         except Malformed:  # no ring can be made of it: a node stands in it twice
-            self._shun(proposed, proposed, SHUNNED_FOR)
             outcome = None
         finally:
             self._proposing.discard(bid_id)
-        match outcome:
-            case Settled():
-                standing.failures = 0
-            case DraftRefused(by=by, reason=reason):
-                if by == self.me and reason is Reason.POLICY:  # our person has refused these bids before
-                    self._shun(proposed, proposed, SHUNNED_FOR)
-                theirs = next((arc.bid for arc in match.arcs if arc.giver == by and arc.bid != bid_id), None)
-                if theirs is not None and reason not in _PASSING:
-                    span = self._limits.market_silence if reason in _SILENT else SHUNNED_FOR
-                    self._shun((bid_id, theirs), proposed, span)
-                self._back_off(standing)
-            case Asked():  # if all agree, the draft follows by itself; until then there may be other rings
-                self._shun(proposed, proposed, self._pace.ask)
-                self._wake()
-            case Aborted() | Pending() | None:
-                self._back_off(standing)
+        versions = {bid: item.sequence for bid, item in proposed.items()}
+        self._chooser.ended(match, outcome, versions, self._clock.now())
         self._wake()
-
-    def _shun(self, bids: Iterable[BidId], proposed: Mapping[BidId, Item], span: Span) -> None:
-        """Leave these bids alone together until one of them is another than was proposed, or for a while."""
-        if len(self._avoid) >= self._limits.market_memory_max:
-            self._avoid.pop(next(iter(self._avoid)))
-        together = frozenset(bids)
-        self._avoid[together] = _Shunned(_versions(together, proposed), after(self._clock.now(), span))
-
-    def _back_off(self, standing: _Standing) -> None:
-        standing.failures += 1
-        width = int(self._pace.retry) << min(standing.failures, self._limits.market_backoff_doublings_max)
-        standing.retry_at = after(self._clock.now(), Span(1 + int.from_bytes(self._entropy.token(4), "big") % width))
-
-
-def _versions(bids: frozenset[BidId], items: Mapping[BidId, Item]) -> tuple[int, ...]:
-    return tuple(items[bid].sequence if bid in items else -1 for bid in sorted(bids))

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from nanobarter.core.errors import Refused
 from nanobarter.core.ids import BidId
 from nanobarter.core.item import Item, Topic
-from nanobarter.core.units import DAY, Quantity, Span
+from nanobarter.core.units import DAY, SECOND, Quantity, Span
 from nanobarter.matching.network import Match
 from nanobarter.swap.events import Outcome
 from nanobarter.translator.orders import Order
+
+PARTNERS_MAX: Final = 6  # the longest ring that is proposed; longer ones rarely hold, though up to 8 are accepted
+PATIENCE: Final = Span(3 * SECOND)  # how long the newest bid of a ring has the first word
+RETRY: Final = Span(SECOND // 2)
+GATHER: Final = Span(SECOND // 5)  # a look at every single bid of a network that starts would cost a core
 
 
 class Board(Protocol):
@@ -59,8 +64,11 @@ class Drawer(Protocol):
 
 @dataclass(frozen=True)
 class Pace:
-    """How patient the loop is. ``bid_span``: how long a bid lives unless renewed.
+    """How patient the loop is.
 
+    ``bid_span`` is how long a bid lives unless renewed, ``patience`` how long the newest bid of a ring has the first
+    word, ``retry`` the shortest wait after a refusal, and ``gather`` the least time between two looks at the book, in
+    which news gather: a whole network's bids come within seconds, and a look costs more than any of them.
     ``asks``: of drafts that take more of a bid the person decides, None: of none. ``ask``: how long that may take.
     """
 
@@ -70,3 +78,4 @@ class Pace:
     partners_max: int
     asks: Quantity | None = None
     ask: Span = DAY
+    gather: Span = GATHER

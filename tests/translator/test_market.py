@@ -22,7 +22,8 @@ from nanobarter.matching.network import Match
 from nanobarter.matching.wire import BidBody, Ratio, Want, bid_id_of
 from nanobarter.swap.events import DraftRefused, Outcome
 from nanobarter.translator.by_hand import ByHand
-from nanobarter.translator.market import SHUNNED_FOR, Market
+from nanobarter.translator.choosing import SHUNNED_FOR
+from nanobarter.translator.market import Market
 from nanobarter.translator.market_ports import Pace
 from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for
 from nanobarter.translator.tables import MIGRATIONS
