@@ -1,0 +1,1 @@
+"""Rings between real processes, measured: what ``bench.swap`` starts and drives."""
