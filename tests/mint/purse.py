@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -87,11 +87,19 @@ class Pending:
     inverse: int
 
 
+class Crash(Exception):
+    """The node stopped here."""
+
+
 class Bench:
-    """A mint on a real file that can be closed and opened again, and a clock that is moved by hand."""
+    """A mint on a real file that can be closed and opened again, and a clock that is moved by hand.
+
+    ``crash_in`` says in how many durable writes the plug is pulled, ``crash_after`` whether after its commit.
+    """
 
     def __init__(self, path: Path, keys: Sequence[bytes], limits: Limits = LIMITS) -> None:
         self.path, self.limits = path, limits
+        self.crash_in, self.crash_after, self.crashes = 0, False, 0
         self.keys: Iterator[bytes] = cycle(keys)
         self.clock = ManualClock(START)
         self.store: Store
@@ -99,25 +107,60 @@ class Bench:
 
     @asynccontextmanager
     async def open(self, pledged: dict[LeaseKind, Quantity] | None = None) -> AsyncGenerator[Mint]:
-        self.store = Store.open(self.path, MIGRATIONS, self.limits)
+        self.pledged = PLEDGED if pledged is None else pledged
         try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.store.run)
-                self.mint = Mint(
-                    store=self.store,
-                    key=NODE,
-                    clock=self.clock,
-                    entropy=SeededEntropy(0, "mint"),
-                    limits=self.limits,
-                    pledged=PLEDGED if pledged is None else pledged,
-                    service_terms=b"terms",
-                    key_source=lambda: next(self.keys),
-                )
-                await self.mint.start()
+            async with trio.open_nursery() as self._nursery:
+                await self._start()
                 yield self.mint
-                nursery.cancel_scope.cancel()
+                self._nursery.cancel_scope.cancel()
         finally:
             self.store.close()
+
+    async def restart(self) -> None:
+        """Go on with what is on the disk, as after a crash."""
+        self._scope.cancel()
+        self.store.close()
+        self.crashes += 1
+        await self._start()
+
+    async def _start(self) -> None:
+        self.crash_in = 0
+        self.store = Store.open(self.path, MIGRATIONS, self.limits)
+        self._scope = await self._nursery.start(_run_until_cancelled, self.store)
+        for name in ("write", "write_all"):
+            setattr(self.store, name, self._plugged(getattr(self.store, name)))
+        self.mint = Mint(
+            store=self.store,
+            key=NODE,
+            clock=self.clock,
+            entropy=SeededEntropy(0, "mint"),
+            limits=self.limits,
+            pledged=self.pledged,
+            service_terms=b"terms",
+            key_source=lambda: next(self.keys),
+        )
+        await self.mint.start()
+
+    def _plugged(self, write: Callable[[object], Awaitable[object]]) -> Callable[[object], Awaitable[object]]:
+        async def plugged(change: object) -> object:
+            self.crash_in -= 1
+            now = self.crash_in == 0
+            if now and not self.crash_after:
+                raise Crash
+            done = await write(change)
+            if now:
+                raise Crash
+            return done
+
+        return plugged
+
+
+async def _run_until_cancelled(
+    store: Store, *, task_status: trio.TaskStatus[trio.CancelScope] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        await store.run()
 
 
 class Purse:
@@ -152,7 +195,11 @@ class Purse:
 
     async def send(self, request: Request) -> Answer:
         raw = encode(request)
-        answer = await self.bench.mint.handle(NODE.node_id, raw)
+        try:
+            answer = await self.bench.mint.handle(NODE.node_id, raw)
+        except Crash:
+            await self.bench.restart()
+            answer = await self.bench.mint.handle(NODE.node_id, raw)
         self.sent.append((raw, answer))
         return open_answer(answer, NODE.node_id, request_id_of(request.body))[1]
 
