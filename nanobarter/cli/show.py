@@ -33,6 +33,8 @@ def _status(status: f.Status) -> Iterator[str]:
     yield f"peers     {status.peers_connected} connected, {status.peers_known} known"
     yield f"space     {mib(status.lent_mib)} of {mib(status.offered_mib)} lent, {mib(status.held_mib)} held at others"
     yield f"market    {status.bids_heard} bids heard, {status.agreements} agreements"
+    for row in status.convicted:
+        yield f"convicted {short(row.node)} of fraud, {when(row.at)}: {row.why}"
     yield f"snapshots {status.snapshots}, last {when(status.last_snapshot)}"
     yield from _health(status.health)
     for problem in status.problems:
@@ -52,7 +54,11 @@ def _health(health: f.Health) -> Iterator[str]:
 
 def _peers(peers: f.Peers) -> Iterator[str]:
     rows = (
-        (row.node, "connected" if row.connected else when(row.last_seen), " ".join(row.addresses))
+        (
+            row.node,
+            "connected" if row.connected else when(row.last_seen),
+            " ".join(row.addresses) + (f"  CONVICTED: {row.convicted}" if row.convicted else ""),
+        )
         for row in peers.peers
     )
     return table(("node", "seen", "addresses"), rows, "no peers yet")

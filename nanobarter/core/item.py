@@ -16,6 +16,8 @@ from nanobarter.core.units import Instant
 
 ITEM_BODY_MAX = 8 * 1024  # a bid with a full table of discounts takes about 4 KiB
 ITEM_MAX = ITEM_BODY_MAX + 512
+PROOF_BODY_MAX = 120 * 1024  # a proof of fraud with two requests of 64 notes for 64, and the answers to both
+PROOF_ITEM_MAX = PROOF_BODY_MAX + 512
 
 Topic = Literal["bid", "keyset", "node", "proof"]
 
@@ -28,7 +30,7 @@ class Item(Record, frozen=True):
     key: Annotated[bytes, Meta(max_length=32)]
     sequence: Annotated[int, Meta(ge=0, le=2**62)]
     expires: Instant
-    body: Annotated[bytes, Meta(max_length=ITEM_BODY_MAX)]
+    body: Annotated[bytes, Meta(max_length=PROOF_BODY_MAX)]  # but for proofs at most ITEM_BODY_MAX
     signature: Signature
 
     @property
@@ -59,6 +61,8 @@ def make_item(signer: SigningKey, topic: Topic, key: bytes, *, sequence: int, ex
 
 def check_item(item: Item) -> None:
     """Raise Malformed unless the author signed exactly this item. Expiry is judged by the caller."""
+    if len(item.body) > ITEM_BODY_MAX and item.topic != "proof":
+        raise Malformed(f"{len(item.body)} bytes in an item of topic {item.topic}")
     part = _signed_part(item.topic, item.key, item.sequence, item.expires, item.body)
     if not verify(item.author, "item", part, item.signature):
         raise Malformed("the author's signature on the item does not verify")

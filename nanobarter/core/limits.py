@@ -56,6 +56,8 @@ class Limits:
     gossip_muted_for: Span = Span(10 * MINUTE)
     gossip_sync_every: Span = Span(5 * MINUTE)  # with one peer; finds what was lost on the way
     gossip_sync_tries_max: int = 5
+    gossip_proofs_max: int = 512  # one per offender; 60 MB if all were as large as can be, 1 MB as they are
+    court_convictions_max: int = 10_000  # kept for ever, some KB each; a market has fewer nodes
 
     # -- mint
     request_bytes_max: int = 128 * 1024  # 64 notes in, 64 blinded notes out, about 300 bytes each

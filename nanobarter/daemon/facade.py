@@ -30,6 +30,16 @@ class PeerRow(Part, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     connected: bool = False
     last_seen: int | None = None
+    convicted: str = ""
+    """Of what, when somebody proved fraud of it: its notes are worth nothing here. A clause that begins with "it"."""
+
+
+class ConvictedRow(Part, frozen=True, kw_only=True):
+    """A node that was proven to have committed fraud; ``at`` is when we came to know."""
+
+    node: str
+    why: str
+    at: int
 
 
 class Peers(Shape, frozen=True, kw_only=True, tag="peers"):
@@ -93,6 +103,7 @@ class Status(Shape, frozen=True, kw_only=True, tag="status"):
     held_mib: int = 0
     bids_heard: int = 0
     agreements: int = 0
+    convicted: tuple[ConvictedRow, ...] = ()
     health: Health = Health()
     problems: tuple[str, ...] = ()
 

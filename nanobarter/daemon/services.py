@@ -18,6 +18,10 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Migration, Store
 from nanobarter.core.units import MIB, SECOND, Instant, LeaseKind, Quantity, Span
+from nanobarter.court.board import CleanBoard
+from nanobarter.court.service import Court
+from nanobarter.court.tables import MIGRATIONS as COURT_TABLES
+from nanobarter.court.witness import Witness
 from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import MIGRATIONS as CHRONICLE_TABLES
 from nanobarter.daemon.chronicle import Chronicle
@@ -71,6 +75,7 @@ ALL_TABLES: Final[tuple[Migration, ...]] = (
     *STORAGE_TABLES,
     *LEDGER_TABLES,
     *CHRONICLE_TABLES,
+    *COURT_TABLES,
 )
 SERVICE_TERMS: Final = b"nanobarter/1: bytes are charged as stored; reads by the holder are free; grace after the end"
 KEEPER_PERIOD: Final = Span(30 * SECOND)
@@ -135,6 +140,8 @@ class Node:
         self.gossip = Gossip(
             network=self.network, store=store, clock=clock, entropy=entropy, limits=limits, admits=admits
         )
+        self.court = Court(store=store, board=self.gossip, clock=clock, limits=limits)
+        self.witness = Witness(self.network, self.court.accuse, limits)
         self.mint = Mint(
             store=store,
             key=key,
@@ -154,22 +161,23 @@ class Node:
             clock=clock,
             limits=limits,
         )
+        self.herald.observe_caught(self.court.accuse)
         self.wallet = Wallet(
             store=store,
             seed=seed,
             key=key,
-            caller=self.network,
+            caller=self.witness,
             clock=clock,
             entropy=entropy,
             limits=limits,
             free_own=self._free_own,
         )
-        look = LastLook(self.network)
+        look = LastLook(self.network, self._shuns)
         self.swap = Swap(
             store=store,
             key=key,
-            caller=self.network,
-            registrar=self.network,
+            caller=self.witness,
+            registrar=self.witness,
             mint=self.mint,
             wallet=self.wallet,
             clock=clock,
@@ -179,7 +187,7 @@ class Node:
             policy=look,
         )
         self.market = Market(
-            board=self.gossip,
+            board=CleanBoard(self.gossip, self.court, self.me),
             proposer=self.swap,
             drawer=ByHand(store, self.me, settled_quantity),
             key=key,
@@ -258,7 +266,12 @@ class Node:
 
     def _build_bots(self) -> None:
         self.ledger = Ledger(
-            store=self.store, node=self.me, clock=self.clock, pet=pet_of(self.config), limits=self.limits
+            store=self.store,
+            node=self.me,
+            clock=self.clock,
+            pet=pet_of(self.config),
+            limits=self.limits,
+            worthless=self._shuns,
         )
         self.chronicle = Chronicle(
             store=self.store, clock=self.clock, ledger=self.ledger, wallet=self.wallet, mint=self.mint
@@ -285,6 +298,7 @@ class Node:
         self.swap.observe(self._traded)
         self.swap.observe(self.chronicle.take)
         self.gossip.subscribe("bid", lambda _item: self.keeper.wake())
+        self.court.observe(lambda _conviction: self.keeper.wake())
 
     # -- what one service needs of another
 
@@ -298,7 +312,13 @@ class Node:
 
     def held(self) -> dict[NodeId, Held]:
         """Return what each issuer owes us."""
-        return held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
+        found = held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
+        nothing = Quantity(0)
+        return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
+
+    def _shuns(self, node: NodeId) -> bool:
+        """Tell whether a node is convicted, so that its notes count for nothing; its leases run on."""
+        return node != self.me and self.court.convicted(node)
 
     def _repair_soon(self) -> None:
         self.repairer.wake()
@@ -335,6 +355,7 @@ class Node:
             await nursery.start(self.mint.run)
             await nursery.start(self.herald.run)
             await nursery.start(self.gossip.run)
+            await nursery.start(self.court.run)
             await nursery.start(self.wallet.run)
             await nursery.start(self.vault.run)
             await nursery.start(self.chronicle.run)

@@ -62,6 +62,9 @@ class NodeView:
             held_mib=sum(h.total for h in held.values()),
             bids_heard=len(node.market.bids()),
             agreements=sum(a.state == "settled" for a in await node.chronicle.agreements()),
+            convicted=tuple(
+                facade.ConvictedRow(node=show_node(c.node), why=c.why, at=c.at) for c in node.court.convictions()
+            ),
             health=health,
             problems=(*self._missing_folders(), *(problem.detail for problem in health.problems)),
         )
@@ -71,6 +74,7 @@ class NodeView:
 
     async def peers(self) -> facade.Peers:
         """List every node we know of."""
+        why = {c.node: c.why for c in self._node.court.convictions()}
         return facade.Peers(
             peers=tuple(
                 facade.PeerRow(
@@ -78,6 +82,7 @@ class NodeView:
                     addresses=tuple(address.show() for address in peer.addresses),
                     connected=peer.connected,
                     last_seen=peer.last_seen,
+                    convicted=why.get(peer.node, ""),
                 )
                 for peer in self._node.network.known()
             )

@@ -36,6 +36,7 @@ class Held:
         self._slots: dict[Slot, Entry] = {}
         self._by_id: dict[Hash, Slot] = {}
         self._per_author: dict[bytes, int] = {}
+        self._proofs = 0
         self._ranges = [set[Hash]() for _ in range(RANGES)]
         self._digests: list[Hash | None] = [None] * RANGES
 
@@ -66,8 +67,13 @@ class Held:
         if held is not None:
             newer = (item.sequence, item_id) > (held.item.sequence, held.item_id)
             return None if newer else Refused(Reason.CONFLICT, "a version at least as new is held")
+        return self._no_room(item)
+
+    def _no_room(self, item: Item) -> Refused | None:
         if self._per_author.get(item.author, 0) >= self._limits.items_per_author_max:
             return Refused(Reason.TOO_MANY, "its author has too many items")
+        if item.topic == "proof" and self._proofs >= self._limits.gossip_proofs_max:
+            return Refused(Reason.TOO_MANY, "too many proofs of fraud are held")
         if len(self._slots) >= self._limits.items_max:
             return Refused(Reason.TOO_MANY, "too many items are held")
         return None
@@ -84,6 +90,7 @@ class Held:
             self._unlist(held.item_id)
         if entry.item.slot not in self._slots:
             self._per_author[entry.item.author] = self._per_author.get(entry.item.author, 0) + 1
+            self._proofs += entry.item.topic == "proof"
         self._slots[entry.item.slot] = entry
         self._by_id[entry.item_id] = entry.item.slot
         self._ranges[entry.item_id[0]].add(entry.item_id)
@@ -104,6 +111,7 @@ class Held:
                 del self._slots[slot]
                 dropped.append(slot)
                 self._per_author[entry.item.author] -= 1
+                self._proofs -= entry.item.topic == "proof"
                 if self._per_author[entry.item.author] <= 0:
                     del self._per_author[entry.item.author]
         return dropped

@@ -6,14 +6,14 @@ from msgspec import Meta
 
 from nanobarter.core.canonical import Record
 from nanobarter.core.ids import Hash
-from nanobarter.core.item import ITEM_MAX, Item
+from nanobarter.core.item import PROOF_ITEM_MAX, Item
 
 RANGES: Final = 256  # by the first byte of the item id
 PUSH_ITEMS_MAX: Final = 64
 GET_IDS_MAX: Final = 256
 LIST_IDS_MAX: Final = 8192
 GET_BYTES_MAX: Final = 512 * 1024
-PUSH_BYTES_MAX: Final = 128 * 1024 + ITEM_MAX
+PUSH_BYTES_MAX: Final = 128 * 1024 + PROOF_ITEM_MAX
 
 PUSH: Final = "gossip.push"
 SUMMARY: Final = "gossip.summary"

@@ -87,7 +87,7 @@ class Gossip:
     def _load(self) -> None:
         now = self._clock.now()
         for entry in self._store.read_now(lambda db: kept_entries(db, now)):
-            if self._admits(entry.item.node):
+            if self._is_admitted(entry.item):
                 self._held.put(entry)
         self._held.expire(now)
 
@@ -158,7 +158,7 @@ class Gossip:
         for item in items:
             item_id = item.item_id
             self._outgoing(peer).knows(item_id)
-            if item_id in self._seen or self._held.by_id(item_id) is not None or not self._admits(item.node):
+            if item_id in self._seen or self._held.by_id(item_id) is not None or not self._is_admitted(item):
                 continue  # strangers' items are no fault of the friend that passes them on
             refused = self._held.judge(item, item_id, now)
             if refused is None and (refused := self._inspect(item)) is not None:
@@ -173,11 +173,17 @@ class Gossip:
             self._blame(peer, len(wrong))
             raise PeerFault(f"{short_node(peer)} passed on what is not valid: {wrong[0]}")
 
+    def _is_admitted(self, item: Item) -> bool:
+        """Tell whether we listen to an item's author; of a proof, which has none, whether we know whom it is about."""
+        return self._admits(NodeId(item.key) if item.topic == "proof" else item.node)
+
     def _inspect(self, item: Item) -> Refused | None:
         try:
             check_item(item)
         except Malformed as error:
             return Refused(Reason.BAD_SIGNATURE, str(error))
+        if item.topic == "proof" and not item.body:  # it has no author: its key is known to all
+            return Refused(Reason.POLICY, "a proof of fraud cannot be withdrawn")
         try:
             good = not item.body or all(fn(item) for topic, fn in self._checks if topic == item.topic)
         except Malformed as error:

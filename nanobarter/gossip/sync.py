@@ -13,7 +13,7 @@ import trio
 from nanobarter.core.canonical import Record, decode, encode
 from nanobarter.core.errors import Malformed, PeerFault, Unreachable
 from nanobarter.core.ids import Hash, NodeId, short_node
-from nanobarter.core.item import ITEM_MAX, Item
+from nanobarter.core.item import PROOF_ITEM_MAX, Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Registrar
 from nanobarter.core.units import SECOND, Span
@@ -46,7 +46,7 @@ _SUMMARY_MAX: Final = RANGES * 34 + 64
 _LIST_REQUEST_MAX: Final = RANGES * 2 + 64
 _LIST_MAX: Final = LIST_IDS_MAX * 34 + RANGES * 8 + 64
 _GET_REQUEST_MAX: Final = GET_IDS_MAX * 34 + 64
-_GET_MAX: Final = GET_BYTES_MAX + ITEM_MAX + 64
+_GET_MAX: Final = GET_BYTES_MAX + PROOF_ITEM_MAX + 64
 _BUCKETS_MAX: Final = 10_000
 _BURST_SECONDS: Final = 64  # of answers; a newcomer fetches the whole book of a market at once
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed
-from nanobarter.core.item import ITEM_MAX, Item
+from nanobarter.core.item import PROOF_ITEM_MAX, Item
 from nanobarter.core.store import Migration
 from nanobarter.core.units import Instant
 from nanobarter.gossip.held import Entry, Slot
@@ -47,7 +47,7 @@ def kept_entries(db: sqlite3.Connection, now: Instant) -> list[Entry]:
     entries = list[Entry]()
     for data, until in db.execute("SELECT item, until FROM gossip_items WHERE until > ?", (now,)):
         try:
-            item = decode(data, Item, size_max=ITEM_MAX)
+            item = decode(data, Item, size_max=PROOF_ITEM_MAX)
         except Malformed:
             continue
         entries.append(Entry(item, item.item_id, Instant(until)))

@@ -4,6 +4,7 @@ The swap has checked signatures, stock and limits. Here: does our bid still stan
 proposer's claim about the others' bids what we heard too, and does the issuer whose notes we would get answer now?
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
@@ -52,8 +53,8 @@ def outdated(draft: Draft, index: int, known: Standings) -> Refused | None:
 class LastLook:
     """The swap's policy for the own bids of one market, which is attached once it exists."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, caller: Caller, shunned: Callable[[NodeId], bool] = lambda _node: False) -> None:
+        self._caller, self._shunned = caller, shunned
         self._market: Market | None = None
 
     def attach(self, market: Market) -> None:
@@ -66,6 +67,8 @@ class LastLook:
             return Refused(Reason.BUSY, "the market is not open yet")
         if (refused := outdated(draft, index, self._market)) is not None:
             return refused
+        if any(self._shunned(node) for arc in draft.arcs for node in (arc.giver, arc.quality.issuer)):
+            return Refused(Reason.POLICY, "a node in the ring is convicted of fraud")
         issuer = draft.arcs[index - 1].quality.issuer
         try:
             await self._caller.call(issuer, PING, b"", timeout=_PING_TIMEOUT)

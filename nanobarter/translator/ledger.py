@@ -60,7 +60,10 @@ class Standing:
 
 
 class Ledger:
-    """The node's book. ``reliability`` says what is known of an issuer, ``quotes`` what others offer at present."""
+    """The node's book. ``reliability`` says what is known of an issuer, ``quotes`` what others offer at present.
+
+    ``worthless`` tells whose notes are worth nothing: nodes that are convicted of fraud.
+    """
 
     def __init__(
         self,
@@ -72,9 +75,10 @@ class Ledger:
         limits: Limits = LIMITS,
         reliability: Reliability = lambda _node: None,
         quotes: Callable[[], Iterable[Deal]] = lambda: (),
+        worthless: Callable[[NodeId], bool] = lambda _node: False,
     ) -> None:
         self._store, self._node, self._clock, self._limits = store, node, clock, limits
-        self._reliability, self._quotes = reliability, quotes
+        self._reliability, self._quotes, self._worthless = reliability, quotes, worthless
         self.pet = pet
 
     # -- writing
@@ -128,7 +132,11 @@ class Ledger:
         """Return what is known of worths at this moment."""
         deals = self._store.read_now(lambda db: read_deals(db, self._limits.ledger_deals_max))
         return Rates(
-            own=self._node, deals=[*deals, *self._quotes()], reliability=self._reliability, now=self._clock.now()
+            own=self._node,
+            deals=[*deals, *self._quotes()],
+            reliability=self._reliability,
+            now=self._clock.now(),
+            worthless=self._worthless,
         )
 
     def deals(self) -> list[Deal]:

@@ -75,7 +75,16 @@ def days_of(kind: LeaseKind) -> int:
 class Rates:
     """Figures from what is known at one moment. ``own`` is the node whose notes are the yardstick by assumption."""
 
-    def __init__(self, *, own: NodeId, deals: Iterable[Deal], reliability: Reliability, now: Instant) -> None:
+    def __init__(
+        self,
+        *,
+        own: NodeId,
+        deals: Iterable[Deal],
+        reliability: Reliability,
+        now: Instant,
+        worthless: Callable[[NodeId], bool] = lambda _node: False,
+    ) -> None:
+        self._worthless = worthless
         self._own, self._reliability, self._now = own, reliability, now
         self._edges: dict[Quality, list[_Edge]] = {}
         grouped = dict[tuple[Quality, Quality, Source], list[Deal]]()
@@ -113,6 +122,8 @@ class Rates:
 
     def figure(self, quality: Quality) -> Figure | None:
         """Return what one MiB is worth, or None when no path of rates leads to the yardstick."""
+        if self._worthless(quality.issuer):
+            return Figure(Fraction(0), "its issuer is convicted of fraud")
         queue: list[tuple[float, int, Quality | None, Fraction, tuple[str, ...]]] = [(0.0, 0, quality, Fraction(1), ())]
         seen, count = set[Quality](), 0
         while queue:

@@ -61,7 +61,7 @@ class Herald:
         self._asked = set[NodeId]()
         self._behind: Head | None = None
         self._behind_observers = list[Callable[[Head], None]]()
-        self._caught = list[Callable[[MintProof], None]]()
+        self._caught = list[Callable[[MintProof], object]]()
         self._tree = lru_cache(maxsize=_TREES_CACHED)(self._grow)
         registrar.add(HEAD, self.on_head, body_max=QUESTION_BYTES_MAX)
         registrar.add(WHERE, self.on_where, body_max=QUESTION_BYTES_MAX)
@@ -86,7 +86,7 @@ class Herald:
         """Be told when a peer shows a head of ours that we do not know: this mint was restored from an older state."""
         self._behind_observers.append(callback)
 
-    def observe_caught(self, callback: Callable[[MintProof], None]) -> None:
+    def observe_caught(self, callback: Callable[[MintProof], object]) -> None:
         """Be told of each proof that another mint's heads make against it."""
         self._caught.append(callback)
 

@@ -9,12 +9,13 @@ from msgspec import Meta
 
 from nanobarter.core.canonical import Record
 from nanobarter.core.ids import KeysetId, LockId, PublicKey
+from nanobarter.core.item import PROOF_BODY_MAX
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import Quantity
 from nanobarter.mint.messages import NOTES_MAX, Request
 from nanobarter.mint.proofs.tree import Gap, Place
 
-PROOF_BYTES_MAX: Final = 120 * 1024  # two requests of 64 notes for 64, and the answers to both
+PROOF_BYTES_MAX: Final = PROOF_BODY_MAX
 
 Index = Annotated[int, Meta(ge=0, lt=NOTES_MAX)]
 
