@@ -10,8 +10,9 @@ from nanobarter.cli.reading import client_of, put
 from nanobarter.cli.talk import Follower, follow, say
 from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import seed_of
+from nanobarter.core.units import parse_span
 from nanobarter.daemon.config import parse_host_port
-from nanobarter.daemon.facade import Progress
+from nanobarter.daemon.shape import Progress
 
 
 def backup(asked: argparse.Namespace) -> int:
@@ -37,18 +38,50 @@ def restore(asked: argparse.Namespace) -> int:
     target: Path = asked.target.expanduser().absolute()
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is not a folder", hint="name a new folder: --target DIR")
+    wish = {
+        "snapshot": asked.snapshot,
+        "target": str(target),
+        "overwrite": asked.overwrite,
+        "paths": [str(Path(text).expanduser().absolute()) for text in asked.paths],
+        "at": until(asked.at),
+        "patience_ms": _span(asked.patience),
+    }
     if asked.phrase_file is None:
         if asked.bootstrap:
             raise UsageError("--bootstrap goes with --phrase-file", hint="the daemon of a home knows its peers")
-        asks = {"snapshot": asked.snapshot, "target": str(target), "overwrite": asked.overwrite}
-        done = follow(client_of(asked).stream("/v1/restore", asks))
+        done = follow(client_of(asked).stream("/v1/restore", wish))
     else:
-        done = _restore_from_phrase(asked, target)
+        done = _restore_from_phrase(asked, wish)
     put(done, as_json=asked.json)
+    if done["unfinished"]:
+        say("some peers are away", "the same command goes on where it stopped when they are back")
     return Exit.FAILED if done["problem_count"] else Exit.DONE
 
 
-def _restore_from_phrase(asked: argparse.Namespace, target: Path) -> dict[str, Any]:
+def until(text: str) -> int:
+    """Return the instant that ``2026-11-20`` (its end) or ``2026-11-20 14:30`` means, in UTC; 0 for nothing."""
+    if not text:
+        return 0
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only who asks for a date pays for it
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a date", hint="write it like 2026-11-20 or '2026-11-20 14:30'") from None
+    if len(text) <= len("2026-11-20"):
+        found += timedelta(days=1, milliseconds=-1)
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return int(found.timestamp() * 1000)
+
+
+def _span(text: str) -> int:
+    try:
+        return parse_span(text)
+    except ValueError as error:
+        raise UsageError(f"--patience: {error}") from None
+
+
+def _restore_from_phrase(asked: argparse.Namespace, wish: dict[str, Any]) -> dict[str, Any]:
     seed = seed_of(_read_phrase(asked.phrase_file))
     if not asked.bootstrap:
         raise UsageError("a restore from the phrase needs one living node", hint="name it: --bootstrap HOST:PORT")
@@ -57,6 +90,7 @@ def _restore_from_phrase(asked: argparse.Namespace, target: Path) -> dict[str, A
     import trio  # noqa: PLC0415 - as above
 
     from nanobarter.daemon.recover import recover_and_restore  # noqa: PLC0415 - as above
+    from nanobarter.daemon.storage_facade import RestoreWish  # noqa: PLC0415 - as above
 
     with Follower() as follower:
 
@@ -64,14 +98,7 @@ def _restore_from_phrase(asked: argparse.Namespace, target: Path) -> dict[str, A
             follower.see(msgspec.to_builtins(progress))
 
         async def run() -> dict[str, Any]:
-            done = await recover_and_restore(
-                seed,
-                addresses,
-                target,
-                snapshot=asked.snapshot,
-                overwrite=asked.overwrite,
-                say=report,
-            )
+            done = await recover_and_restore(seed, addresses, msgspec.convert(wish, RestoreWish), report)
             return cast("dict[str, Any]", msgspec.to_builtins(done))
 
         return trio.run(run)

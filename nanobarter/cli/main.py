@@ -272,6 +272,13 @@ def _add_jobs(commands: Commands) -> None:
     backup.add_argument("folders", nargs="*", metavar="DIR", help="these instead of those in the config")
     backup.add_argument("--wait", action="store_true", help="wait until every share is placed (always so; for scripts)")
     restore = _command(commands, "restore", "give folders back", "jobs:restore", json=True)
+    restore.add_argument("paths", nargs="*", metavar="PATH", help="these files and folders (default: everything)")
+    restore.add_argument(
+        "--at", default="", metavar="DATE", help="as it was then (UTC): 2026-11-20 or '2026-11-20 14:30'"
+    )
+    restore.add_argument(
+        "--patience", default="10min", metavar="SPAN", help="how long to wait for peers who are away (default 10min)"
+    )
     restore.add_argument("--target", type=Path, required=True, metavar="DIR", help="where to put them")
     restore.add_argument("--snapshot", default="", metavar="ID", help="which (default: the newest)")
     restore.add_argument("--overwrite", action="store_true", help="replace files that are there")

@@ -10,6 +10,7 @@ from nanobarter.cli import show_drafts, show_notes, show_pledge
 from nanobarter.cli.table import mib, short, table, when
 from nanobarter.core.units import show_size
 from nanobarter.daemon import facade as f
+from nanobarter.daemon.storage_facade import RestoreDone
 
 _NODE: Final = re.compile(r"nb1[0-9a-z]+")
 _HEALTH_TEXT: Final = {
@@ -196,8 +197,10 @@ def _backup(done: f.BackupDone) -> Iterator[str]:
         yield from (f"  {path}" for path in done.unread)
 
 
-def _restore(done: f.RestoreDone) -> Iterator[str]:
+def _restore(done: RestoreDone) -> Iterator[str]:
     yield f"{done.files} files, {show_size(done.size_bytes)} in {done.target} in {done.seconds:.1f} s"
+    if done.kept_files or done.kept_bytes:
+        yield f"{show_size(done.kept_bytes)} of it, with {done.kept_files} whole files, were there already"
     if done.problem_count:
         yield f"{done.problem_count} not given back exactly:"
         yield from (f"  {problem}" for problem in done.problems)
@@ -245,7 +248,7 @@ _TELLERS: Final = cast(
         "market_bid": (f.BidPlaced, _placed), "market_withdraw": (f.BidWithdrawn, _withdrawn),
         "market_rates": (f.MarketRates, _rates), "mint_audit": (f.MintAudit, _mint_audit),
         "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
-        "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (f.RestoreDone, _restore),
+        "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (RestoreDone, _restore),
         "ledger": (f.Ledger, _ledger), "balance": (f.Balance, _balance), "report": (f.Report, _report),
     },
 )  # fmt: skip

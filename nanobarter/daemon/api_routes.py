@@ -14,12 +14,6 @@ class _Backup(Asked, frozen=True):
     folders: tuple[str, ...] = ()
 
 
-class _Restore(Asked, frozen=True):
-    target: str
-    snapshot: str = ""
-    overwrite: bool = False
-
-
 class _Quote(Asked, frozen=True):
     gives: str = ""
     wants: str = ""
@@ -73,9 +67,6 @@ def routes_of(node: NodeFacade) -> Routes:
         ("POST", "/v1/audit"): one(Nothing, lambda _: node.audit_now()),
         ("GET", "/v1/plan"): one(Nothing, lambda _: node.plan()),
         ("POST", "/v1/backup"): many(_Backup, lambda asked: node.backup(asked.folders)),
-        ("POST", "/v1/restore"): many(
-            _Restore, lambda asked: node.restore(asked.snapshot, asked.target, overwrite=asked.overwrite)
-        ),
         **note_routes(node.notes),
         **friend_routes(node.circle),
         **pledge_routes(node.pledge),

@@ -338,6 +338,7 @@ class SnapshotRow(Part, frozen=True, kw_only=True):
     outcome: Outcome
     thin: bool
     unread: int = 0
+    folders: tuple[str, ...] = ()
 
 
 class Snapshots(Shape, frozen=True, kw_only=True, tag="snapshots"):
@@ -366,18 +367,6 @@ class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
     n: int = 0
     unread_count: int = 0
     unread: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
-    """The end of a restore. ``problems`` names what could not be given back exactly (at most a hundred)."""
-
-    snapshot_id: str
-    target: str
-    files: int = 0
-    size_bytes: int = 0
-    problem_count: int = 0
-    problems: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -444,15 +433,14 @@ class Report(Shape, frozen=True, kw_only=True, tag="report"):
 
 
 BackupEvent = Progress | BackupDone
-RestoreEvent = Progress | RestoreDone
 
 
 class NodeFacade(Protocol):
     """One running node, as its person sees it.
 
     An expected no is raised as ``RefusedError``. A UsageError, LocalFault, PeerFault or Unreachable that a
-    method raises is told to the person as it is. The iterators of ``backup`` and ``restore`` yield Progress and
-    end with one result; closing one cancels the job, and what it has done so far stays valid.
+    method raises is told to the person as it is. The iterator of ``backup`` yields Progress and
+    ends with one result; closing one cancels the job, and what it has done so far stays valid.
     """
 
     @property
@@ -536,10 +524,6 @@ class NodeFacade(Protocol):
 
     async def snapshots(self) -> Snapshots:
         """List what can be restored."""
-        ...
-
-    def restore(self, snapshot: str, target: str, *, overwrite: bool) -> AsyncIterator[RestoreEvent]:
-        """Write a snapshot (the newest when empty) under a folder; existing files stay unless ``overwrite``."""
         ...
 
     async def ledger(self) -> Ledger:

@@ -20,11 +20,7 @@ from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.storage import backup as engine
 from nanobarter.storage.audit import Auditor
-from nanobarter.storage.catalog_lines import SnapshotLine
-from nanobarter.storage.geometry import Geometry, for_peers, outgrown
-from nanobarter.storage.keys import VaultKeys
-from nanobarter.storage.restore import Restored, restore
-from nanobarter.storage.snapshot import Snapshot, open_snapshot
+from nanobarter.storage.geometry import Geometry, outgrown
 from nanobarter.translator.plan import Plan
 
 if TYPE_CHECKING:
@@ -261,88 +257,3 @@ def _existing(folder: str) -> Path:
     if not os.path.lexists(path):
         raise UsageError(f"the folder {folder} is not there", hint="check the path, or mount its disk")
     return path
-
-
-class RestoreJob:
-    """One restore on a running node."""
-
-    def __init__(self, node: "Node") -> None:
-        self._node = node
-
-    async def snapshots(self) -> facade.Snapshots:
-        """List what can be restored, oldest first."""
-        rows = list[facade.SnapshotRow]()
-        for line in sorted(await self._node.catalog.snapshots(), key=lambda line: line.started):
-            snapshot = open_snapshot(line.body, self._node.vault_keys)
-            rows.append(snapshot_row(line, snapshot))
-        return facade.Snapshots(snapshots=tuple(rows))
-
-    def run(
-        self, snapshot: str, target: str, *, overwrite: bool
-    ) -> AsyncGenerator[facade.Progress | facade.RestoreDone]:
-        """Yield progress and at last the result. Raises UsageError and PackMissing."""
-        return self._node.jobs.events(lambda say: self._work(snapshot, target, say, overwrite=overwrite))
-
-    async def _work(self, wanted: str, target: str, say: Say, *, overwrite: bool) -> facade.RestoreDone:
-        node, started = self._node, trio.current_time()
-        if "\0" in target or not Path(target).is_absolute():
-            raise UsageError(f"the target {target!r} is not an absolute path", hint="write it from the root: /home/...")
-        line, snapshot = pick_snapshot(await node.catalog.snapshots(), wanted, node.vault_keys)
-        total = snapshot.stats.seen_bytes
-
-        def moved(files: int, size_bytes: int) -> None:
-            note = f"{files} files"
-            say(facade.Progress(phase="restoring", done=size_bytes, total=total, unit="bytes", note=note))
-
-        restored = await restore(
-            snapshot,
-            Path(target),
-            keys=node.vault_keys,
-            catalog=node.catalog,
-            source=node.placer,
-            overwrite=overwrite,
-            limits=node.limits,
-            progress=moved,
-        )
-        return restored_row(line, Path(target), restored, trio.current_time() - started)
-
-
-def restored_row(line: SnapshotLine, target: Path, restored: Restored, seconds: float) -> facade.RestoreDone:
-    """Return the end of a restore as it is told."""
-    return facade.RestoreDone(
-        snapshot_id=line.snapshot_id.hex(),
-        target=str(target),
-        files=restored.files,
-        size_bytes=restored.written_bytes,
-        problem_count=len(restored.lost),
-        problems=tuple(f"{shown(lost.path)}: {lost.detail}" for lost in restored.lost[:LISTED_MAX]),
-        seconds=round(seconds, 3),
-    )
-
-
-def snapshot_row(line: SnapshotLine, snapshot: Snapshot) -> facade.SnapshotRow:
-    """Return a snapshot as it is listed."""
-    return facade.SnapshotRow(
-        snapshot_id=line.snapshot_id.hex(),
-        at=snapshot.started,
-        files=snapshot.stats.files,
-        size_bytes=snapshot.stats.seen_bytes,
-        outcome="complete" if snapshot.complete else "partial",
-        thin=for_peers(snapshot.n).thin,
-        unread=sum(p.trouble != "skipped" for p in snapshot.problems),
-    )
-
-
-def pick_snapshot(lines: Sequence[SnapshotLine], wanted: str, keys: VaultKeys) -> tuple[SnapshotLine, Snapshot]:
-    """Return the snapshot whose id begins so, or the newest when nothing is named.
-
-    Raises UsageError when there is none, or more than one.
-    """
-    if not lines:
-        raise UsageError("there is no snapshot to restore", hint="make one: nbctl backup")
-    found = [line for line in lines if line.snapshot_id.hex().startswith(wanted.lower())] if wanted else []
-    if wanted and len(found) != 1:
-        what = "no snapshot begins" if not found else f"{len(found)} snapshots begin"
-        raise UsageError(f"{what} with {wanted!r}", hint="list them: nbctl snapshots")
-    line = found[0] if wanted else max(lines, key=lambda line: line.started)
-    return line, open_snapshot(line.body, keys)

@@ -9,7 +9,8 @@ import trio
 
 from nanobarter.core.errors import Unreachable, UsageError
 from nanobarter.core.ids import Hash
-from nanobarter.daemon.jobs import LISTED_MAX, Say, pick_snapshot, shown
+from nanobarter.daemon.jobs import LISTED_MAX, Say, shown
+from nanobarter.daemon.restoring import pick_snapshot
 from nanobarter.daemon.shape import Progress
 from nanobarter.daemon.storage_facade import ForgetRow, Forgotten, Pruned
 from nanobarter.storage.catalog_lines import SnapshotLine

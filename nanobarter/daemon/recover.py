@@ -17,32 +17,28 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
-from nanobarter.daemon import facade
-from nanobarter.daemon.jobs import pick_snapshot, restored_row
+from nanobarter.core.units import SECOND, Span
+from nanobarter.daemon.restoring import Supply, restore_wish
+from nanobarter.daemon.shape import Progress
+from nanobarter.daemon.storage_facade import RestoreDone, RestoreWish
 from nanobarter.net.address import Address
 from nanobarter.net.network import Network
 from nanobarter.net.tables import MIGRATIONS as NET_TABLES
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.concurrent import one_error
 from nanobarter.storage.keys import VaultKeys
-from nanobarter.storage.recovery import reader_for, recover
-from nanobarter.storage.restore import restore
+from nanobarter.storage.recovery import NothingFound, Recovered, reader_for, recover
 from nanobarter.storage.tables import MIGRATIONS as STORAGE_TABLES
 
+AGAIN_SECONDS: Final = 5.0  # until peers who are away are asked again
 MEET_SECONDS: Final = 20.0
 """How long the named nodes may take to answer at first; a home line and a sleeping disk need some seconds."""
 
 
 async def recover_and_restore(
-    seed: bytes,
-    bootstrap: Sequence[tuple[str, int]],
-    target: Path,
-    *,
-    snapshot: str,
-    overwrite: bool,
-    say: Callable[[facade.Progress], None],
-) -> facade.RestoreDone:
-    """Find the vault's head, its catalog and its packs, and write a snapshot (the newest when empty) to ``target``.
+    seed: bytes, bootstrap: Sequence[tuple[str, int]], wish: RestoreWish, say: Callable[[Progress], None]
+) -> RestoreDone:
+    """Find the vault's head, its catalog and its packs, and restore what is wished.
 
     ``say`` is told progress and must not wait. Raises Unreachable when nobody answers or nobody knows the vault,
     UsageError for a wrong snapshot or a target that holds files.
@@ -64,7 +60,7 @@ async def recover_and_restore(
                 async with trio.open_nursery() as nursery:
                     await nursery.start(store.run)
                     await nursery.start(network.run)
-                    done = await _restore(seed, network, store, target, snapshot, overwrite=overwrite, say=say)
+                    done = await _restore(seed, network, store, wish, say)
                     nursery.cancel_scope.cancel()
         finally:
             store.close()
@@ -82,35 +78,30 @@ async def _meet(network: Network) -> None:
 
 
 async def _restore(
-    seed: bytes,
-    network: Network,
-    store: Store,
-    target: Path,
-    wanted: str,
-    *,
-    overwrite: bool,
-    say: Callable[[facade.Progress], None],
-) -> facade.RestoreDone:
-    started, keys = trio.current_time(), VaultKeys.from_seed(seed)
-    clock, entropy, catalog = SystemClock(), SystemEntropy(), Catalog(store, LIMITS)
-    say(facade.Progress(phase="looking for peers"))
+    seed: bytes, network: Network, store: Store, wish: RestoreWish, say: Callable[[Progress], None]
+) -> RestoreDone:
+    keys = VaultKeys.from_seed(seed)
+    catalog = Catalog(store, LIMITS)
+    say(Progress(phase="looking for peers"))
     await _meet(network)
-    say(facade.Progress(phase="looking for the vault"))
-    found = await recover(keys=keys, network=network, store=store, clock=clock, entropy=entropy)
+    say(Progress(phase="looking for the vault"))
+    found = await _recover(keys, network, store, Span(wish.patience_ms), say)
     await catalog.import_(found.catalog)
-    line, snapshot = pick_snapshot(await catalog.snapshots(), wanted, keys)
-    total = snapshot.stats.seen_bytes
+    reader = reader_for(keys=keys, network=network, store=store, clock=SystemClock(), entropy=SystemEntropy())
+    return await restore_wish(wish, Supply(keys, catalog, reader, reader.forgive, LIMITS), say)
 
-    def moved(files: int, size_bytes: int) -> None:
-        say(facade.Progress(phase="restoring", done=size_bytes, total=total, unit="bytes", note=f"{files} files"))
 
-    restored = await restore(
-        snapshot,
-        target,
-        keys=keys,
-        catalog=catalog,
-        source=reader_for(keys=keys, network=network, store=store, clock=clock, entropy=entropy),
-        overwrite=overwrite,
-        progress=moved,
-    )
-    return restored_row(line, target, restored, trio.current_time() - started)
+async def _recover(
+    keys: VaultKeys, network: Network, store: Store, patience: Span, say: Callable[[Progress], None]
+) -> Recovered:
+    """Find the catalog; wait while peers are away without whom a known one cannot be had."""
+    ends = trio.current_time() + patience / SECOND
+    while True:
+        try:
+            return await recover(keys=keys, network=network, store=store, clock=SystemClock(), entropy=SystemEntropy())
+        except NothingFound as error:
+            left = ends - trio.current_time()
+            if not error.later or left <= 0:
+                raise
+            say(Progress(phase="waiting for peers who are away", note=f"{error}; {left:.0f} s more"))
+        await trio.sleep(min(AGAIN_SECONDS, left))

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from nanobarter.daemon.keeping import ForgetJob, PruneJob
+from nanobarter.daemon.restoring import RestoreJob
 from nanobarter.daemon.shape import Progress
-from nanobarter.daemon.storage_facade import Forgotten, Pruned
+from nanobarter.daemon.storage_facade import Forgotten, Pruned, RestoreDone, RestoreWish
 
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
@@ -20,6 +21,10 @@ class StorageDesk:
     def forget(self, snapshots: tuple[str, ...], keep: str, *, dry_run: bool) -> AsyncIterator[Progress | Forgotten]:
         """Forget snapshots, by name or by policy."""
         return ForgetJob(self._node).run(snapshots, keep, dry_run=dry_run)
+
+    def restore(self, wish: RestoreWish) -> AsyncIterator[Progress | RestoreDone]:
+        """Write a snapshot, or paths of it, under a folder."""
+        return RestoreJob(self._node).run(wish)
 
     def prune(self, *, dry_run: bool) -> AsyncIterator[Progress | Pruned]:
         """Give back the space of what no snapshot needs."""

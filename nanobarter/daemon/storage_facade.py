@@ -1,8 +1,9 @@
 """What a node tells and does about its snapshots: the shapes, and the door behind them. See ``facade``."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Final, Protocol
 
+from nanobarter.daemon.routing import Asked
 from nanobarter.daemon.shape import Part, Progress, Shape
 
 
@@ -52,11 +53,51 @@ class Pruned(Shape, frozen=True, kw_only=True, tag="prune"):
     seconds: float = 0.0
 
 
+PATIENCE_MS: Final = 10 * 60 * 1000
+"""How long a restore waits for peers who are away, when nobody says otherwise: a router or a machine restarts in it."""
+
+
+class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
+    """The end of a restore. ``problems`` names what could not be given back exactly (at most a hundred).
+
+    ``kept`` files and bytes of it were there already. ``unfinished``: the same restore may bring more later.
+    """
+
+    snapshot_id: str
+    target: str
+    files: int = 0
+    size_bytes: int = 0
+    problem_count: int = 0
+    problems: tuple[str, ...] = ()
+    kept_files: int = 0
+    kept_bytes: int = 0
+    unfinished: bool = False
+    seconds: float = 0.0
+
+
+class RestoreWish(Asked, frozen=True):
+    """What to restore where: the named snapshot or the newest, until ``at`` (an instant) if that is not 0.
+
+    ``paths`` are absolute; empty is everything. Peers who are away are waited for so long.
+    """
+
+    target: str
+    snapshot: str = ""
+    at: int = 0
+    paths: tuple[str, ...] = ()
+    overwrite: bool = False
+    patience_ms: int = PATIENCE_MS
+
+
 class StorageFacade(Protocol):
     """The part of a node that keeps snapshots. Errors and iterators are as in ``facade.NodeFacade``."""
 
     def forget(self, snapshots: tuple[str, ...], keep: str, *, dry_run: bool) -> AsyncIterator[Progress | Forgotten]:
         """Forget these snapshots or, when none is named, those that a policy (empty: the config's) does not keep."""
+        ...
+
+    def restore(self, wish: RestoreWish) -> AsyncIterator[Progress | RestoreDone]:
+        """Write a snapshot, or paths of it, under a folder; files that are there stay unless ``overwrite``."""
         ...
 
     def prune(self, *, dry_run: bool) -> AsyncIterator[Progress | Pruned]:

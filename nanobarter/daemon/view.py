@@ -12,9 +12,10 @@ from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.drafts import DraftDesk
 from nanobarter.daemon.friends import FriendsDesk
-from nanobarter.daemon.jobs import BackupJob, RestoreJob
+from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.notes import NoteDesk
 from nanobarter.daemon.pledge import PledgeDesk
+from nanobarter.daemon.restoring import RestoreJob
 from nanobarter.daemon.services import Node
 from nanobarter.daemon.storage_desk import StorageDesk
 from nanobarter.storage.geometry import recovery
@@ -228,10 +229,6 @@ class NodeView:
     def backup(self, folders: tuple[str, ...]) -> AsyncIterator[facade.BackupEvent]:
         """Back up these folders (those of the config when empty) until every share is placed."""
         return BackupJob(self._node).run(folders)
-
-    def restore(self, snapshot: str, target: str, *, overwrite: bool) -> AsyncIterator[facade.RestoreEvent]:
-        """Write a snapshot (the newest when empty) under a folder."""
-        return RestoreJob(self._node).run(snapshot, target, overwrite=overwrite)
 
     # -- the ledger
 

@@ -32,7 +32,14 @@ _TEXT_MAX: Final = 4 * 1024 * 1024 * 1024
 
 
 class NothingFound(Unreachable):
-    """No peer that could be reached gave a head that opens with these keys, or not enough of its packs."""
+    """No peer that could be reached gave a head that opens with these keys, or not enough of its packs.
+
+    ``later``: a head was found, and peers who are away would make it enough.
+    """
+
+    def __init__(self, told: str, *, later: bool = False) -> None:
+        super().__init__(told)
+        self.later = later
 
 
 class KnownNode(Protocol):
@@ -140,18 +147,20 @@ async def recover(
     if not heads:
         raise NothingFound(f"{answered} peers answered, and none of them keeps a backup for this phrase")
     reader = reader_for(keys=keys, network=network, store=store, clock=clock, entropy=entropy, limits=limits)
-    problems = list[str]()
+    problems, later = list[str](), False
     for found in heads:
         try:
             file, packs = await _follow(found.plain, keys, reader, store, limits)
         except (PackMissing, Malformed) as error:
             problems.append(str(error))
+            later = later or (isinstance(error, PackMissing) and error.later)
             continue
         await store.write(lambda db, f=file: adopt(db, f.packs))
         await _adopt_leases(file, keys, store)
         await store.write(lambda db, f=found, ids=packs: keep_head(db, f.body.sequence, f.head, ids))
         return Recovered(file.catalog, found.body.sequence, found.body.at, len(file.packs), answered)
-    raise NothingFound(f"a backup for this phrase is known, but its catalog cannot be had now: {problems[0]}")
+    told = f"a backup for this phrase is known, but its catalog cannot be had now: {problems[0]}"
+    raise NothingFound(told, later=later)
 
 
 def reader_for(

@@ -54,13 +54,15 @@ class _Job:
     limits: Limits
     tick: Callable[[int, int], None]
     done: list[Restorer] = field(default_factory=list[Restorer])
+    met: set[bytes] = field(default_factory=set[bytes])
 
     def run(self, reader: ChunkReader) -> Restored:
         for root in _chosen(self.snapshot, self.paths):
             self._root(root, reader)
-        if self.paths and not any(one.files + one.directories for one in self.done):
+        absent = [path for path in self.paths if path not in self.met]
+        if absent and not self.met:
             self.mark.remove()
-            raise UsageError("none of the paths is in the snapshot", hint="look for them with nbctl ls")
+            raise UsageError("none of the paths is in the snapshot", hint="look for them with nbctl find")
         away = any(one.away for one in self.done)
         if not away:
             self.mark.remove()
@@ -68,7 +70,10 @@ class _Job:
             files=sum(one.files for one in self.done),
             directories=sum(one.directories for one in self.done),
             written_bytes=sum(one.filler.fetched for one in self.done),
-            lost=tuple(lost for one in self.done for lost in one.lost),
+            lost=(
+                *(Lost(path, "is not in the snapshot") for path in absent),
+                *(lost for one in self.done for lost in one.lost),
+            ),
             kept_files=sum(one.kept_files for one in self.done),
             kept_bytes=sum(one.filler.kept for one in self.done),
             away=away,
@@ -91,7 +96,11 @@ class _Job:
         self.done.append(restorer)
 
         def keep(parts: Parts) -> bool:
-            return not self.paths or any(meets(join_path(root.path, parts), path) for path in self.paths)
+            here = join_path(root.path, parts)
+            self.met |= {path for path in self.paths if _is_in(here, path)}
+            return not self.paths or any(meets(here, path) for path in self.paths)
+
+        keep(())
 
         try:
             for depth in range(1, len(base) + isinstance(root.entry, Directory)):
@@ -142,6 +151,10 @@ def meets(one: bytes, other: bytes) -> bool:
     """Tell whether one path is the other, or above or below it."""
     first, second = one.rstrip(b"/") + b"/", other.rstrip(b"/") + b"/"
     return first.startswith(second) or second.startswith(first)
+
+
+def _is_in(one: bytes, other: bytes) -> bool:
+    return (one.rstrip(b"/") + b"/").startswith(other.rstrip(b"/") + b"/")
 
 
 def _base_of(snapshot: Snapshot, root: Root) -> Parts:

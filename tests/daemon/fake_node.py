@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from nanobarter.core.errors import LocalFault, Reason, UsageError
+from nanobarter.core.errors import Reason, UsageError
 from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse, serve_api
 from nanobarter.daemon.api_routes import routes_of
@@ -160,15 +160,6 @@ class FakeNode:
         self._note("snapshots")
         row = f.SnapshotRow(snapshot_id="s1", at=0, files=3, size_bytes=5_000_000, outcome="complete", thin=False)
         return f.Snapshots(snapshots=(row,))
-
-    async def restore(self, snapshot: str, target: str, *, overwrite: bool) -> AsyncIterator[f.RestoreEvent]:
-        self._note(f"restore {snapshot} {target} {overwrite}")
-        yield f.Progress(phase="restore", done=1, total=3, unit="files")
-        if snapshot == "late":
-            raise LocalFault("the disk is full", hint="free some space")
-        if snapshot == "none":
-            raise UsageError("there is no snapshot none", hint="see nbctl snapshots")
-        yield f.RestoreDone(snapshot_id=snapshot or "s1", target=target, files=3, size_bytes=5_000_000)
 
     async def ledger(self) -> f.Ledger:
         self._note("ledger")

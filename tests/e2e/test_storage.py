@@ -1,14 +1,18 @@
 """At stake: what a person keeps, finds and frees of her snapshots, on real daemons and through nothing but nbctl."""
 
+import os
 import random
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from nanobarter.cli.node import wait_until
 from tests.e2e.test_by_hand import same
-from tests.e2e.village import Machine, Village, network, village
+from tests.e2e.village import READY_SECONDS, Machine, Village, finish, nbctl, network, start, village
 
 pytestmark = pytest.mark.e2e
 
@@ -42,6 +46,60 @@ def at_peers(scene: Scene) -> int:
     """Return how many bytes of shares lie on the peers' disks."""
     vaults = [machine.home.vault_path for machine in scene.village.machines[1:]]
     return sum(path.stat().st_size for vault in vaults for path in vault.rglob("*") if path.is_file())
+
+
+def test_one_file_and_one_folder_come_back_as_they_were_then(scene: Scene) -> None:
+    owner, made = scene.owner, {row["snapshot_id"]: row["at"] for row in scene.owner.ok("snapshots")["snapshots"]}
+    assert set(made) == {scene.first, scene.second}
+    back, big = scene.village.folder / "one", str(scene.folder / "big")
+    owner.nbctl("restore", "--target", str(back), big).refused(2, "none of the paths is in the snapshot")
+    then = datetime.fromtimestamp(made[scene.first] / 1000 + 0.001, UTC).isoformat()
+    done = owner.ok("restore", "--target", str(back), "--at", then, big)
+    assert (done["snapshot_id"], done["files"]) == (scene.first, 1)
+    assert [path.stat().st_size for path in back.rglob("*") if path.is_file()] == [12_000_000]
+    folder = scene.village.folder / "folder of one"
+    assert owner.ok("restore", "--target", str(folder), str(scene.folder / "sub"))["files"] == 1
+    assert (folder / "sub" / "letter").read_text() == (scene.folder / "sub" / "letter").read_text()
+    early = owner.nbctl("restore", "--target", str(back / "x"), "--at", "2001-01-01")
+    early.refused(2, "no snapshot of then")
+
+
+def test_a_restore_from_the_phrase_killed_in_the_middle_goes_on(scene: Scene) -> None:
+    back, peer = scene.village.folder / "killed", scene.village.machines[1]
+    command = (
+        "--home", str(scene.village.folder / "none"), "restore", "--target", str(back), "--snapshot", scene.first,
+        "--phrase-file", str(scene.owner.phrase_file), "--bootstrap", peer.address, "--json",
+    )  # fmt: skip
+    process = start(*command)
+
+    def begun() -> bool:
+        return any(path.stat().st_size > 1_000_000 for path in back.glob(".nanobarter-part-*"))
+
+    wait_until(lambda: begun() or process.poll() is not None, READY_SECONDS)
+    os.killpg(process.pid, signal.SIGKILL)
+    finish(process)
+    assert (back / ".nanobarter-restore").exists()
+    ended = nbctl(*command)
+    assert ended.code == 0, ended
+    assert ended.answer["kept_bytes"] > 0
+    assert (back / "big").stat().st_size == 12_000_000
+    assert not list(back.glob(".nanobarter-*"))
+
+
+def test_a_restore_waits_for_peers_who_are_away(scene: Scene) -> None:
+    owner, peers = scene.owner, scene.village.machines[1:]
+    for peer in peers[1:]:
+        peer.kill()
+    back = scene.village.folder / "waited"
+    gone = owner.nbctl("restore", "--target", str(back), "--patience", "1s")
+    assert gone.code == 1, gone
+    assert "the same command goes on" in gone.err
+    process = start("--home", str(owner.path), "restore", "--target", str(back), "--json")
+    scene.village.up(peers[1:])
+    ended = finish(process)
+    assert ended.code == 0, ended
+    assert "waiting for peers who are away" in ended.err
+    same(scene.folder, back)
 
 
 def test_a_forgotten_snapshot_gives_its_space_back_and_the_others_come_back(scene: Scene) -> None:
