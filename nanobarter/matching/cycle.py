@@ -3,20 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 from nanobarter.matching.bids import PAR, Bid, Ratio
 from nanobarter.matching.openbarter import openbarter_flow
-from nanobarter.matching.quantities import Leg, flow, product
+from nanobarter.matching.quantities import Leg, flow, raw_product
 from nanobarter.matching.rules import OWN, Rules
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cycle:
     """Bids in ring order: each gives to the next, the last to the first. The bid that was searched for is last."""
 
     bids: tuple[Bid, ...]
     legs: tuple[Leg, ...]
-    omega: Fraction
+    product: Ratio
+    """The product of the omegas of the legs, not reduced."""
+
+    @cached_property
+    def omega(self) -> Fraction:
+        """Return the product of the omegas. It is made when it is asked for: mostly nobody does."""
+        return Fraction(*self.product)
 
     @property
     def rank(self) -> tuple[object, ...]:
@@ -62,11 +69,11 @@ def leg_of(bid: Bid, discount: Ratio = PAR, *, floors: bool = True) -> Leg:
 def cycle_of(bids: Sequence[Bid], rules: Rules = OWN) -> Cycle:
     """Return the cycle of these bids in ring order."""
     legs = tuple(legs_of(bids, floors=rules.floors))
-    return Cycle(tuple(bids), legs, product(legs))
+    return Cycle(tuple(bids), legs, raw_product(legs))
 
 
 def quantities_of(cycle: Cycle, rules: Rules = OWN) -> tuple[int, ...] | None:
     """Return what each bid of the cycle gives, or None when it cannot be executed."""
-    if cycle.omega < 1 and any(bid.limit for bid in cycle.bids):
+    if cycle.product[0] < cycle.product[1] and any(bid.limit for bid in cycle.bids):
         return None
     return openbarter_flow(cycle.legs) if rules.double_precision else flow(cycle.legs)

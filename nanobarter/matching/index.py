@@ -2,36 +2,18 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from math import prod
+from itertools import pairwise
 
 import numpy as np
 
-from nanobarter.matching.bids import Bid, Pattern, Ratio
-from nanobarter.matching.cycle import leg_of
-from nanobarter.matching.levels import CHANGES_MAX, NONE, UNSURE, Level, Levels, Places, Weights, weight_above
-from nanobarter.matching.quantities import Leg
+from nanobarter.matching.bids import Bid, Pattern
+from nanobarter.matching.chains import Chain, chain_over
+from nanobarter.matching.ends import STEPS_MAX, Walk
+from nanobarter.matching.levels import NONE, UNSURE, Level, Places, Weights, weight_above
+from nanobarter.matching.rounds import CHANGES_MAX, Levels
 
 TABLES_MAX = 512  # 16 rounds of 1000 vertices take 128 KiB each
 _SPARSE_FROM = 256  # vertices from which the last two rounds are made only where they are asked for
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chain:
-    """The best chain from a vertex to a want, where nothing else can be as good: tops of levels that are distinct."""
-
-    levels: tuple[Level, ...]
-    bids: tuple[Bid, ...]
-    legs: tuple[Leg, ...]
-    bound: float
-    product: Ratio
-
-    @property
-    def stands(self) -> bool:
-        """The bids are still the tops of their levels."""
-        for level, bid in zip(self.levels, self.bids, strict=True):  # noqa: SIM110 - half the time of all()
-            if level.bids[0] is not bid:
-                return False
-        return True
 
 
 @dataclass(eq=False)
@@ -92,6 +74,11 @@ class Index:
         if not old.limit:
             self.unlimited.levels.swap(old, new, row, gives)
 
+    @property
+    def vertices(self) -> int:
+        """How many qualities and families there are."""
+        return len(self.texts)
+
     def vertex(self, quality: str) -> int:
         """Return the vertex of a quality, a new one for a quality not seen before."""
         return self._quality(quality)
@@ -147,10 +134,20 @@ class Index:
                 return None
             levels.append(hop[0])
             vertex = hop[1]
-        bids = tuple(level.bids[0] for level in levels)
-        legs = tuple(leg_of(bid) for bid in bids)
-        above, below = prod(bid.provided for bid in bids), prod(bid.required for bid in bids)
-        return Chain(tuple(levels), bids, legs, top, (above, below))
+        return chain_over(levels, top)
+
+    def walk(self, side: Side, want: Pattern, steps: int, start: int, least: float) -> Walk | None:
+        """Return the best way from a vertex to a want without a table, where that is possible (``Ends.best``)."""
+        if self._members or want.any_issuer or not want.plain or steps > STEPS_MAX:
+            return None
+        ends = side.levels.ends()
+        return None if ends is None else ends.best(start, self._quality(want.text), steps, least)
+
+    def chain_along(self, side: Side, walk: Walk, want: Pattern) -> Chain | None:
+        """Return the chain over the tops of the levels along a walk; None when one is among them twice."""
+        rows = side.levels.rows
+        found = (rows[wanted].find(want, given) for wanted, given in pairwise(walk.vertices))
+        return chain_over([level for level in found if level is not None], walk.weight)
 
     def _hop(self, levels: Levels, table: Table, vertex: int, after: int) -> tuple[Level, int] | None:
         if self._hubs_of[vertex]:
@@ -254,6 +251,7 @@ class Index:
     def _hub(self, text: str) -> int:
         hub = self._new(hub=True, text=text)
         self._members[hub] = []
+        self.every.levels.forget_ends()
         for (is_hub, quality), vertex in self._vertices.items():
             if not is_hub and quality.startswith(text):
                 self._join(vertex, hub)

@@ -44,11 +44,16 @@ class Leg(NamedTuple):
 
 def product(legs: Sequence[Leg]) -> Fraction:
     """Return Omega, the product of the omegas, exactly."""
+    return Fraction(*raw_product(legs))
+
+
+def raw_product(legs: Sequence[Leg]) -> Ratio:
+    """Return the product of the omegas, not reduced."""
     above = below = 1
     for leg in legs:
         above *= leg.omega[0]
         below *= leg.omega[1]
-    return Fraction(above, below)
+    return above, below
 
 
 def _caps(legs: Sequence[Leg]) -> Fraction:

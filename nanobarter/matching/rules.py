@@ -20,6 +20,12 @@ class Rules:
     steps_max: int = 20_000
     """The most partial cycles that one search looks at, about a second; past it the answer says so."""
 
+    ends_from: int = 64
+    """How many qualities make it worth while to look from both ends instead of keeping tables of bounds.
+
+    The answer is the same; tables of few qualities are soon made, and last.
+    """
+
 
 OWN = Rules()
 OPENBARTER = Rules(partners_max=64, self_trade=True, floors=False, movements_max=128, double_precision=True)

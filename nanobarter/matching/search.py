@@ -15,54 +15,16 @@ from typing import Any
 
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
-from nanobarter.matching.cycle import Cycle, cycle_of, leg_of
+from nanobarter.matching.chains import Chain
+from nanobarter.matching.cycle import Cycle, cycle_of, leg_of, times
+from nanobarter.matching.ends import NOTHING
 from nanobarter.matching.index import Index, Side, Table
-from nanobarter.matching.levels import NONE, UNSURE, Level, Weights, weight_above, weight_below, weight_of
+from nanobarter.matching.levels import NONE, UNSURE, Weights, weight_above, weight_below, weight_of
+from nanobarter.matching.partial import Entry, Fan, Partial, Step
 from nanobarter.matching.remnants import REMNANT, Remnants
 from nanobarter.matching.rules import Rules
 
 _SLACK_PER_BID = 4.0  # units by which rounding may lift one bid's weight above another's of the same worth, and spare
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Chain:
-    """Bids taken so far, from the one that receives from the own bid on; the own bid itself is the empty chain."""
-
-    bids: tuple[Bid, ...]
-    weight: float
-    vertex: int
-    """What the last bid gives."""
-    after: int
-    """How many more bids the chain shall have."""
-    most: int
-    """The most that the last bid can give in whole units, held by the stocks and bounds of those before it."""
-
-    @property
-    def tie(self) -> tuple[Any, ...]:
-        return tuple(bid.seniority for bid in self.bids)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fan:
-    """The levels of one row by which a chain may go on, from place ``next`` on by falling bound."""
-
-    chain: _Chain
-    levels: list[Level]
-    bounds: list[float]
-    next: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    """A chain with the bid at ``place`` of a level as its next one, not yet looked at."""
-
-    chain: _Chain
-    level: Level
-    place: int
-
-
-_Entry = tuple[float, int, tuple[Any, ...], int, Any]
-"""What waits on the heap: the bound negated, partners, seniority so far, a running number, and what to look at."""
 
 
 @dataclass
@@ -96,8 +58,8 @@ class _Side:
         self._index = index
         self._side = side
         self._at_par = at_par
-        self._heap: list[_Entry] = []
-        self._later: list[_Entry] = []
+        self._heap: list[Entry] = []
+        self._later: list[Entry] = []
         self._found: list[tuple[Any, int, float, Cycle]] = []
         self._count = 0
         self._tries = 0
@@ -110,15 +72,29 @@ class _Side:
         if self._side.levels.count == 0:
             return
         longest = min(self._rules.partners_max - 1, self._side.levels.count)
+        own, best = weight_of(self._own), None
+        if self._at_par and self._index.vertices >= self._rules.ends_from:
+            walk = self._index.walk(self._side, self._own.wants, longest, start, -own)
+            if walk is NOTHING:
+                return
+            best = (
+                None if walk is None else self._closed(self._index.chain_along(self._side, walk, self._own.wants), own)
+            )
+            if best is not None:
+                yield best
+        yield from self._by_table(longest, start, own, best)
+
+    def _by_table(self, longest: int, start: int, own: float, best: Cycle | None) -> Iterator[Cycle]:
+        """Yield the cycles in order, but not the best one again if that is known already."""
         self._table: Table = self._index.table(self._side, self._own.wants, longest, start)
-        own = weight_of(self._own)
-        best = self._straight(start, own) if self._at_par else None
-        if best is not None:
-            yield best
+        if self._at_par and best is None:
+            best = self._closed(self._index.best_chain(self._side, self._table, start), own)
+            if best is not None:
+                yield best
         for after, values in enumerate(self._table.values[1:], 1):
             bound = own + float(values[start])
             if bound > NONE and (bound >= 0 or not self._at_par):
-                self._push(bound, after + 1, (), _Chain((), own, start, after, self._own.quantity))
+                self._push(bound, after + 1, (), Partial((), own, start, after, self._own.quantity))
         for cycle in self._in_order():
             if best is None or cycle.bids != best.bids:
                 yield cycle
@@ -144,12 +120,11 @@ class _Side:
         while self._found:
             yield self._emitted()
 
-    def _straight(self, start: int, own: float) -> Cycle | None:
-        """Return the best cycle where the bounds lead straight to it and nothing else can be as good, else None.
+    def _closed(self, chain: Chain | None, own: float) -> Cycle | None:
+        """Return the cycle that the best chain makes with the own bid, or None where it does not close.
 
-        That is the case of most searches in a large book; the chain is kept with the table.
+        In a large book it mostly does, and then it is the best cycle: nothing else comes near it.
         """
-        chain = self._index.best_chain(self._side, self._table, start)
         if chain is None or own + chain.bound < UNSURE or not self._may_close(chain.bids):
             return None
         self._search.steps += 1
@@ -157,8 +132,7 @@ class _Side:
         if discount is None or not self._rules.floors:
             return cycle_of((*chain.bids, self._own), self._rules)
         leg = leg_of(self._own, discount)
-        omega = Fraction(chain.product[0] * leg.omega[0], chain.product[1] * leg.omega[1])
-        return Cycle((*chain.bids, self._own), (*chain.legs, leg), omega)
+        return Cycle((*chain.bids, self._own), (*chain.legs, leg), times(chain.product, leg.omega))
 
     def _may_close(self, bids: Sequence[Bid]) -> bool:
         owner, before, free, own = self._own.owner, self._own.owner, self._rules.self_trade, self._own.id
@@ -180,16 +154,16 @@ class _Side:
         heappush(self._heap, (-bound, partners, tie, self._count, what))
 
     def _look(self, bound: float, partners: int, tie: tuple[Any, ...], count: int, what: Any) -> None:
-        if isinstance(what, _Chain):
+        if isinstance(what, Partial):
             self._expand(what)
-        elif isinstance(what, _Fan):
+        elif isinstance(what, Fan):
             self._fan(what)
         elif self._found and self._worse(what, partners, tie):
             self._later.append((bound, partners, tie, count, what))
         else:
             self._take(what, partners)
 
-    def _expand(self, chain: _Chain) -> None:
+    def _expand(self, chain: Partial) -> None:
         """Open the rows by which a chain may go on."""
         values: Weights = self._table.values[chain.after - 1]
         for row in self._index.rows_for(chain.vertex):
@@ -202,22 +176,22 @@ class _Side:
             ordered = bounds[order]
             kept = order[ordered >= 0 if self._at_par else ordered > NONE]
             if len(kept):
-                self._fan(_Fan(chain, [levels[i] for i in kept.tolist()], bounds[kept].tolist(), 0))
+                self._fan(Fan(chain, [levels[i] for i in kept.tolist()], bounds[kept].tolist(), 0))
 
-    def _fan(self, fan: _Fan) -> None:
+    def _fan(self, fan: Fan) -> None:
         """Put the next levels of equal bound on the heap, and the rest of the fan after them."""
         partners = len(fan.chain.bids) + fan.chain.after + 1
         place, tie = fan.next, fan.chain.tie
         while place < len(fan.bounds) and fan.bounds[place] == fan.bounds[fan.next]:
             level = fan.levels[place]
             if level.bids:
-                self._push(fan.bounds[place], partners, (*tie, level.bids[0].seniority), _Step(fan.chain, level, 0))
+                self._push(fan.bounds[place], partners, (*tie, level.bids[0].seniority), Step(fan.chain, level, 0))
             place += 1
         self._search.steps += place - fan.next - 1
         if place < len(fan.bounds):
-            self._push(fan.bounds[place], partners, tie, _Fan(fan.chain, fan.levels, fan.bounds, place))
+            self._push(fan.bounds[place], partners, tie, Fan(fan.chain, fan.levels, fan.bounds, place))
 
-    def _take(self, step: _Step, partners: int) -> None:
+    def _take(self, step: Step, partners: int) -> None:
         """Try a bid as the next of a chain, and leave its successor in the level on the heap."""
         chain, level, bid = step.chain, step.level, step.level.bids[step.place]
         rest = float(self._table.values[chain.after - 1][level.gives])
@@ -225,7 +199,7 @@ class _Side:
             following = level.bids[step.place + 1]
             bound = chain.weight + weight_of(following) + rest
             if bound >= 0 or not self._at_par:
-                self._push(bound, partners, (*chain.tie, following.seniority), _Step(chain, level, step.place + 1))
+                self._push(bound, partners, (*chain.tie, following.seniority), Step(chain, level, step.place + 1))
         if not self._fits(chain, bid):
             return
         given = chain.bids[-1].gives if chain.bids else self._own.gives
@@ -239,7 +213,7 @@ class _Side:
         if most < REMNANT and not self._remnants.comes_round((*chain.bids, bid), most, chain.after - 1):
             return
         weight = chain.weight + weight_above((bid.provided, bid.required)) + weight_above(discount)
-        longer = _Chain((*chain.bids, bid), weight, level.gives, chain.after - 1, most)
+        longer = Partial((*chain.bids, bid), weight, level.gives, chain.after - 1, most)
         bound = weight + rest
         if self._at_par and bound < 0:
             return
@@ -248,7 +222,7 @@ class _Side:
         else:
             self._close(longer)
 
-    def _fits(self, chain: _Chain, bid: Bid) -> bool:
+    def _fits(self, chain: Partial, bid: Bid) -> bool:
         if bid.id == self._own.id or any(bid is other for other in chain.bids):
             return False
         if self._rules.self_trade:
@@ -256,14 +230,14 @@ class _Side:
         before = chain.bids[-1] if chain.bids else self._own
         return bid.owner != before.owner and (chain.after > 1 or bid.owner != self._own.owner)
 
-    def _close(self, chain: _Chain) -> None:
+    def _close(self, chain: Partial) -> None:
         cycle = cycle_of((*chain.bids, self._own), self._rules)
         if (cycle.omega >= 1) == self._at_par:
             self._count += 1
             low = weight_below((cycle.omega.numerator, cycle.omega.denominator))
             heappush(self._found, (cycle.rank, self._count, low, cycle))
 
-    def _worse(self, step: _Step, partners: int, tie: tuple[Any, ...]) -> bool:
+    def _worse(self, step: Step, partners: int, tie: tuple[Any, ...]) -> bool:
         """Tell whether, by exact bounds, no cycle through the step can come before the best one found."""
         best = self._found[0][3]
         product = Fraction(self._own.provided, self._own.required)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 from nanobarter.matching.bids import Bid
@@ -12,11 +13,13 @@ from tests.matching.books import random_book
 
 UNBOUNDED = Rules(steps_max=10**7, tries_max=10**7)
 """Some books of nine bids have more cycles than a node looks at; here the rules are judged, not the bounds."""
+FROM_ENDS = replace(UNBOUNDED, ends_from=0)
+"""The same, with the way of searching that large markets have."""
 
 
-def fast(bids: list[Bid]) -> tuple[list[reference.Agreed], list[Fraction], dict[object, int]]:
+def fast(bids: list[Bid], rules: Rules = UNBOUNDED) -> tuple[list[reference.Agreed], list[Fraction], dict[object, int]]:
     """Return what the matcher makes of the bids, in the reference's words."""
-    market = Clearing(UNBOUNDED)
+    market = Clearing(rules)
     agreements, omegas = list[reference.Agreed](), list[Fraction]()
     for bid in bids:
         for agreed in market.submit(bid):
@@ -31,8 +34,12 @@ def fast(bids: list[Bid]) -> tuple[list[reference.Agreed], list[Fraction], dict[
 def differs(seed: int) -> str:
     """Return how the matcher and the reference differ on the book of a seed, or nothing."""
     bids = random_book(seed)
-    mine, its = fast(bids), reference.clear(bids)
-    return "" if mine == its else f"book {seed}:\n  matcher   {mine[0]}\n  reference {its[0]}"
+    its = reference.clear(bids)
+    for rules in (UNBOUNDED, FROM_ENDS):
+        mine = fast(bids, rules)
+        if mine != its:
+            return f"book {seed}:\n  matcher   {mine[0]}\n  reference {its[0]}"
+    return ""
 
 
 def main() -> int:
