@@ -24,6 +24,7 @@ from nanobarter.matching.partial import Entry, Fan, Partial, Step
 from nanobarter.matching.remnants import REMNANT, Remnants
 from nanobarter.matching.rules import Rules
 
+LEVELS_PER_STEP = 64  # opening a row with more levels that may matter counts as more steps: it holds a list of them
 _SLACK_PER_BID = 4.0  # units by which rounding may lift one bid's weight above another's of the same worth, and spare
 
 
@@ -175,6 +176,7 @@ class _Side:
             order = (-bounds).argsort(kind="stable")
             ordered = bounds[order]
             kept = order[ordered >= 0 if self._at_par else ordered > NONE]
+            self._search.steps += len(kept) // LEVELS_PER_STEP
             if len(kept):
                 self._fan(Fan(chain, [levels[i] for i in kept.tolist()], bounds[kept].tolist(), 0))
 
