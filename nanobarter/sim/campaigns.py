@@ -92,15 +92,27 @@ def _issuers(random: Random, ring: Ring, trace: bool) -> World:  # noqa: FBT001 
         outages=random.choice((0, 1, 2)),
         outage_max=3 * TIMES.delta,
     )
+    if ring.size > 2 and random.random() < 0.4:  # noqa: PLR2004 - a good part of them
+        return _waylaid(random, ring, replace(luck, crash=0.0, outages=0), trace)
     world = World(ring, random.getrandbits(32), luck, trace=trace)
-    rogues = random.sample(ring.issuers, random.choice((0, 1, 1, 2)) if ring.size > 2 else random.choice((0, 1)))  # noqa: PLR2004
+    rogues = random.sample(ring.issuers, random.choice((0, 1, 1, 2) if ring.size > 2 else (0, 1)))  # noqa: PLR2004
     allies = random.sample(ring.parties, random.randint(0, ring.size - 1))
     owners = [name for name in rogues if name in ring.parties]
-    friends = Coalition(
-        world, list(dict.fromkeys((*owners, *allies)))[: ring.size - 1], random, random.choice(list(STYLES.values()))
-    )
+    names = list(dict.fromkeys((*owners, *allies)))[: ring.size - 1]
+    friends = Coalition(world, names, random, random.choice(list(STYLES.values())))
     for name in rogues:
         world.replace_issuer(Rogue(world, world.by_name[name], friends, random))
+    return world
+
+
+def _waylaid(random: Random, ring: Ring, luck: Luck, trace: bool) -> World:  # noqa: FBT001 - see ``run``
+    """A party between two cheats is paid by an honest issuer that is away just when it would have to be asked."""
+    world = World(ring, random.getrandbits(32), luck, trace=trace)
+    victim = random.randint(1, ring.size - 1)
+    Coalition(world, [name for name in ring.parties if name != f"party {victim}"], random, STYLES["last moment"])
+    start = TIMES.vote + (ring.size - victim) * TIMES.delta - random.randint(0, 60_000)
+    payer, span = world.by_name[ring.issuers[victim - 1]], TIMES.delta + random.randint(60_000, 2 * TIMES.delta)
+    world.scheduler.later(start, lambda: world.outage(payer, span))
     return world
 
 

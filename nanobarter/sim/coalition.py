@@ -231,7 +231,9 @@ class Coalition:
                     span = random.choice((random.randint(0, 5 * SECOND), terms.deadline - agreement.start))
                     self._at(member.node, Instant(agreement.start + span), lambda a=agreement, j=j: self._release(a, j))
             if giver in self.members and "greedy" in self.members[giver].tricks:
-                for moment in (-agreement.pace.delta, 1, 400, 2_000, agreement.pace.delta, 25 * 3600 * SECOND):
+                delta, day = agreement.pace.delta, 25 * 3600 * SECOND
+                often = range(20 * SECOND, 3 * delta, 20 * SECOND) if "sharp" in self.members[giver].tricks else ()
+                for moment in (-delta, 1, 400, 2_000, *often, day, day + delta):
                     when = Instant(terms.deadline + moment)
                     self._at(self.members[giver].node, when, lambda a=agreement, j=j: self._refund(a, j))
 

@@ -6,6 +6,7 @@ half of a run would go by in checking the same approvals again at every node. No
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 from nanobarter.core import item, keys
@@ -34,7 +35,9 @@ def remembered_signatures() -> Generator[None]:
         return known
 
     def verify_once(key: PublicKey, domain: str, body: bytes, signature: Signature) -> bool:
-        return made.get((key, domain, body)) == signature or verify(key, domain, body, signature)
+        return made.get((key, domain, body)) == signature or verify_other(key, domain, body, signature)
+
+    verify_other = lru_cache(REMEMBERED)(verify)  # what was signed elsewhere, or never
 
     checked = dict[tuple[Note, KeysetId], bool]()
 

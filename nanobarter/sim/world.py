@@ -147,7 +147,7 @@ class World:
         for _ in range(luck.outages):
             issuer = self.by_name[random.choice(self.ring.issuers)]
             start, span = self._moment(end), random.randint(1, luck.outage_max)
-            self.scheduler.later(start, lambda issuer=issuer, span=span: self._outage(issuer, span))
+            self.scheduler.later(start, lambda issuer=issuer, span=span: self.outage(issuer, span))
 
     def _moment(self, end: int) -> int:
         """Draw when something happens: while the ring is made, or around one of its deadlines."""
@@ -169,7 +169,8 @@ class World:
             self.trace(node, f"its clock jumps by {span / SECOND:.1f} s")
             node.jump(span)
 
-    def _outage(self, node: Node, span: int) -> None:
+    def outage(self, node: Node, span: int) -> None:
+        """Let a node be away for so long from now on."""
         self.trace(node, f"is away for {span / SECOND:.1f} s")
         node.crash(span)
 
