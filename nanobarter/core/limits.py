@@ -150,6 +150,7 @@ class Limits:
     swap_retry_first: Span = Span(500)
     swap_retry_max: Span = Span(8 * SECOND)  # while everybody waits, up to T_vote
     swap_poll_max: Span = Span(60 * SECOND)  # afterwards: a 15th of the shortest usual delta
+    swap_overtaken: Span = Span(1 * SECOND)  # how long a LOCKED is held that came before its AGREED was recorded
     swap_push_tries: int = 8  # an issuer's push helps those who are up; who was down asks by itself
     swap_kept: Span = Span(40 * DAY)  # ended drafts answer late questions until all their locks have lapsed
     swap_questions_max: int = 64  # drafts that wait for persons, at once: more than anybody reads

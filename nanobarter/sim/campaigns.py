@@ -106,7 +106,7 @@ def _issuers(random: Random, ring: Ring, trace: bool) -> World:  # noqa: FBT001 
 
 
 def _waylaid(random: Random, ring: Ring, luck: Luck, trace: bool) -> World:  # noqa: FBT001 - see ``run``
-    """A party between two cheats is paid by an honest issuer that is away just when it would have to be asked."""
+    """Put a party between two cheats, and take the issuer that shall pay it away just when it must be asked."""
     world = World(ring, random.getrandbits(32), luck, trace=trace)
     victim = random.randint(1, ring.size - 1)
     Coalition(world, [name for name in ring.parties if name != f"party {victim}"], random, STYLES["last moment"])

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from nanobarter.core.errors import Malformed
-from nanobarter.core.ids import DraftId, NodeId
+from nanobarter.core.ids import AgreementId, DraftId, NodeId
 from nanobarter.core.keys import Signed
+from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Instant, after
 from nanobarter.mint.messages import LockState
 from nanobarter.sim.home import Home
@@ -54,6 +55,7 @@ class Party:
         self.node, self.home, self.watch = node, home, watch
         self.seats = dict[DraftId, Seat]()
         self._considering = set[DraftId]()
+        self._held = dict[AgreementId, list[Callable[[], None]]]()
         self.prepare: Callable[[Seat], None] = lambda _: None  # a cheat's chance to bend a new seat
         node.forget.append(self._forget)
         node.resume.append(self._resume)
@@ -63,6 +65,7 @@ class Party:
     def _forget(self) -> None:
         self.seats.clear()
         self._considering.clear()
+        self._held.clear()
 
     def _resume(self) -> None:
         """Take up what the disk remembers; when only the clock was set, look at it anew."""
@@ -216,10 +219,35 @@ class Party:
         self.home.saw(self.node, signed)
         agreement = open_locked(signed).terms.agreement
         seat = self._under(agreement)
-        if seat is None:
+        if seat is not None:
+            seat.give(LockedReceived(signed), lambda: ack(True))
+        elif any(isinstance(s.state, Approved) for s in self.seats.values()):
+            self._hold(agreement, signed, ack)
+        else:
             ack(tables.is_over(self.node.db, agreement))
-            return
-        seat.give(LockedReceived(signed), lambda: ack(True))
+
+    def _hold(self, agreement: AgreementId, signed: Signed, ack: Ack) -> None:
+        """Keep a LOCKED for a moment that came before its AGREED was recorded."""
+        held = [True]
+
+        def again() -> None:
+            if held:
+                held.clear()
+                seat = self._under(agreement)
+                if seat is None:
+                    ack(tables.is_over(self.node.db, agreement))
+                else:
+                    seat.give(LockedReceived(signed), lambda: ack(True))
+
+        self._held.setdefault(agreement, []).append(again)
+        self.node.later(LIMITS.swap_overtaken, again)
+
+    def moved(self, state: State) -> None:
+        """Take what was held for an agreement that is recorded now."""
+        agreement = agreement_in(state)
+        if agreement is not None:
+            for again in self._held.pop(agreement.agreement_id, ()):
+                again()
 
     def _on_vote(self, signed: Signed, ack: Ack) -> None:
         seat = self._under(open_vote(signed).agreement)
@@ -239,7 +267,7 @@ class Party:
             return
         seat.learn(signed, None, lambda: ack(True))
 
-    def _under(self, agreement: bytes) -> Seat | None:
+    def _under(self, agreement: AgreementId) -> Seat | None:
         for seat in self.seats.values():
             held = agreement_in(seat.state)
             if held is not None and held.agreement_id == agreement:

@@ -256,7 +256,7 @@ class Seat:
             if isinstance(answer, Refusal) and answer.reason is Reason.EXPIRED:
                 self.node.write(lambda _: keep_take(self.node, take_body(self.node, issuer, terms)), lambda _: again())
                 return
-            again()
+            self._state_of(terms, again)
 
         def ask(_: object = None) -> None:
             if not self.node.crashes(self.node):

@@ -109,6 +109,7 @@ class World:
 
     def moved(self, node: Node, state: State) -> None:
         """Hear that a party of a node came to a state."""
+        self.parties[node.node].moved(state)
         if isinstance(state, Voted) and (span := self.asleep.pop(node.name, 0)):
             soon = self.random.randint(self.luck.delay[1], 2 * self.luck.delay[1])  # its vote is under way
             self.scheduler.later(soon, lambda: node.crash(span))

@@ -171,6 +171,7 @@ class Carrier:
                 if not isinstance(await self._wallet.take(order.terms), Refused):
                     self._learned(draft, LegTaken(order.index))
                     return False
+                await self._ask(draft, agreement, order.terms)  # what it says now may contradict its receipt
             case _:
                 assert_never(order)
         return True

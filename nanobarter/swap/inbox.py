@@ -15,6 +15,7 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.ports import Clock, Handler, Registrar
 from nanobarter.core.store import Store
+from nanobarter.core.units import Span
 from nanobarter.mint.messages import LockState
 from nanobarter.swap import tables
 from nanobarter.swap.asking import Asker
@@ -53,19 +54,21 @@ On = Callable[[Signed], Awaitable[bool]]
 class Inbox:
     """The handlers of one node. They wait until ``open`` says that what was under way has been taken up."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - ports are passed by name
         self,
         *,
         node: NodeId,
         store: Store,
         clock: Clock,
         times: SwapTimes,
+        overtaken: Span,
         rings: Rings,
         joiner: Joiner,
         asker: Asker,
         start: Callable[..., None],
     ) -> None:
         self._node, self._store, self._clock, self._times = node, store, clock, times
+        self._overtaken = overtaken
         self._rings, self._joiner, self._asker, self._start = rings, joiner, asker, start
         self._ready = trio.Event()
         self._pusher: Pusher | None = None
@@ -156,8 +159,8 @@ class Inbox:
 
     async def _on_locked(self, signed: Signed) -> bool:
         agreement = open_locked(signed).terms.agreement
-        draft = self._rings.draft_under(agreement)
-        if draft is None:  # it may have overtaken its AGREED, or the recording of it: let it come again
+        draft = await self._rings.draft_soon(agreement, self._overtaken)
+        if draft is None:  # it may have overtaken its AGREED, or the recording of it, by far: let it come again
             return self._rings.is_over(agreement)
         await self._rings.apply(draft, LockedReceived(signed))
         return True

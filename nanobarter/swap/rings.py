@@ -8,11 +8,12 @@ from nanobarter.core.errors import InvariantBroken
 from nanobarter.core.ids import AgreementId, BidId, DraftId, NodeId
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
+from nanobarter.core.units import SECOND, Span
 from nanobarter.swap import tables
 from nanobarter.swap.carrier import Carrier
 from nanobarter.swap.machine import step
 from nanobarter.swap.orders import Blame, agreement_in, mine_in, orders
-from nanobarter.swap.states import Ended, Given, State
+from nanobarter.swap.states import Approved, Ended, Given, State
 from nanobarter.swap.terms import SwapTimes
 
 
@@ -34,6 +35,7 @@ class Rings:
         self._live: dict[DraftId, State] = {}
         self._agreements: dict[AgreementId, DraftId] = {}
         self._turns: dict[DraftId, trio.Lock] = {}
+        self._agreed = trio.Event()  # set, and replaced by a new one, when a draft becomes an agreement
 
     def start(self, carrier: Carrier) -> list[DraftId]:
         """Read the drafts under way and return their ids; their orders wait for the first step."""
@@ -57,6 +59,13 @@ class Rings:
     def draft_under(self, agreement: AgreementId) -> DraftId | None:
         """Return our draft under way that became this agreement."""
         return self._agreements.get(agreement)
+
+    async def draft_soon(self, agreement: AgreementId, patience: Span) -> DraftId | None:
+        """Return our draft that became this agreement, waiting a little while one of ours still may."""
+        with trio.move_on_after(patience / SECOND):
+            while self.draft_under(agreement) is None and any(isinstance(s, Approved) for s in self._live.values()):
+                await self._agreed.wait()
+        return self.draft_under(agreement)
 
     def is_over(self, agreement: AgreementId) -> bool:
         """Tell whether an agreement of ours has ended. One whose record is just being made has not."""
@@ -95,8 +104,10 @@ class Rings:
             self._agreements = {a: d for a, d in self._agreements.items() if d != draft}
         else:
             self._live[draft] = state
-            if agreement is not None:
+            if agreement is not None and agreement.agreement_id not in self._agreements:
                 self._agreements[agreement.agreement_id] = draft
+                self._agreed.set()
+                self._agreed = trio.Event()
         self._changed(draft, before, state)
 
     def _turn(self, draft: DraftId) -> trio.Lock:

@@ -118,6 +118,7 @@ class Swap:
             store=store,
             clock=clock,
             times=self._times,
+            overtaken=limits.swap_overtaken,
             rings=self._rings,
             joiner=self._joiner,
             asker=self._asker,

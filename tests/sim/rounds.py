@@ -1,6 +1,6 @@
 """How many round trips a swap takes, in a world where every message takes the same time and nothing else takes any.
 
-    python -m tests.sim.rounds
+python -m tests.sim.rounds
 """
 
 from dataclasses import dataclass

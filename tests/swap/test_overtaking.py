@@ -8,6 +8,8 @@ import trio
 import trio.testing
 
 from nanobarter.core.ids import NodeId
+from nanobarter.core.limits import LIMITS
+from nanobarter.core.units import SECOND
 from nanobarter.swap.events import Settled
 from tests.swap.whole import Node, quiet, world_of
 
@@ -27,7 +29,31 @@ def hold_the_agreement(party: Node, go_on: trio.Event) -> None:
     party.store.write = write  # pyright: ignore[reportAttributeAccessIssue] - the disk is slow here
 
 
-async def test_a_locked_that_overtakes_the_recording_of_its_agreed_is_not_lost(
+async def test_a_locked_that_overtakes_the_recording_of_its_agreed_is_taken_at_once(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        first, second = world.nodes
+        came, go_on, count = trio.Event(), trio.Event(), [0]
+
+        def watch(caller: NodeId, callee: NodeId, method: str) -> Literal["request", "answer"] | None:
+            if (callee, method) == (second.node, "swap.locked"):
+                came.set()
+                count[0] += 1
+            return None
+
+        world.hub.lose = watch
+        hold_the_agreement(second, go_on)
+        world.nursery.start_soon(world.propose, first, *world.ring(world.nodes, world.nodes))
+        await came.wait()
+        await quiet()
+        go_on.set()
+        await world.settle(world.nodes, patient=False)
+        assert count == [1], "it had to be sent again"
+        await world.check()
+
+
+async def test_a_locked_that_overtakes_the_recording_of_its_agreed_by_far_is_not_lost(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
     async with world_of(tmp_path, 2, mock_clock) as world:
@@ -43,6 +69,8 @@ async def test_a_locked_that_overtakes_the_recording_of_its_agreed_is_not_lost(
         hold_the_agreement(second, go_on)
         world.nursery.start_soon(world.propose, first, *world.ring(world.nodes, world.nodes))
         await came.wait()
+        await quiet()
+        mock_clock.jump(LIMITS.swap_overtaken / SECOND + 1)
         await quiet()
         go_on.set()
         await world.settle(world.nodes, patient=False)  # in seconds; T_vote is two minutes away
