@@ -1,7 +1,8 @@
 """The mint counts itself anew: every total from the things it totals, every row against what it claims.
 
-It runs on the last commit, reads only, and believes no running number. What it cannot see: rows deleted together
-with every number that counts them, and a history rewritten with new seals; only promises that others hold can
+It runs on the last commit, reads only, and believes no running number. Rows deleted together with every number that
+counts them are missed by a head that was signed since (``audit_heads``). What it cannot see: rows that vanished before
+their epoch's head was signed, and a history rewritten with new seals and new heads; only promises that others hold can
 show those.
 """
 
@@ -11,7 +12,7 @@ from typing import Final
 from nanobarter.core.errors import LocalFault, Malformed
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import Quantity
-from nanobarter.mint import audit_rows
+from nanobarter.mint import audit_heads, audit_rows
 from nanobarter.mint.findings import Finding, found, read
 from nanobarter.mint.notes import check_announcement
 from nanobarter.mint.rows import Db
@@ -32,6 +33,7 @@ def audit(db: Db) -> list[Finding]:
         audit_rows.leases,
         audit_rows.balances,
         _marks,
+        audit_heads.heads,
     )
     return [finding for part in parts for finding in part(db)]
 

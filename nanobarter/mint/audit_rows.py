@@ -60,7 +60,7 @@ def witnesses(db: Db) -> Iterator[Finding]:
         "LEFT JOIN mint_requests AS r ON r.number = w.number / 64 "
         "WHERE r.number IS NULL OR r.committed_at > ?"
     )
-    for (number,) in db.execute(sql, (_young(db),)):
+    for (number,) in db.execute(sql, (young(db),)):
         yield found("mint_witnesses", number, 0, "no note was spent by this witness")
 
 
@@ -120,7 +120,7 @@ def leases(db: Db) -> Iterator[Finding]:
             yield found("mint_leases", lease_id, off or quantity, "its columns are not those of its contract")
 
 
-def _young(db: Db) -> int:
+def young(db: Db) -> int:
     """Return a time since when no keyset that a request can have touched was purged."""
     row = db.execute("SELECT value FROM mint_marks WHERE name = 'now'").fetchone()
     kept = db.execute("SELECT min(purge_at - redeem_until) FROM mint_keysets").fetchone()[0]
@@ -134,7 +134,7 @@ def balances(db: Db) -> Iterator[Finding]:
         for table in ("spent", "issued", "locks")
     }
     sql = "SELECT number, request_id, result FROM mint_requests WHERE committed_at > ?"
-    for number, request, result in db.execute(sql, (_young(db),)):
+    for number, request, result in db.execute(sql, (young(db),)):
         contract = None if result is None else read(result, Contract)
         taken = sums["spent"].get(number, 0)
         given = sums["issued"].get(number, 0) + sums["locks"].get(number, 0)

@@ -26,9 +26,9 @@ def found(table: str, name: object, quantity: int, problem: str) -> Finding:
     return Finding(f"{table} {shown}", Quantity(quantity), problem)
 
 
-def read(data: bytes, kind: type[T]) -> T | None:
+def read(data: bytes, kind: type[T], *, size_max: int = ROW_BYTES_MAX) -> T | None:
     """Return what these bytes are, or None."""
     try:
-        return decode(data, kind, size_max=ROW_BYTES_MAX)
+        return decode(data, kind, size_max=size_max)
     except Malformed:
         return None

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from nanobarter.core.units import DAY, Quantity, Span
+from nanobarter.core.canonical import encode
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import DAY, HOUR, Quantity, Span
 from nanobarter.mint.audit import audit
+from nanobarter.mint.heads.herald import Herald
+from nanobarter.mint.heads.messages import HEAD, HeadAnswer
 from nanobarter.mint.messages import Leased
-from tests.mint.purse import KIND, Bench, Purse, key_of
+from nanobarter.net.memory import MemoryNetwork
+from tests.mint.purse import KIND, NODE, Bench, Purse, key_of
 
 CORRUPTIONS: dict[str, tuple[str, str, int | None]] = {
     # statement, the table that the audit must name, the MiB that it must tell (None: any)
@@ -111,6 +116,29 @@ CORRUPTIONS: dict[str, tuple[str, str, int | None]] = {
     "keyset closed early": ("UPDATE mint_keysets SET closed = 1 WHERE kind = '30d'", "mint_totals", None),
     "time set back": ("UPDATE mint_marks SET value = 1 WHERE name = 'now'", "mint_marks", None),
     "time deleted": ("DELETE FROM mint_marks", "mint_marks", None),
+    "head's signature altered": (
+        "UPDATE heads_own SET signed = flip_last(signed)",
+        "heads_own",
+        None,
+    ),
+    "head of another epoch": (
+        "UPDATE heads_own SET signed = (SELECT h.signed FROM heads_own AS h ORDER BY h.epoch LIMIT 1)",
+        "heads_own",
+        None,
+    ),
+    "head doubled": ("INSERT INTO heads_own SELECT epoch, generation + 1, signed FROM heads_own", "heads_own", None),
+    "head deleted": ("DELETE FROM heads_own", "heads_entries", None),
+    "root's entries altered": (
+        "UPDATE heads_entries SET entries = zeroblob(length(entries)) WHERE length(entries) > 0 AND tree = 2",
+        "heads_entries",
+        None,
+    ),
+    "root's entries deleted": ("DELETE FROM heads_entries WHERE tree = 1", "heads_entries", None),
+    "lease's root moved": (
+        "UPDATE heads_entries SET entries = (SELECT e.entries FROM heads_entries AS e WHERE e.tree = 1) WHERE tree = 4",
+        "heads_entries",
+        None,
+    ),
     "reservation deleted": ("DELETE FROM mint_reservations", "mint_totals", 5),
 }
 
@@ -125,6 +153,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, keys: list[bytes]) -> Path:
 
 async def live(bench: Bench) -> None:
     async with bench.open() as mint:
+        herald = herald_of(bench)
         purse = Purse(bench)
         a, b, c, d, e = await purse.issue(8, 8, 8, 4, 4)
         await purse.issue(1, 2)
@@ -134,9 +163,42 @@ async def live(bench: Bench) -> None:
         await purse.open("one", purse.terms("one", 8).lock_id)
         await purse.take(key_of("one/to"), purse.terms("one", 8).lock_id, 8)
         assert isinstance(await purse.redeem([c], key_of("holder")), Leased)
+        await sign_head(bench, herald)
         await purse.swap([e], 2, 2)
+        await sign_head(bench, herald)
         assert await mint.reserve(b"p", KIND, Quantity(5), purse.terms("x", 1).deadline) is None
+        await mint.alive()
         assert mint.audit() == []
+
+
+def herald_of(bench: Bench) -> Herald:
+    """Return what signs heads, beside one peer that holds none: a mint that met nobody signs nothing."""
+    hub, other = MemoryNetwork(), key_of("peer")
+    mine, peer = hub.node(NODE), hub.node(other)
+
+    async def none(_peer: NodeId, _body: bytes) -> bytes:
+        return encode(HeadAnswer(None))
+
+    peer.add(HEAD, none, body_max=1000)
+    return Herald(
+        store=bench.store,
+        key=NODE,
+        caller=mine,
+        registrar=mine,
+        connected=lambda: [other.node_id],
+        clock=bench.clock,
+        limits=bench.limits,
+    )
+
+
+async def sign_head(bench: Bench, herald: Herald) -> None:
+    bench.clock.advance(Span(HOUR))
+    await herald.ask_new_peers()
+    assert await herald.sign_due() != []
+
+
+def flip_last(blob: bytes) -> bytes:
+    return blob[:-1] + bytes([blob[-1] ^ 1])
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -146,10 +208,27 @@ def test_a_planted_corruption_is_named_and_measured(lived: Path, tmp_path: Path,
     assert audit(db) == []
     db.execute("PRAGMA foreign_keys = OFF")
     db.execute("PRAGMA ignore_check_constraints = ON")
+    db.create_function("flip_last", 1, flip_last)
     assert db.execute(statement).rowcount > 0
     findings = audit(db)
     db.close()
     assert any(f.row.startswith(table) and quantity in (None, f.quantity) for f in findings), findings
+
+
+def test_what_vanished_with_every_number_that_counts_it_is_missed_by_a_signed_head(lived: Path, tmp_path: Path) -> None:
+    db = sqlite3.connect(shutil.copy(lived, tmp_path / "store"))
+    (number,) = db.execute("SELECT request FROM mint_spent WHERE quantity = 4 ORDER BY request DESC LIMIT 1").fetchone()
+    taken = db.execute("SELECT keyset, quantity FROM mint_spent WHERE request = ?", (number,)).fetchall()
+    given = db.execute("SELECT keyset, quantity FROM mint_issued WHERE request = ?", (number,)).fetchall()
+    assert (sum(q for _, q in taken), sum(q for _, q in given)) == (4, 4)
+    db.executemany("UPDATE mint_keys SET spent = spent - 1 WHERE keyset = ? AND quantity = ?", taken)
+    db.executemany("UPDATE mint_keys SET issued = issued - 1 WHERE keyset = ? AND quantity = ?", given)
+    for what in ("spent WHERE request", "issued WHERE request", "requests WHERE number", "witnesses WHERE number / 64"):
+        db.execute(f"DELETE FROM mint_{what} = ?", (number,))  # noqa: S608 - four constants
+    findings = audit(db)
+    db.close()
+    assert len([f for f in findings if f.row.startswith("heads_entries") and "gone" in f.problem]) == 3
+    assert len(findings) == 3
 
 
 async def test_a_year_of_honest_life_adds_up(tmp_path: Path, keys: list[bytes]) -> None:
