@@ -79,6 +79,11 @@ class Limits:
     heads_seen_per_node: int = 48  # two days of heads of one other mint: what contradicts them comes sooner
     heads_seen_nodes: int = 512  # at about 1 KB a head, 25 MB
 
+    mint_memory_tick: Span = Span(20 * SECOND)  # how much a copied store may have lost without its owner seeing it
+    mint_memory_wait: Span = Span(60 * SECOND)  # how long a mint of doubtful memory waits for peers that know better
+    mint_memory_peers: int = 3  # answers that settle it: most of those who trade with a node know its last week
+    mint_quarantine: Span = Span(24 * HOUR)  # and 8 delta: until what was locked before a restoration is over
+
     # -- wallet
     wallet_tries_max: int = 4  # of one call; later ones are the background round's, so that callers can go on
     wallet_backoff: Span = Span(500)  # doubles with each try: four tries take about 4 s beside the waiting

@@ -3,6 +3,7 @@
 Layout: ``config.toml`` (the person's), ``seed`` (the secret from which all keys grow), ``state.db``, ``vault/``
 (others' shares), ``spool/``, ``log/``, ``lock`` (the pid of the running daemon), ``api.sock`` or, where that path
 is too long for a socket, ``api.path`` with the place of the socket.
+Beside the home lies ``.NAME.mark``, a counter that a copy of the home does not carry.
 
 The seed lies in a file of mode 0600, not wrapped by a passphrase: whoever can read this home as its owner or as
 root has the keys. The same is true of ssh keys without a passphrase; docs/cli.md says so too.
@@ -15,7 +16,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,6 +60,7 @@ class Home:
             for name in _FOLDERS:
                 (home.path / name).mkdir(mode=_PRIVATE_FOLDER)
             write_private(home.config_path, config_text.encode())
+            home.write_mark(0)
             write_private(home.seed_path, seed.hex().encode() + b"\n")  # last: a home is one that has its seed
         except OSError as error:
             raise LocalFault(
@@ -88,6 +90,11 @@ class Home:
     def state_path(self) -> Path:
         """The database."""
         return self.path / "state.db"
+
+    @property
+    def mark_path(self) -> Path:
+        """The counter beside the home, by which a home that was put back from a copy is known."""
+        return self.path.with_name(f".{self.path.name}.mark")
 
     @property
     def vault_path(self) -> Path:
@@ -127,6 +134,19 @@ class Home:
         if len(seed) != SEED_BYTES:
             raise LocalFault(f"{self.seed_path} is damaged", hint="make a new home and restore into it by the phrase")
         return seed
+
+    def read_mark(self) -> int | None:
+        """Return the counter beside the home; None where there is none."""
+        try:
+            text = self.mark_path.read_text(encoding="ascii", errors="replace").strip()
+        except OSError:
+            return None
+        return int(text) if text.isdigit() else None
+
+    def write_mark(self, count: int) -> None:
+        """Write the counter beside the home. Where that folder is not ours to write, there is none."""
+        with suppress(OSError):
+            write_private(self.mark_path, f"{count}\n".encode())
 
     def running_pid(self) -> int | None:
         """Return the pid of the daemon that holds this home, None when there is none.

@@ -30,6 +30,7 @@ from nanobarter.daemon.holdings import Folders, held_of, reserve_quantity
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob, Jobs
 from nanobarter.daemon.keeping import keep_by_policy
+from nanobarter.daemon.memory import Memory, Patient
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.gossip.service import Gossip
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
@@ -142,6 +143,16 @@ class Node:
         )
         self.court = Court(store=store, board=self.gossip, clock=clock, limits=limits)
         self.witness = Witness(self.network, self.court.accuse, limits)
+        self.memory = Memory(
+            home=self.home,
+            store=store,
+            key=key,
+            network=self.network,
+            gossip=self.gossip,
+            clock=clock,
+            limits=limits,
+            delta=self.config.swap.delta_span,
+        )
         self.mint = Mint(
             store=store,
             key=key,
@@ -151,6 +162,7 @@ class Node:
             pledged=pledge_of(self.config),
             service_terms=SERVICE_TERMS,
             heard=lambda: bool(self.network.connected()),
+            remembers=self.memory.settled,
         )
         self.herald = Herald(
             store=store,
@@ -172,7 +184,7 @@ class Node:
             limits=limits,
             free_own=self._free_own,
         )
-        look = LastLook(self.network, self._shuns)
+        look = LastLook(self.network, self._shuns, quiet=self.memory.quarantined)
         self.swap = Swap(
             store=store,
             key=key,
@@ -188,7 +200,7 @@ class Node:
         )
         self.market = Market(
             board=CleanBoard(self.gossip, self.court, self.me),
-            proposer=self.swap,
+            proposer=Patient(self.swap, self.memory),
             drawer=ByHand(store, self.me, settled_quantity),
             key=key,
             clock=clock,
@@ -204,7 +216,8 @@ class Node:
             ),
         )
         look.attach(self.market)
-        self.network.add("mint.request", self.mint.handle, body_max=limits.request_bytes_max)
+        self.memory.attach(self.mint, self.wallet, self.herald)
+        self.network.add("mint.request", self.memory.gated(self.mint.handle), body_max=limits.request_bytes_max)
         self.network.add("mint.announcements", self.mint.announcements, body_max=PING_BYTES_MAX)
         self.network.add(PING, answer_ping, body_max=PING_BYTES_MAX)
 
@@ -317,8 +330,8 @@ class Node:
         return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
 
     def _shuns(self, node: NodeId) -> bool:
-        """Tell whether a node is convicted, so that its notes count for nothing; its leases run on."""
-        return node != self.me and self.court.convicted(node)
+        """Tell whether a node is convicted or exposed, so that its notes count for nothing; its leases run on."""
+        return node != self.me and (self.court.convicted(node) or self.memory.exposed(node))
 
     def _repair_soon(self) -> None:
         self.repairer.wake()
@@ -350,12 +363,14 @@ class Node:
             await nursery.start(self.store.run)
             await self.vault.start()
             await self.placer.start()
+            await self.memory.look()
             await self.mint.start()
             bound = await nursery.start(self.network.run)
             await nursery.start(self.mint.run)
             await nursery.start(self.herald.run)
             await nursery.start(self.gossip.run)
             await nursery.start(self.court.run)
+            await nursery.start(self.memory.run)
             await nursery.start(self.wallet.run)
             await nursery.start(self.vault.run)
             await nursery.start(self.chronicle.run)

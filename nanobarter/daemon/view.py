@@ -67,8 +67,15 @@ class NodeView:
                 facade.ConvictedRow(node=show_node(c.node), why=c.why, at=c.at) for c in node.court.convictions()
             ),
             health=health,
-            problems=(*self._missing_folders(), *(problem.detail for problem in health.problems)),
+            problems=(
+                *node.memory.problems(),
+                *self._missing_folders(),
+                *(problem.detail for problem in health.problems),
+            ),
         )
+
+    def _own_problems(self) -> list[str]:
+        return [*self._node.memory.problems(), *self._missing_folders()]
 
     def _missing_folders(self) -> list[str]:
         return [f"the folder {f} is not there" for f in self._node.config.backup.folders if not Path(f).is_dir()]

@@ -143,12 +143,13 @@ class Desk:
         found: dict[int, Done | Exception] = {place: done for place, done in enumerate(early) if done is not None}
         rest = [place for place in range(len(cases)) if place not in found]
         if rest:
-            changes = [self._change(book, cases[place]) for place in rest]
+            changes = [self._change(cases[place]) for place in rest]
             found |= zip(rest, await self._store.write_all(changes), strict=True)
         return [found[place] for place in range(len(cases))]
 
-    def _change(self, book: Book, case: Case) -> Change[Done]:
-        return lambda db: operations.apply(db, book, case, self._clock.now())
+    def _change(self, case: Case) -> Change[Done]:
+        # The book of that moment: keysets may have been withdrawn since the signatures were checked.
+        return lambda db: operations.apply(db, self._book(), case, self._clock.now())
 
     def _look_up(self, db: Db, book: Book, case: Case) -> Done | None:
         now = times.newest_time(db, self._clock.now())

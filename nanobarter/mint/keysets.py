@@ -6,8 +6,7 @@ none is ever announced twice: a second announcement for one (kind, window, gener
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.ids import Hash
@@ -28,8 +27,6 @@ from nanobarter.mint.rsa import modulus_of
 KeySource = Callable[[], bytes]
 """Makes one RSA-2048 key (PKCS#8 DER) per call, in a worker thread. Tests bring stored keys."""
 
-GENERATION: Final = 0
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -37,6 +34,7 @@ class Wanted:
 
     kind: LeaseKind
     issue_from: Instant
+    generation: int = 0
 
 
 def missing(kinds: Sequence[LeaseKind], have: set[tuple[str, int]], now: Instant, limits: Limits) -> list[Wanted]:
@@ -60,7 +58,7 @@ def announce(key: SigningKey, wanted: Wanted, private: dict[Quantity, bytes], te
     moduli = [DenominationKey(q, modulus_of(der).to_bytes(MODULUS_BYTES, "big")) for q, der in private.items()]
     body = Announcement(
         kind=wanted.kind,
-        generation=GENERATION,
+        generation=wanted.generation,
         scheme=SCHEME_BLIND_RSA,
         issue_from=wanted.issue_from,
         issue_until=until,
@@ -94,7 +92,9 @@ def add(db: sqlite3.Connection, signed: Signed, private: dict[Quantity, bytes]) 
 
 def load(db: sqlite3.Connection) -> list[tuple[int, Keyset]]:
     """Return all keysets that are not purged, with their row numbers."""
-    found = db.execute("SELECT number, signed FROM mint_keysets WHERE closed < 2 ORDER BY number").fetchall()
-    return [
-        (number, check_announcement(decode(raw, Signed, size_max=2 * ANNOUNCEMENT_BYTES_MAX))) for number, raw in found
-    ]
+    sql = "SELECT number, signed, closed FROM mint_keysets WHERE closed < 2 ORDER BY number"
+    found = list[tuple[int, Keyset]]()
+    for number, raw, closed in db.execute(sql).fetchall():
+        keyset = check_announcement(decode(raw, Signed, size_max=2 * ANNOUNCEMENT_BYTES_MAX))
+        found.append((number, replace(keyset, withdrawn=bool(closed))))
+    return found

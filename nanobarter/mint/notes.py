@@ -36,6 +36,8 @@ class Keyset:
     announcement: Announcement
     signed: Signed = field(repr=False)
     moduli: dict[Quantity, int] = field(repr=False)
+    withdrawn: bool = False
+    """Its own mint retired it before its time: it had lost the record of what was spent."""
 
     @property
     def quality(self) -> Quality:
@@ -54,11 +56,11 @@ class Keyset:
 
     def issuing(self, now: Instant) -> bool:
         """Tell whether the issuer signs new notes of it now."""
-        return self.announcement.issue_from <= now < self.announcement.issue_until
+        return not self.withdrawn and self.announcement.issue_from <= now < self.announcement.issue_until
 
     def redeemable(self, now: Instant) -> bool:
         """Tell whether its notes are worth anything now."""
-        return self.announcement.issue_from <= now < self.announcement.redeem_until
+        return not self.withdrawn and self.announcement.issue_from <= now < self.announcement.redeem_until
 
 
 def keyset_id_of(signed: Signed) -> KeysetId:

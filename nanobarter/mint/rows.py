@@ -138,6 +138,15 @@ def add_spent(
     change_one(db, "UPDATE mint_keys SET spent = spent + 1 WHERE keyset = ? AND quantity = ?", keyset, quantity)
 
 
+def close_keyset(db: Db, number: int, kind: LeaseKind) -> None:
+    """Let the unspent notes of a keyset leave the sum: they are worth nothing from now on."""
+    row = one(db, "SELECT coalesce(sum((issued - spent) * quantity), 0) FROM mint_keys WHERE keyset = ?", number)
+    if row is None:
+        raise InvariantBroken("a sum has no row")
+    move(db, kind, outstanding=-row[0])
+    change_one(db, "UPDATE mint_keysets SET closed = 1 WHERE number = ?", number)
+
+
 def private_key(db: Db, keyset: KeysetId, quantity: Quantity) -> bytes | None:
     """Return the stored RSA key of a denomination; None once its keyset is purged."""
     sql = "SELECT private FROM mint_keysets LEFT JOIN mint_keys ON number = keyset AND quantity = ? WHERE keyset_id = ?"

@@ -17,10 +17,10 @@ from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, LeaseKind, Quantity
-from nanobarter.mint import audit, keysets, pledge, rows, sweep, times
+from nanobarter.mint import audit, keysets, pledge, restoration, rows, sweep, times
 from nanobarter.mint.answers import Speaker
 from nanobarter.mint.desk import Desk
-from nanobarter.mint.events import LeaseEnded, MintEvent
+from nanobarter.mint.events import LeaseEnded, LeaseStarted, MintEvent
 from nanobarter.mint.messages import Contract
 from nanobarter.mint.notes import Keyset
 from nanobarter.mint.outcomes import Book
@@ -34,7 +34,8 @@ class Mint:
     """Issues notes on pledged space and honours them. ``store`` must be running; call ``start`` before ``handle``.
 
     ``pledged`` is MiB per lease kind; ``service_terms`` is what a lease promises, whose hash notes carry;
-    ``heard`` tells whether some peer answers at present, since a mint cut off from all counts as down.
+    ``heard`` tells whether some peer answers at present, since a mint cut off from all counts as down; ``remembers``
+    whether its store is known to be its newest: before, it makes no keysets, since it may have announced others.
     """
 
     def __init__(  # noqa: PLR0913 - ports, keyword only
@@ -49,11 +50,12 @@ class Mint:
         service_terms: bytes,
         key_source: keysets.KeySource = make_key,
         heard: Callable[[], bool] = lambda: True,
+        remembers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store, self._key, self._clock, self._limits = store, key, clock, limits
         self._entropy = entropy
         self._pledged = {kind: quantity for kind, quantity in pledged.items() if quantity > 0}
-        self._key_source, self._heard = key_source, heard
+        self._key_source, self._heard, self._remembers = key_source, heard, remembers
         self._making = trio.Lock()
         self._observers = list[Callable[[MintEvent], None]]()
         self._book = Book(
@@ -130,24 +132,52 @@ class Mint:
     async def make_keysets(self) -> None:
         """Make, store and from then on announce the keysets that this hour needs."""
         async with self._making:  # two would make two for one window, and announcing both convicts the issuer
-            await self._make_keysets()
+            if self._remembers():
+                await self._make_keysets()
 
     async def _make_keysets(self) -> None:
         await self._reload()
-        have = {(k.announcement.kind, k.announcement.issue_from) for k in self._book.keysets.values()}
+        have = {
+            (k.announcement.kind, k.announcement.issue_from) for k in self._book.keysets.values() if not k.withdrawn
+        }
+        generation = self._store.read_now(restoration.past).generation
         for wanted in keysets.missing(
             list(self._pledged), cast("set[tuple[str, int]]", have), self._now(), self._limits
         ):
             private = dict[Quantity, bytes]()
             for quantity in keysets.denominations(self._pledged.get(wanted.kind, Quantity(1))):
                 private[quantity] = await trio.to_thread.run_sync(self._key_source)
-            signed = keysets.announce(self._key, wanted, private, self._book.terms_hash, self._limits)
+            one = replace(wanted, generation=generation)
+            signed = keysets.announce(self._key, one, private, self._book.terms_hash, self._limits)
 
             def add(db: Db, signed: Signed = signed, private: dict[Quantity, bytes] = private) -> None:
                 keysets.add(db, signed, private)
 
             await self._store.write(add)
             await self._reload()
+
+    async def restored(self) -> Signed:
+        """Begin a new generation, since the store is older than what was signed; returns the notice to tell to all.
+
+        All notes issued before are refused as retired from now on. New keysets are made at once.
+        """
+        async with self._making:
+            now = self._now()
+            withdrawn = {i: replace(k, withdrawn=True) for i, k in self._book.keysets.items()}
+            self._book = replace(self._book, keysets=withdrawn)  # before the commit: nothing slips in behind it
+            notice = await self._store.write(lambda db: restoration.begin_generation(db, self._key, now))
+            self._book = replace(self._book, keysets={}, numbers={})
+            await self._reload()
+        await self.make_keysets()
+        return notice
+
+    async def adopt(self, shown: restoration.Remembered) -> int:
+        """Take up again the leases and locks of before a restoration that a holder shows; returns how many leases."""
+        now, me = self._now(), self._book.node
+        taken = await self._store.write(lambda db: restoration.adopt(db, me, shown, now))
+        for contract in taken:
+            self._tell(LeaseStarted(contract))
+        return len(taken)
 
     async def _reload(self) -> None:
         known = set(self._book.keysets)
@@ -185,7 +215,7 @@ class Mint:
     def usable(self) -> list[Keyset]:
         """Return the keysets whose notes are worth something now or will be issued soon."""
         now = self._now()
-        return [k for k in self._book.keysets.values() if now < k.announcement.redeem_until]
+        return [k for k in self._book.keysets.values() if not k.withdrawn and now < k.announcement.redeem_until]
 
     def terms_hash(self, kind: LeaseKind) -> Hash:  # noqa: ARG002 - all kinds of a node share their terms today
         """Return the hash of the service terms that this mint's notes of a kind promise."""

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from nanobarter.core.errors import InvariantBroken
 from nanobarter.core.ids import LeaseId, LockId
 from nanobarter.core.units import Instant, Span, before
 from nanobarter.mint import rows
@@ -34,13 +33,7 @@ def _close_keysets(db: Db, now: Instant) -> None:
         "SELECT number, kind FROM mint_keysets WHERE closed = 0 AND redeem_until <= ?", (now,)
     ).fetchall()
     for number, kind in found:
-        row = rows.one(
-            db, "SELECT coalesce(sum((issued - spent) * quantity), 0) FROM mint_keys WHERE keyset = ?", number
-        )
-        if row is None:
-            raise InvariantBroken("a sum has no row")
-        rows.move(db, kind, outstanding=-row[0])
-        rows.change_one(db, "UPDATE mint_keysets SET closed = 1 WHERE number = ?", number)
+        rows.close_keyset(db, number, kind)
 
 
 def _lapse_locks(db: Db, now: Instant) -> None:

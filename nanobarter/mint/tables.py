@@ -171,4 +171,16 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         """,
     ),
     *HEAD_TABLES,
+    Migration(
+        "mint_restoration",
+        1,
+        """
+        CREATE TABLE mint_generations (
+            generation INTEGER PRIMARY KEY CHECK (generation > 0),
+            since INTEGER NOT NULL,
+            notice BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE mint_memory (one INTEGER PRIMARY KEY CHECK (one = 1), counter INTEGER NOT NULL) STRICT;
+        """,
+    ),
 )

@@ -53,8 +53,15 @@ def outdated(draft: Draft, index: int, known: Standings) -> Refused | None:
 class LastLook:
     """The swap's policy for the own bids of one market, which is attached once it exists."""
 
-    def __init__(self, caller: Caller, shunned: Callable[[NodeId], bool] = lambda _node: False) -> None:
-        self._caller, self._shunned = caller, shunned
+    def __init__(
+        self,
+        caller: Caller,
+        shunned: Callable[[NodeId], bool] = lambda _node: False,
+        *,
+        quiet: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``shunned`` says with whom no ring is shared, ``quiet`` that this node joins no drafts now."""
+        self._caller, self._shunned, self._quiet = caller, shunned, quiet
         self._market: Market | None = None
 
     def attach(self, market: Market) -> None:
@@ -65,15 +72,20 @@ class LastLook:
         """Return why we stay out of this draft, or None."""
         if self._market is None:
             return Refused(Reason.BUSY, "the market is not open yet")
-        if (refused := outdated(draft, index, self._market)) is not None:
+        if (refused := self._stays_out(draft) or outdated(draft, index, self._market)) is not None:
             return refused
-        if any(self._shunned(node) for arc in draft.arcs for node in (arc.giver, arc.quality.issuer)):
-            return Refused(Reason.POLICY, "a node in the ring is convicted of fraud")
         issuer = draft.arcs[index - 1].quality.issuer
         try:
             await self._caller.call(issuer, PING, b"", timeout=_PING_TIMEOUT)
         except (Unreachable, PeerFault):
             return Refused(Reason.UNVETTED, "the issuer of what we would get does not answer")
+        return None
+
+    def _stays_out(self, draft: Draft) -> Refused | None:
+        if self._quiet():
+            return Refused(Reason.NOT_YET, "this node was restored from a copy, and joins no drafts yet")
+        if any(self._shunned(node) for arc in draft.arcs for node in (arc.giver, arc.quality.issuer)):
+            return Refused(Reason.POLICY, "a node in the ring is convicted of fraud, or was restored too often")
         return None
 
     def newest(self, item: Item) -> Item | None:

@@ -75,6 +75,10 @@ class Keysets:
             fits, key=lambda k: (k.announcement.generation, k.announcement.issue_from, k.keyset_id), default=None
         )
 
+    def is_dropped(self, keyset: KeysetId) -> bool:
+        """Tell whether no notes of this keyset are made any more: its mint signed wrongly, or retired it."""
+        return keyset in self._faulty
+
     def of(self, issuer: NodeId) -> list[Keyset]:
         """Return all known keysets of an issuer."""
         return [k for k in self._known.values() if k.issuer == issuer]
@@ -111,7 +115,9 @@ class Keysets:
             self._known |= {k.keyset_id: k for k in fresh}
 
     async def drop(self, keyset: KeysetId, fault: str) -> None:
-        """Never make notes of this keyset again: its mint signed wrongly."""
+        """Never make notes of this keyset again: its mint signed wrongly, or retired it."""
+        if keyset in self._faulty:
+            return
         self._faulty.add(keyset)
         await self._store.write(
             lambda db: db.execute("UPDATE wallet_keysets SET fault = ? WHERE keyset = ?", (fault, keyset)).rowcount

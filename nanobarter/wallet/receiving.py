@@ -126,6 +126,8 @@ class Receiving:
         """Tell whether a later try may go better: the no is of the moment, or of the fresh notes' keyset."""
         if refused.reason != Reason.RETIRED_KEYSET:
             return refused.reason in _PASSING
+        if any(self._keysets.is_dropped(note.keyset) for note in token.notes):
+            return False
         known = [self._keysets.known(note.keyset) for note in token.notes]
         return all(keyset is not None and keyset.redeemable(self._clock.now()) for keyset in known)
 

@@ -30,6 +30,7 @@ from nanobarter.wallet.locking import LockKeys, Locks
 from nanobarter.wallet.payments import Payment, Payments
 from nanobarter.wallet.receiving import Receiving
 from nanobarter.wallet.recovery import Recovery
+from nanobarter.wallet.remembrance import Remembrance
 from nanobarter.wallet.upkeep import Upkeep
 
 
@@ -111,6 +112,7 @@ class Wallet:
             courier=self.courier,
             handover=self._handover,
         )
+        self.remembrance = Remembrance(store, clock, self.keysets, self._tell)
         self._recovery = Recovery(
             store=store, seed=seed, clock=clock, limits=limits, keysets=self.keysets, courier=self.courier
         )
@@ -128,6 +130,7 @@ class Wallet:
     async def round(self) -> None:
         """Do once what ``run`` does again and again."""
         await self.upkeep.round()
+        await self.remembrance.withdraw()
         await self.receiving.again()
 
     # -- what I have

@@ -60,4 +60,14 @@ MIGRATIONS = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration(
+        "wallet_restorations",
+        1,
+        """
+        CREATE TABLE wallet_restorations (
+            issuer BLOB NOT NULL, generation INTEGER NOT NULL, since INTEGER NOT NULL, notice BLOB NOT NULL,
+            PRIMARY KEY (issuer, generation)
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,6 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import DAY, HOUR, Instant, Span
-from nanobarter.mint import keysets
 from nanobarter.mint.heads import rows
 from nanobarter.mint.heads.herald import Herald
 from nanobarter.mint.heads.messages import HEAD, HeadAnswer, HeadQuestion
@@ -28,6 +26,7 @@ from nanobarter.mint.notes import note_id
 from nanobarter.mint.proofs.heads import open_head
 from nanobarter.mint.proofs.verdict import Convicted
 from nanobarter.mint.proofs.verify import verify_mint
+from nanobarter.mint.restoration import begin_generation
 from nanobarter.net.memory import MemoryNetwork
 from tests.mint.accuse import Evidence, accusations, omissions
 from tests.mint.purse import NODE, Bench, stored_keys
@@ -104,13 +103,11 @@ class Life:
         shutil.copy(self.backup, self.bench.path)
         now = self.bench.clock.now()
         with sqlite3.connect(self.bench.path) as db:
-            generation = rows.memory(db).generation + 1
-            rows.begin_generation(db, generation, now)
-            db.execute("UPDATE mint_keysets SET closed = 2")
+            begin_generation(db, NODE, now)
+            generation = rows.memory(db).generation
             db.execute("UPDATE mint_locks SET ended = 'lapsed' WHERE ended = ''")
             db.execute("UPDATE mint_totals SET outstanding = 0, locked = 0, reserved = 0")
         db.close()
-        keysets.GENERATION = generation
         world = World(self.bench)
         world.purse.name, world.names, world.start = f"purse{generation}", 1000 * generation, self.world.start
         self.world, self.seen = world, 0
@@ -150,9 +147,8 @@ async def test_no_history_convicts_an_honest_mint(steps: list[tuple[str, int]]) 
 @SETTINGS
 @given(steps=STEPS, after=STEPS)
 async def test_nor_one_that_was_restored_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int]], after: list[tuple[str, int]]
+    steps: list[tuple[str, int]], after: list[tuple[str, int]]
 ) -> None:
-    monkeypatch.setattr(keysets, "GENERATION", 0)
     with tempfile.TemporaryDirectory() as folder:
         life = Life(Path(folder))
         async with life.awake():
