@@ -4,10 +4,14 @@ CPU time is inflated by whatever else a machine does: the raw RSA private operat
 load, and the costs are told in such operations too. A swap of two notes for two needs two of them.
 """
 
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -29,6 +33,7 @@ def figures(quick: bool) -> Iterator[Figure]:  # noqa: FBT001 - the signature th
         yield from _restore(Path(folder), 200 if quick else 1000)
     with tempfile.TemporaryDirectory() as folder:
         yield from _spent_set(Path(folder), 10**5 if quick else 10**7)
+    yield from _kills(2 if quick else 50)
 
 
 def _operations(folder: Path, *, quick: bool) -> Iterator[Figure]:
@@ -81,7 +86,23 @@ def _spent_set(folder: Path, count: int) -> Iterator[Figure]:
     yield Figure("mint.spent_lookup_p50_us", found.fresh_us[middle], "us", f"of a note that is none {told}")
     yield Figure("mint.spent_lookup_p99_us", found.fresh_us[-len(found.fresh_us) // 100], "us", "the same")
     yield Figure("mint.spent_witness_p50_us", found.spent_us[len(found.spent_us) // 2], "us", f"of one {told}")
-    yield Figure("mint.spent_row_bytes", found.row_bytes, "bytes", "on disk, half-full pages and all")
+    yield Figure("mint.spent_row_bytes", found.row_bytes, "bytes", "on disk, with what random order leaves empty")
     yield Figure("mint.spent_witness_bytes", found.witness_bytes, "bytes", "beside it: who spent it, 64 of them signed")
     yield Figure("mint.retire_keyset_s", found.retire_s, "s", f"the writer is held, {told}")
     yield Figure("mint.reclaim_step_s", found.step_s, "s", "the longest of 20 steps of 10,000 rows, one per sweep")
+
+
+def _kills(count: int) -> Iterator[Figure]:
+    """Kill a real mint under its customers; the campaign is one of the tests, which an installation has not."""
+    command = [sys.executable, "-m", "tests.e2e.mint_kills", "--runs", str(count), "--seed", "bench"]
+    ended = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    lines = ended.stdout.strip().splitlines()
+    told: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    if told.get("type") != "mint_kills":
+        yield Figure("mint.kill_wrong", None, "runs", f"the campaign did not run: exit {ended.returncode}")
+        return
+    what = f"of {told['kills']} kill -9: something lost, stuck or doubled"
+    yield Figure("mint.kill_wrong", told["wrong"], "runs", what)
+    yield Figure("mint.kill_in_flight", told["in_flight"], "operations", "on the line at the moments of the kills")
+    refused = told["double_spends_refused_with_witness"]
+    yield Figure("mint.kill_double_spends", refused, "refusals", "each with the witness that spent the note first")
