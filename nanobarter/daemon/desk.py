@@ -18,7 +18,7 @@ from nanobarter.daemon.api import refuse
 from nanobarter.daemon.services import Node
 from nanobarter.matching.bids import PAR, Ratio
 from nanobarter.matching.network import pattern_of, quality_of, text_of
-from nanobarter.matching.quotes import Offer, Proposal, offer, quote
+from nanobarter.matching.quotes import Proposal, Unmet, quote, wish
 from nanobarter.matching.rates import Rate, Rates
 from nanobarter.matching.rules import Rules
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
@@ -50,42 +50,29 @@ class Desk:
         return facade.MarketRates(rates=tuple(map(_rate_row, rates.every())))
 
     def quote(self, gives: str, wants: str, quantity: str, omega: str) -> facade.MarketQuote:
-        """Return the couples that could be had, and with a quantity or an omega the bid that yields the wish.
+        """Return the couples that could be had, and the bid that yields the wished quantity at the wished omega.
 
-        Raises UsageError for words that mean nothing or a quantity beyond the chain, RefusedError when no chain
-        or no whole quantities serve the wish.
+        Where nothing is wished it is the best chain, all of it, at what it asks for. Raises UsageError for words that
+        mean nothing or a quantity beyond every chain, RefusedError when no chain serves the wish.
         """
         body = bid_for(self._order(gives, wants), self._node.me)
         giving, wanting = body.gives, body.wants
         received = read_quantity(quantity) if quantity else None
         wished = Fraction(*read_ratio(omega)) if omega else None
         pattern, rules = pattern_of(wanting), Rules(partners_max=self._market.partners_max)
-        proposal = None
         with self._market.others_book() as book:
             told = quote(book, pattern, text_of(giving), owner=self._node.me, rules=rules)
-            if received or wished:
-                best = offer(book, pattern, text_of(giving), owner=self._node.me, rules=rules)
-                proposal = self._proposal(best, giving, wanting, received, wished)
+            met = wish(
+                book, pattern, text_of(giving), _ASKER,
+                owner=self._node.me, received=received, omega=wished, rules=rules,
+            )  # fmt: skip
+        if isinstance(met, Unmet) and (received or wished):
+            raise _refusal(met, giving, wanting, received, wished)
+        proposal = None if isinstance(met, Unmet) else _proposal_row(met, giving, wanting)
         couples = tuple(facade.Couple(received_mib=c.received, given_mib=c.given) for c in told.couples)
         return facade.MarketQuote(
             gives=str(giving), wants=show_want(wanting), couples=couples, cut=told.cut, proposal=proposal
         )
-
-    def _proposal(
-        self, best: Offer | None, giving: Quality, wanting: Want, received: int | None, wished: Fraction | None
-    ) -> facade.Proposal:
-        if best is None:
-            raise refuse(Reason.NOT_FOUND, f"nobody gives {show_want(wanting)} for {giving} now")
-        if received is not None and received > best.couple.received:
-            raise UsageError(
-                f"the best chain gives {best.couple.received} MiB, not {received} MiB",
-                hint=f"ask for at most {best.couple.received}, or see every couple without --quantity",
-            )
-        found = best.proposal(_ASKER, received=received, omega=wished)
-        if found is None:
-            asked = f"{wished or 1 / best.product} for {received or best.couple.received} MiB"
-            raise refuse(Reason.WRONG_TERMS, f"the chain does not yield whole MiB within its limits at {asked}")
-        return _proposal_row(found, giving, wanting)
 
     async def place(
         self, gives: str, wants: str, quantity: str, omega: str, floor: str, *, best: bool
@@ -246,6 +233,26 @@ def _rate_row(rate: Rate) -> facade.RateRow:
         last=_fraction(rate.last),
         at=rate.at or 0,
     )
+
+
+def _refusal(unmet: Unmet, giving: Quality, wanting: Want, received: int | None, wished: Fraction | None) -> Exception:
+    """Return why a wish is not met, in words for who asked."""
+    if not unmet.chains:
+        return refuse(Reason.NOT_FOUND, f"nobody gives {show_want(wanting)} for {giving} now")
+    if received is not None and received > unmet.widest:
+        return UsageError(
+            f"no chain gives {received} MiB at once, the widest gives {unmet.widest} MiB",
+            hint=f"ask for at most {unmet.widest}, or see every couple without --quantity",
+        )
+    asked = " for ".join(
+        [*([] if wished is None else [_fraction(wished)]), *([] if received is None else [f"{received} MiB"])]
+    )
+    if unmet.forestalled:
+        return refuse(
+            Reason.WRONG_TERMS,
+            f"at {asked} another chain comes first; see the couples without a wish, or bid and take them in turn",
+        )
+    return refuse(Reason.WRONG_TERMS, f"no chain yields whole MiB within its limits at {asked}")
 
 
 def _proposal_row(found: Proposal, giving: Quality, wanting: Want) -> facade.Proposal:

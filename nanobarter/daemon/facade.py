@@ -209,8 +209,8 @@ class Proposal(Part, frozen=True, kw_only=True):
 class MarketQuote(Shape, frozen=True, kw_only=True, tag="market_quote"):
     """What could be had now, the best price first, each couple beyond those before it; nothing is reserved.
 
-    ``cut`` says that a bound ended the search, so that there may be more. ``proposal`` is there when a quantity or
-    an omega was asked for.
+    ``cut`` says that a bound ended the search, so that there may be more. ``proposal`` is the wish come true, or
+    without a wish the best chain at what it asks for; None when there is no chain.
     """
 
     gives: str

@@ -2,10 +2,10 @@
 
 ``quote`` lists prices. ``offer`` begins the interactive form of the first openBarter paper (Chaussavoine): the best
 chain is shown; the participant changes the quantity and the omega he would have; the others share the remaining
-effort equally; and the omega of a new bid is solved for that yields just that agreement.
+effort equally; and the omega of a new bid is solved for that yields just that agreement. ``wish`` does all of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import exp, log
@@ -20,6 +20,7 @@ _OPEN: Ratio = (2**600, 1)  # an omega at which every chain of 8 bids trades, so
 _UNLIMITED = 2**200
 _RATIO_MAX = 2**62  # the greatest number of a ratio in a bid
 COUPLES_MAX = 64
+CHAINS_MAX = 64  # chains that a wish is tried with; those behind them cost more, or as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,51 @@ def quote(book: Book, wants: Pattern, gives: str, *, owner: Name, rules: Rules =
 
 def offer(book: Book, wants: Pattern, gives: str, *, owner: Name, rules: Rules = OWN) -> Offer | None:
     """Return the best chain that gives something wanted for something given, or None when there is none."""
+    return next(_offers(book, wants, gives, owner, rules), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """Why no bid yields what was wished."""
+
+    chains: int
+    """So many chains were tried."""
+    widest: int
+    """The most that one of them gives."""
+    forestalled: bool
+    """A bid at that omega would first trade with another chain, and not just as wished."""
+
+
+def wish(
+    book: Book,
+    wants: Pattern,
+    gives: str,
+    name: Name,
+    *,
+    owner: Name,
+    received: int | None = None,
+    omega: Fraction | None = None,
+    rules: Rules = OWN,
+) -> Proposal | Unmet:
+    """Return the bid (of this id) that yields an agreement on so much at so much, as ``Offer.proposal`` has it.
+
+    Chains are tried by falling price until one carries the wish. That the bid, put into the book as it is now, is
+    executed with this chain first and in these quantities is not supposed but searched for.
+    """
+    tried, widest, forestalled = 0, 0, False
+    for found in _offers(book, wants, gives, owner, rules):
+        tried, widest = tried + 1, max(widest, found.couple.received)
+        if received is None or received <= found.couple.received:
+            proposal = found.proposal(name, received=received, omega=omega)
+            if proposal is not None and _comes_first(book, proposal, rules):
+                return proposal
+            forestalled |= proposal is not None
+        if tried == CHAINS_MAX:
+            break
+    return Unmet(tried, widest, forestalled)
+
+
+def _offers(book: Book, wants: Pattern, gives: str, owner: Name, rules: Rules) -> Iterator[Offer]:
     from nanobarter.matching.search import Search  # noqa: PLC0415 - numpy loads at the first search
 
     search = Search(book, _asker(book, wants, gives, owner), rules)
@@ -152,8 +198,17 @@ def offer(book: Book, wants: Pattern, gives: str, *, owner: Name, rules: Rules =
         if given is not None:
             chain = cycle.bids[:-1]
             worth = product(cycle.legs[:-1]) * _discount(wants, chain)
-            return Offer(owner, wants, gives, chain, worth, Couple(given[-2], given[-1]), search.cut)
-    return None
+            yield Offer(owner, wants, gives, chain, worth, Couple(given[-2], given[-1]), search.cut)
+
+
+def _comes_first(book: Book, proposal: Proposal, rules: Rules) -> bool:
+    from nanobarter.matching.search import Search  # noqa: PLC0415 - numpy loads at the first search
+
+    for cycle in Search(book, proposal.bid, rules).cycles():
+        given = quantities_of(cycle, rules)
+        if given is not None:
+            return (cycle.bids, given) == (proposal.cycle.bids, proposal.given)
+    return False
 
 
 def _asker(book: Book, wants: Pattern, gives: str, owner: Name) -> Bid:

@@ -63,12 +63,15 @@ async def says(node: Node, who: SigningKey, wants: NodeId | None, omega: Ratio, 
 async def test_a_quote_and_its_bid_come_from_the_nodes_own_book(tmp_path: Path) -> None:
     async with a_node(tmp_path) as node:
         view = NodeView(node, "")
-        assert (await view.market_quote("", "", "", "")).couples == ()
+        told = await view.market_quote("", "", "", "")
+        assert (told.couples, told.proposal) == ((), None)
         await says(node, ANN, node.me, (2, 1), 100)
         await says(node, BEN, ANN.node_id, (1, 2), 30)
         told = await view.market_quote("", f"30d@{show_node(ANN.node_id)}", "", "")
         assert told.couples == (f.Couple(received_mib=100, given_mib=50),)
-        assert told.proposal is None
+        assert told.proposal is not None
+        assert (told.proposal.received_mib, told.proposal.given_mib) == (100, 50)
+        assert [row.effort for row in told.proposal.chain] == [1.0]
         told = await view.market_quote("30d", f"30d@{show_node(BEN.node_id)}", "20", "")
         assert told.proposal is not None
         assert [row.node for row in told.proposal.chain] == [show_node(ANN.node_id), show_node(BEN.node_id)]
@@ -97,9 +100,9 @@ async def test_what_cannot_be_had_is_told_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(RefusedError, match="nobody gives 30d at any issuer"):
             await view.market_quote("", "", "5", "")
         await says(node, ANN, None, (1, 1), 100)
-        with pytest.raises(UsageError, match="the best chain gives 100 MiB, not 101 MiB"):
+        with pytest.raises(UsageError, match="no chain gives 101 MiB at once, the widest gives 100 MiB"):
             await view.market_quote("", "", "101", "")
-        with pytest.raises(RefusedError, match="does not yield whole MiB within its limits at 1/2 for 100 MiB"):
+        with pytest.raises(RefusedError, match="no chain yields whole MiB within its limits at 1/2"):
             await view.market_quote("", "", "", "1/2")
         for words, problem in (
             (("30d@any", "", "", ""), "what is given is one quality"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nanobarter.matching.bids import Bid, Pattern
 from nanobarter.matching.book import Book
 from nanobarter.matching.clearing import Clearing
-from nanobarter.matching.quotes import Couple, offer, quote
+from nanobarter.matching.quotes import Couple, Proposal, Unmet, offer, quote, wish
 from nanobarter.matching.rates import Rates
 from tests.matching.books import random_book
 
@@ -95,6 +95,39 @@ def test_an_omega_that_asks_too_much_of_the_others_has_no_agreement() -> None:
         found.proposal(9, received=81)
     with pytest.raises(ValueError, match="an omega is positive"):
         found.proposal(9, omega=Fraction(0))
+
+
+wished = st.none() | st.fractions(Fraction(1, 4), 4, max_denominator=20)
+
+
+@given(st.integers(0, 400), st.none() | st.integers(1, 50), wished)
+def test_a_wish_that_is_met_comes_true(seed: int, received: int | None, omega: Fraction | None) -> None:
+    market = Clearing()
+    for bid in random_book(seed):
+        market.submit(bid)
+    met = wish(market.book, Pattern("", any_issuer=True), "30d:a", 99, owner="me", received=received, omega=omega)
+    if isinstance(met, Proposal):
+        first = market.submit(met.bid)[0]
+        assert (first.cycle.bids, first.given) == (met.cycle.bids, met.given)
+
+
+def test_a_wish_is_carried_by_the_first_chain_that_can() -> None:
+    """One unit is left at the best price, too few for a bid at the next price to trade with; the next chain serves."""
+    book = book_of(a_bid(1, "a", "b", (9, 10), 1), a_bid(2, "a", "b", (4, 5), 50))
+    found = offer(book, Pattern("b"), "a", owner="me")
+    assert found is not None
+    assert [bid.id for bid in found.chain] == [1]
+    met = wish(book, Pattern("b"), "a", 9, owner="me", received=20)
+    assert isinstance(met, Proposal)
+    assert ([bid.id for bid in met.cycle.bids], met.couple) == ([2, 9], Couple(20, 25))
+
+
+def test_why_a_wish_is_not_met_is_told() -> None:
+    book = book_of(*BOOK)
+    assert wish(book, Pattern("b"), "a", 9, owner="me", received=101) == Unmet(3, 100, forestalled=False)
+    assert wish(book, Pattern("b"), "a", 9, owner="me", received=90) == Unmet(3, 100, forestalled=True)
+    assert wish(book, Pattern("b"), "a", 9, owner="me", omega=Fraction(1, 5)) == Unmet(3, 100, forestalled=False)
+    assert wish(book_of(), Pattern("b"), "a", 9, owner="me") == Unmet(0, 0, forestalled=False)
 
 
 def test_rates_are_kept_by_unordered_pair() -> None:
