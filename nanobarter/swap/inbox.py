@@ -18,6 +18,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import Span
 from nanobarter.mint.messages import LockState
 from nanobarter.swap import tables
+from nanobarter.swap.amends import Debtor
 from nanobarter.swap.asking import Asker
 from nanobarter.swap.joining import Joiner
 from nanobarter.swap.messages import (
@@ -65,11 +66,12 @@ class Inbox:
         rings: Rings,
         joiner: Joiner,
         asker: Asker,
+        debtor: Debtor,
         start: Callable[..., None],
     ) -> None:
         self._node, self._store, self._clock, self._times = node, store, clock, times
         self._overtaken = overtaken
-        self._rings, self._joiner, self._asker, self._start = rings, joiner, asker, start
+        self._rings, self._joiner, self._asker, self._debtor, self._start = rings, joiner, asker, debtor, start
         self._ready = trio.Event()
         self._pusher: Pusher | None = None
 
@@ -78,6 +80,7 @@ class Inbox:
         handlers: dict[str, On] = {
             "swap.ask": self._asker.on_question,
             "swap.consent": self._asker.on_consent,
+            "swap.amends": self._debtor.on_amends,
             "swap.draft": self._on_draft,
             "swap.approve": self._on_approve,
             "swap.refuse": self._on_refuse,

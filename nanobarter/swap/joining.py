@@ -8,6 +8,7 @@ from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller
 from nanobarter.core.units import Quantity
+from nanobarter.swap.amends import Debtor
 from nanobarter.swap.approval import Approver
 from nanobarter.swap.carrier import tell
 from nanobarter.swap.events import DraftRefused, DraftSeen, SwapEvent
@@ -27,11 +28,12 @@ class Joiner:
         caller: Caller,
         rings: Rings,
         approver: Approver,
+        debtor: Debtor,
         limits: Limits,
         told: Callable[[SwapEvent], None],
     ) -> None:
         self._key, self._caller, self._rings, self._approver = key, caller, rings, approver
-        self._limits, self._told = limits, told
+        self._debtor, self._limits, self._told = debtor, limits, told
         self._considering: dict[DraftId, BidId] = {}
 
     def considers(self, draft_id: DraftId) -> bool:
@@ -51,6 +53,8 @@ class Joiner:
         bid = draft.arcs[index].bid
         if self.busy(bid):
             return Refused(Reason.BUSY, "another draft holds the bid")
+        if draft.arcs[index].quality.issuer == self._key.node_id and self._debtor.owes:
+            return Refused(Reason.BUSY, "an earlier agreement is made good first")
         if len(self._rings.live()) + len(self._considering) >= self._limits.swap_drafts_max:
             return Refused(Reason.TOO_MANY, "too many drafts are under way")
         self._considering[draft_id] = bid

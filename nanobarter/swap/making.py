@@ -1,12 +1,16 @@
 """Making the messages of a ring: drafts, approvals with their secrets, agreements. Signing is deterministic."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from nanobarter.core.canonical import Record
-from nanobarter.core.errors import InvariantBroken
+from nanobarter.core.errors import InvariantBroken, Malformed
 from nanobarter.core.ids import Hash, PublicKey
+from nanobarter.core.item import Item
 from nanobarter.core.keys import Signed, SigningKey, derive, seal_signed
 from nanobarter.core.units import Instant, Span, after
+from nanobarter.matching.network import Match
+from nanobarter.matching.wire import bid_id_of
 from nanobarter.mint.messages import Preimage
 from nanobarter.swap.messages import (
     DOMAIN_AGREED,
@@ -19,6 +23,7 @@ from nanobarter.swap.messages import (
     Approve,
     Cancel,
     Draft,
+    DraftArc,
     Refuse,
     Vote,
     draft_id_of,
@@ -90,3 +95,17 @@ def make_agreed(key: SigningKey, state: Gathering, now: Instant) -> Signed:
     if len(approvals) < len(state.approvals):
         raise InvariantBroken("an agreement is made before all have approved")
     return seal_message(key, Agreed(draft_id_of(state.draft), approvals, now, open_draft(state.draft).pace))
+
+
+def ring_of(match: Match, bids: Sequence[Item]) -> tuple[tuple[DraftArc, ...], tuple[Item, ...]]:
+    """Return the arcs of a match and the bids behind them in the same order.
+
+    Raises Malformed when a bid is missing or a node stands in it twice: no draft can be made of it.
+    """
+    by_id = {bid_id_of(item): item for item in bids}
+    if missing := [a.bid for a in match.arcs if a.bid not in by_id]:
+        raise Malformed(f"{len(missing)} bids of the match are missing")
+    if len({a.giver for a in match.arcs}) < len(match.arcs):
+        raise Malformed("a node has two positions in the ring")
+    arcs = tuple(DraftArc(a.bid, a.giver, a.quality, a.quantity) for a in match.arcs)
+    return arcs, tuple(by_id[a.bid] for a in match.arcs)

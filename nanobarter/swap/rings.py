@@ -98,7 +98,14 @@ class Rings:
 
     async def _record(self, draft: DraftId, before: State | None, state: State) -> None:
         agreement, now = agreement_in(state), self._clock.now()
-        await self._store.write(lambda db: tables.put_state(db, draft, agreement, state, now))
+        owed = None if before is None else agreement_in(before)
+
+        def write(db: tables.Db) -> None:
+            tables.put_state(db, draft, agreement, state, now)
+            if isinstance(state, Ended) and state.outcome == "owing" and owed is not None:
+                tables.put_debt(db, draft, owed, state.mine.index)
+
+        await self._store.write(write)
         if isinstance(state, Ended):
             self._live.pop(draft, None)
             self._agreements = {a: d for a, d in self._agreements.items() if d != draft}

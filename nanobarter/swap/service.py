@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from nanobarter.core.errors import InvariantBroken, Malformed, Reason, Refused
+from nanobarter.core.errors import InvariantBroken, Reason, Refused
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.keys import SigningKey
@@ -18,10 +18,10 @@ from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
 from nanobarter.core.units import HOUR, SECOND, Quantity, Span, before
 from nanobarter.matching.network import Match
-from nanobarter.matching.wire import bid_id_of
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
 from nanobarter.swap import tables
+from nanobarter.swap.amends import Debtor
 from nanobarter.swap.approval import Approver
 from nanobarter.swap.asking import Asker
 from nanobarter.swap.carrier import Carrier
@@ -29,13 +29,11 @@ from nanobarter.swap.errands import Errands
 from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, Outcome, Pending, Settled, SwapEvent
 from nanobarter.swap.inbox import Inbox
 from nanobarter.swap.joining import Joiner
-from nanobarter.swap.making import make_agreed, make_draft
+from nanobarter.swap.making import make_agreed, make_draft, ring_of
 from nanobarter.swap.messages import (
     DETAIL_MAX,
-    DOMAIN_DRAFT,
     Draft,
     DraftArc,
-    check_ring,
     draft_id_of,
     open_approve,
     open_draft,
@@ -51,6 +49,7 @@ from nanobarter.swap.states import Gathering, Given, LockFailed, Restarted, Stat
 from nanobarter.swap.terms import SwapTimes
 from nanobarter.wallet.service import Wallet
 
+Blamed = Callable[[NodeId, str], None]
 MARGIN: Final = Span(10 * SECOND)  # how long after T_vote ``propose`` still waits for issuers that are slow, not down
 
 
@@ -110,8 +109,15 @@ class Swap:
             times=self._times,
             policy=policy,
         )
+        self._debtor = Debtor(key=key, caller=caller, wallet=wallet, store=store, clock=clock, limits=limits)
         self._joiner = Joiner(
-            key=key, caller=caller, rings=self._rings, approver=self._approver, limits=limits, told=self._tell
+            key=key,
+            caller=caller,
+            rings=self._rings,
+            approver=self._approver,
+            debtor=self._debtor,
+            limits=limits,
+            told=self._tell,
         )
         self._inbox = Inbox(
             node=key.node_id,
@@ -122,13 +128,13 @@ class Swap:
             rings=self._rings,
             joiner=self._joiner,
             asker=self._asker,
+            debtor=self._debtor,
             start=self._start,
         )
         self.me: NodeId = key.node_id
         self._ends: dict[DraftId, trio.Event] = {}
         self._last: dict[DraftId, Settled | DraftRefused | Aborted] = {}
-        self._observers = list[Callable[[SwapEvent], None]]()
-        self._fault_observers = list[Callable[[NodeId, str], None]]()
+        self._observers, self._fault_observers = list[Callable[[SwapEvent], None]](), list[Blamed]()
         self._nursery: trio.Nursery | None = None
         self._pusher: Pusher | None = None
         self._inbox.register(registrar)
@@ -164,6 +170,7 @@ class Swap:
             for draft, state in self._rings.live().items():
                 self._wallet.lock_keys(draft, mine_in(state).index)  # so that the wallet can sign for them again
             self._asker.start(nursery)
+            self._debtor.start(self._start)
             self._inbox.open(self._pusher)
             for draft in drafts:
                 await self._rings.apply(draft, Restarted())
@@ -189,7 +196,7 @@ class Swap:
         """Be told each event after it is durable. The callback must neither block nor raise."""
         self._observers.append(callback)
 
-    def observe_faults(self, callback: Callable[[NodeId, str], None]) -> None:
+    def observe_faults(self, callback: Blamed) -> None:
         """Be told of each breach of a rule: who, and what it did."""
         self._fault_observers.append(callback)
 
@@ -219,17 +226,13 @@ class Swap:
         of the match: a bid is missing, or a node stands in it twice.
         """
         await self._inbox.wait_open()
-        by_id = {bid_id_of(item): item for item in bids}
-        if missing := [a.bid for a in match.arcs if a.bid not in by_id]:
-            raise Malformed(f"{len(missing)} bids of the match are missing")
-        arcs = [DraftArc(a.bid, a.giver, a.quality, a.quantity) for a in match.arcs]
-        draft = self._draft_of(arcs, [by_id[a.bid] for a in match.arcs])
+        draft = self._draft_of(*ring_of(match, bids))
         if not is_a_question(draft):
             return await self._propose(draft)
-        check_ring(make_draft(self._key, draft), DOMAIN_DRAFT)
-        asked, bid = await self._asker.ask(draft), arcs[0].bid
+        draft_id = draft_id_of(make_draft(self._key, draft))
+        asked, bid = await self._asker.ask(draft), draft.arcs[0].bid
         if isinstance(asked, Refused):
-            return DraftRefused(draft_id_of(make_draft(self._key, draft)), bid, self.me, asked.reason, asked.detail)
+            return DraftRefused(draft_id, bid, self.me, asked.reason, asked.detail)
         return Asked(asked, bid, self.me, ours=asks(draft, 0))
 
     @property
@@ -245,8 +248,7 @@ class Swap:
 
     async def _propose(self, unsigned: Draft) -> Outcome:
         signed = make_draft(self._key, unsigned)
-        draft = open_draft(signed)
-        draft_id, bid = draft_id_of(signed), draft.arcs[0].bid
+        draft, draft_id, bid = open_draft(signed), draft_id_of(signed), unsigned.arcs[0].bid
         end = self._ends[draft_id] = trio.Event()
         try:
             refused = await self._joiner.join(draft_id, signed, draft, 0)
@@ -279,6 +281,7 @@ class Swap:
             self._start(self._wallet.unreserve, draft_id)
             self._tell(event)
             self._asker.ended(draft_id)
+            self._debtor.look()
         elif isinstance(new, AbortedState):  # the locks may take long to come back, but the answer is known
             notice = new.notice
             event = Aborted(draft_id, mine_in(new).bid, "aborted", notice.reason, notice.detail)

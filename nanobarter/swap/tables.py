@@ -41,6 +41,15 @@ MIGRATIONS: Final = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration(
+        "swap",
+        3,
+        """
+        CREATE TABLE swap_debts (
+            draft BLOB PRIMARY KEY, agreed BLOB NOT NULL, arc INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )
 
 STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
@@ -56,6 +65,28 @@ def put_state(db: Db, draft: DraftId, agreement: Agreement | None, state: State,
     )
     if agreement is not None:
         put_hashes(db, (a.hash for a in agreement.approvals), draft, agreement.take_until)
+
+
+def put_debt(db: Db, draft: DraftId, agreement: Agreement, arc: int) -> None:
+    """Remember that the giver of an arc, which is us, was paid although it came back."""
+    db.execute("INSERT INTO swap_debts VALUES (?, ?, ?)", (draft, encode(agreement.signed), arc))
+
+
+def debts(db: Db) -> dict[DraftId, tuple[Signed, int]]:
+    """Return what is owed: the AGREED and the arc, by draft."""
+    found = db.execute("SELECT draft, agreed, arc FROM swap_debts").fetchall()
+    return {DraftId(d): (decode(blob, Signed, size_max=2 * AGREED_MAX), arc) for d, blob, arc in found}
+
+
+def drop_debt(db: Db, draft: DraftId) -> None:
+    """Forget a debt: it is paid."""
+    db.execute("DELETE FROM swap_debts WHERE draft = ?", (draft,))
+
+
+def find_agreed(db: Db, agreement: AgreementId) -> tuple[DraftId, State] | None:
+    """Return the draft that became an agreement of ours, and its state."""
+    row = db.execute("SELECT draft, state FROM swap_drafts WHERE agreement = ?", (agreement,)).fetchone()
+    return None if row is None else (DraftId(row[0]), _state(row[1]))
 
 
 def put_hashes(db: Db, hashes: Iterable[Hash], draft: DraftId, until: Instant) -> None:

@@ -223,7 +223,12 @@ class World:
         assert await taker.wallet.take(terms) == quantity
 
     def ring(
-        self, parties: list[Node], issuers: list[Node], quantity: int = 100, ask: Collection[Node] = ()
+        self,
+        parties: list[Node],
+        issuers: list[Node],
+        quantity: int = 100,
+        ask: Collection[Node] = (),
+        key: bytes = bytes(16),
     ) -> tuple[Match, tuple[Item, ...]]:
         """Return a match in which party i gives ``quantity + i`` of issuer i, and the bids behind it.
 
@@ -236,9 +241,7 @@ class World:
                 "limit", issuers[i].quality, want, (2, 1), Quantity(400), None, Quantity(0) if party in ask else None
             )
             items.append(
-                make_item(
-                    party.key, "bid", bytes(16), sequence=1, expires=after(self.clock.now(), DAY), body=encode(body)
-                )
+                make_item(party.key, "bid", key, sequence=1, expires=after(self.clock.now(), DAY), body=encode(body))
             )
         arcs = tuple(
             Arc(bid_id_of(items[i]), p.node, parties[(i + 1) % len(parties)].node, q.quality, Quantity(quantity + i))
