@@ -206,8 +206,7 @@ class Swap:
 
     def reserved_for(self, bid: BidId) -> Quantity:
         """Return how much of a bid of ours drafts under way have promised or locked."""
-        held = (open_approve(mine_in(state).approval).quantity for state in self._rings.holders(bid))
-        return Quantity(sum(held))
+        return Quantity(sum(open_approve(mine_in(held).approval).quantity for held in self._rings.holders(bid)))
 
     def drafts(self) -> dict[DraftId, State]:
         """Return the drafts that have not ended."""
@@ -262,8 +261,7 @@ class Swap:
             self._last.pop(draft_id, None)
 
     def _agree(self, draft_id: DraftId) -> None:
-        state = self._rings.state(draft_id)
-        if isinstance(state, Gathering):
+        if isinstance(state := self._rings.state(draft_id), Gathering):
             self._start(self._inbox.on_agreed, make_agreed(self._key, state, self._clock.now()))
 
     # -- after each step
