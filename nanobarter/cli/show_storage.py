@@ -50,7 +50,50 @@ def _prune(done: f.Pruned) -> Iterator[str]:
         yield f"{done.missing_chunks} pieces that snapshots need are in no known pack: see nbctl check"
 
 
+def _listing(found: f.Listing) -> Iterator[str]:
+    for row in found.rows:
+        mark = {"folder": "/", "link": "@", "device": "%"}.get(row.kind, "")
+        yield f"{row.mode:04o} {row.owner:<10} {show_size(row.size_bytes):>10} {when(row.changed)} {row.path}{mark}"
+    if not found.rows:
+        yield "nothing is there"
+    if found.more:
+        yield "and more; name a folder or a narrower pattern"
+
+
+def _diff(found: f.Differences) -> Iterator[str]:
+    signs = {"added": "+", "removed": "-", "changed": "M", "attributes": "a"}
+    for kind, path in found.changes:
+        yield f"{signs[kind]} {path}"
+    if found.more:
+        yield "and more"
+
+
+def _check(done: f.Checked) -> Iterator[str]:
+    yield f"{done.snapshots} snapshots need {done.packs} packs; {done.read_packs} packs were read, {done.seconds:.1f} s"
+    yield from done.unreadable
+    yield from (f"damaged: {one}" for one in done.damaged)
+    if done.missing_chunks:
+        yield f"{done.missing_chunks} pieces that snapshots need are in no known pack: back up again"
+    if done.below_threshold:
+        yield f"{done.below_threshold} packs are below their repair threshold: see nbctl health"
+    if not (done.unreadable or done.damaged or done.missing_chunks or done.below_threshold):
+        yield "all is there"
+
+
+def _drill(done: f.Drilled) -> Iterator[str]:
+    yield f"{done.files} files, {show_size(done.size_bytes)} came back over the network in {done.seconds:.1f} s"
+    yield f"{done.compared} of them were compared with the disk, byte by byte; the others have changed since"
+    yield from done.problems
+
+
 _TELLERS: Final = cast(
     "dict[str, tuple[type[Shape], Callable[[Shape], Iterator[str]]]]",
-    {"forget": (f.Forgotten, _forget), "prune": (f.Pruned, _prune)},
+    {
+        "forget": (f.Forgotten, _forget),
+        "prune": (f.Pruned, _prune),
+        "listing": (f.Listing, _listing),
+        "diff": (f.Differences, _diff),
+        "check": (f.Checked, _check),
+        "drill": (f.Drilled, _drill),
+    },
 )

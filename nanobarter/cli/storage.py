@@ -1,9 +1,13 @@
 """The commands that keep, check and show snapshots."""
 
 import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from nanobarter.cli.exits import Exit
+from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.reading import client_of
 from nanobarter.cli.show_storage import lines_of
 from nanobarter.cli.talk import answer_json, follow, say
@@ -36,3 +40,61 @@ def prune(asked: argparse.Namespace) -> int:
     done = follow(client_of(asked).stream("/v1/prune", {"dry_run": asked.dry_run}))
     _put(done, as_json=asked.json)
     return Exit.FAILED if done["short"] or done["unread"] or done["missing_chunks"] else Exit.DONE
+
+
+def ls(asked: argparse.Namespace) -> int:
+    """List a folder of a snapshot."""
+    path = str(Path(asked.path).expanduser().absolute()) if asked.path else ""
+    return _listed(asked, "/v1/ls", {"snapshot": asked.snapshot, "path": path})
+
+
+def find(asked: argparse.Namespace) -> int:
+    """List what a pattern matches."""
+    return _listed(asked, "/v1/find", {"snapshot": asked.snapshot, "pattern": asked.pattern})
+
+
+def _listed(asked: argparse.Namespace, route: str, wish: dict[str, Any]) -> int:
+    done = follow(client_of(asked).stream(route, wish))
+    _put(done, as_json=asked.json)
+    for folder in done["lost"]:
+        say(f"{folder} cannot be read now")
+    return Exit.FAILED if done["lost"] or not done["rows"] else Exit.DONE
+
+
+def diff(asked: argparse.Namespace) -> int:
+    """Tell what differs between two snapshots."""
+    done = follow(client_of(asked).stream("/v1/diff", {"old": asked.old, "new": asked.new}))
+    _put(done, as_json=asked.json)
+    return Exit.DONE
+
+
+def check(asked: argparse.Namespace) -> int:
+    """Check what is stored."""
+    done = follow(client_of(asked).stream("/v1/check", {"read_data": asked.read_data}))
+    _put(done, as_json=asked.json)
+    if done["unreadable"] or done["damaged"] or done["missing_chunks"]:
+        return Exit.FAILED
+    return Exit.BELOW_THRESHOLD if done["below_threshold"] else Exit.DONE
+
+
+def drill(asked: argparse.Namespace) -> int:
+    """Restore a sample and compare it."""
+    done = follow(client_of(asked).stream("/v1/drill", {"snapshot": asked.snapshot, "files": asked.files}))
+    _put(done, as_json=asked.json)
+    return Exit.FAILED if done["problem_count"] else Exit.DONE
+
+
+def dump(asked: argparse.Namespace) -> int:
+    """Write one file of a snapshot to stdout: restored to a private place first, so that only whole files are shown."""
+    path = Path(asked.path).expanduser().absolute()
+    with tempfile.TemporaryDirectory(prefix="nbctl-dump-") as scratch:
+        target = Path(scratch) / "back"
+        wish = {"snapshot": asked.snapshot, "target": str(target), "paths": [str(path)]}
+        done = follow(client_of(asked).stream("/v1/restore", wish))
+        found = [one for one in target.rglob("*") if not one.is_dir() and not one.name.startswith(".nanobarter-")]
+        if done["problem_count"] or len(found) != 1 or found[0].name != path.name or not found[0].is_file():
+            why = "; ".join(done["problems"]) or "it is not one file"
+            raise CommandFailed(f"{path} cannot be shown: {why}", hint="list it: nbctl ls")
+        with found[0].open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+    return Exit.DONE

@@ -18,3 +18,22 @@ def add_storage(commands: object, add: Add) -> None:
     forget.add_argument("--prune", action="store_true", help="then free the space")
     prune = add(commands, "prune", "free the space of what no snapshot needs", "storage:prune", json=True)
     prune.add_argument("--dry-run", action="store_true", help="only tell what would be freed")
+    _add_looking(commands, add)
+
+
+def _add_looking(commands: object, add: Add) -> None:
+    ls = add(commands, "ls", "list a folder of a snapshot", "storage:ls", json=True)
+    ls.add_argument("path", nargs="?", default="", metavar="PATH", help="the folder (default: what was backed up)")
+    find = add(commands, "find", "find files in a snapshot", "storage:find", json=True)
+    find.add_argument("pattern", metavar="PATTERN", help="like '*.jpg'; with a slash it is matched with whole paths")
+    dump = add(commands, "dump", "write one file of a snapshot to stdout", "storage:dump")
+    dump.add_argument("path", metavar="PATH", help="the file, as it was backed up")
+    drill = add(commands, "drill", "restore a random sample and compare it", "storage:drill", json=True)
+    drill.add_argument("--files", type=int, default=20, metavar="N", help="how many (default 20)")
+    for command in (ls, find, dump, drill):
+        command.add_argument("--snapshot", default="", metavar="ID", help="which (default: the newest)")
+    diff = add(commands, "diff", "what differs between two snapshots", "storage:diff", json=True)
+    diff.add_argument("old", metavar="OLD", help="the id of a snapshot")
+    diff.add_argument("new", nargs="?", default="", metavar="NEW", help="another (default: the newest)")
+    check = add(commands, "check", "check that all that snapshots need is there", "storage:check", json=True)
+    check.add_argument("--read-data", action="store_true", help="fetch and check every byte: as much as a restore")

@@ -75,6 +75,60 @@ class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
     seconds: float = 0.0
 
 
+class ListRow(Part, frozen=True, kw_only=True):
+    """One entry of a snapshot. ``changed`` is the time of its last change."""
+
+    path: str
+    kind: str
+    mode: int
+    owner: str
+    size_bytes: int
+    changed: int
+
+
+class Listing(Shape, frozen=True, kw_only=True, tag="listing"):
+    """Entries of a snapshot, at most ten thousand; ``lost`` are folders that cannot be read now."""
+
+    snapshot_id: str
+    rows: tuple[ListRow, ...] = ()
+    more: bool = False
+    lost: tuple[str, ...] = ()
+
+
+class Differences(Shape, frozen=True, kw_only=True, tag="diff"):
+    """What differs: (``added``, ``removed``, ``changed`` or ``attributes``, path), at most ten thousand."""
+
+    old: str
+    new: str
+    changes: tuple[tuple[str, str], ...] = ()
+    more: bool = False
+
+
+class Checked(Shape, frozen=True, kw_only=True, tag="check"):
+    """What a check found; all of the lists are empty when all is well."""
+
+    snapshots: int = 0
+    packs: int = 0
+    read_packs: int = 0
+    unreadable: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    missing_chunks: int = 0
+    below_threshold: int = 0
+    seconds: float = 0.0
+
+
+class Drilled(Shape, frozen=True, kw_only=True, tag="drill"):
+    """A sample that was restored over the network; ``compared`` of it with unchanged files on the disk."""
+
+    snapshot_id: str
+    files: int = 0
+    size_bytes: int = 0
+    compared: int = 0
+    problem_count: int = 0
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
 class RestoreWish(Asked, frozen=True):
     """What to restore where: the named snapshot or the newest, until ``at`` (an instant) if that is not 0.
 
@@ -102,4 +156,24 @@ class StorageFacade(Protocol):
 
     def prune(self, *, dry_run: bool) -> AsyncIterator[Progress | Pruned]:
         """Give back the space of what no snapshot needs."""
+        ...
+
+    def ls(self, snapshot: str, path: str) -> AsyncIterator[Progress | Listing]:
+        """List a folder of a snapshot (the newest when empty); without a path, what was backed up."""
+        ...
+
+    def find(self, snapshot: str, pattern: str) -> AsyncIterator[Progress | Listing]:
+        """List what a shell pattern matches: names or, with a slash in it, whole paths."""
+        ...
+
+    def diff(self, one: str, other: str) -> AsyncIterator[Progress | Differences]:
+        """Tell what differs between two snapshots."""
+        ...
+
+    def check(self, *, read_data: bool) -> AsyncIterator[Progress | Checked]:
+        """Check that all that snapshots need is there; with ``read_data``, every byte of it."""
+        ...
+
+    def drill(self, snapshot: str, files: int) -> AsyncIterator[Progress | Drilled]:
+        """Restore so many random files to a scratch place, and compare them with the disk."""
         ...

@@ -41,3 +41,29 @@ async def test_prune_fails_when_something_stays_to_be_done(home: Home, capsys: p
     node.storage.pruned = msgspec.structs.replace(node.storage.pruned, short="no room")
     code, out, _ = await spoken(node, home, capsys, "prune")
     assert (code, "not finished: no room" in out) == (Exit.FAILED, True)
+
+
+async def test_what_is_looked_at_is_shown_and_its_exit_code_tells(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = FakeNode()
+    for words, told in (
+        (["ls", "/home/ada"], "0644 ada"),
+        (["find", "*.jpg"], "/home/ada/x"),
+        (["diff", "ab", "cd"], "+ /home/ada/new"),
+        (["check"], "all is there"),
+        (["drill", "--files", "3"], "2 of them were compared"),
+    ):
+        code, out, _ = await spoken(node, home, capsys, *words)
+        assert (code, told in out) == (Exit.DONE, True), out
+        code, out, _ = await spoken(node, home, capsys, *words, "--json")
+        assert json.loads(out)["type"], words
+    change = msgspec.structs.replace
+    node.storage.listing = change(node.storage.listing, rows=())
+    assert (await spoken(node, home, capsys, "find", "none"))[0] == Exit.FAILED
+    node.storage.checked = change(node.storage.checked, below_threshold=1)
+    assert (await spoken(node, home, capsys, "check"))[0] == Exit.BELOW_THRESHOLD
+    node.storage.checked = change(node.storage.checked, damaged=("pack ab: gone",))
+    assert (await spoken(node, home, capsys, "check", "--read-data"))[0] == Exit.FAILED
+    node.storage.drilled = change(node.storage.drilled, problem_count=1, problems=("/x: lost",))
+    assert (await spoken(node, home, capsys, "drill"))[0] == Exit.FAILED

@@ -7,7 +7,18 @@ import trio
 
 from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.daemon.shape import Progress
-from nanobarter.daemon.storage_facade import ForgetRow, Forgotten, Pruned, RestoreDone, RestoreWish
+from nanobarter.daemon.storage_facade import (
+    Checked,
+    Differences,
+    Drilled,
+    ForgetRow,
+    Forgotten,
+    Listing,
+    ListRow,
+    Pruned,
+    RestoreDone,
+    RestoreWish,
+)
 
 
 @dataclass
@@ -15,6 +26,12 @@ class FakeStorage:
     """``note`` is called with every wish; it may raise."""
 
     note: Callable[[str], None]
+    listing: Listing = Listing(
+        snapshot_id="ab" * 32,
+        rows=(ListRow(path="/home/ada/x", kind="file", mode=0o644, owner="ada", size_bytes=5, changed=0),),
+    )
+    checked: Checked = Checked(snapshots=1, packs=2)
+    drilled: Drilled = Drilled(snapshot_id="ab" * 32, files=3, compared=2)
     wishes: list[RestoreWish] = field(default_factory=list[RestoreWish])
     forgotten: Forgotten = field(
         default_factory=lambda: Forgotten(
@@ -48,3 +65,28 @@ class FakeStorage:
         yield Progress(phase="reading snapshots", done=1, total=2, unit="snapshots")
         await trio.lowlevel.checkpoint()
         yield self.pruned
+
+    async def ls(self, snapshot: str, path: str) -> AsyncIterator[Progress | Listing]:
+        self.note(f"ls {snapshot} {path}")
+        await trio.lowlevel.checkpoint()
+        yield self.listing
+
+    async def find(self, snapshot: str, pattern: str) -> AsyncIterator[Progress | Listing]:
+        self.note(f"find {snapshot} {pattern}")
+        await trio.lowlevel.checkpoint()
+        yield self.listing
+
+    async def diff(self, one: str, other: str) -> AsyncIterator[Progress | Differences]:
+        self.note(f"diff {one} {other}")
+        await trio.lowlevel.checkpoint()
+        yield Differences(old=one, new=other, changes=(("added", "/home/ada/new"), ("changed", "/home/ada/old")))
+
+    async def check(self, *, read_data: bool) -> AsyncIterator[Progress | Checked]:
+        self.note(f"check {read_data}")
+        await trio.lowlevel.checkpoint()
+        yield self.checked
+
+    async def drill(self, snapshot: str, files: int) -> AsyncIterator[Progress | Drilled]:
+        self.note(f"drill {snapshot} {files}")
+        await trio.lowlevel.checkpoint()
+        yield self.drilled

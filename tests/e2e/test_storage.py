@@ -64,6 +64,22 @@ def test_one_file_and_one_folder_come_back_as_they_were_then(scene: Scene) -> No
     early.refused(2, "no snapshot of then")
 
 
+def test_snapshots_are_listed_searched_compared_checked_and_drilled(scene: Scene) -> None:
+    owner, folder = scene.owner, scene.folder
+    assert [row["path"] for row in owner.ok("ls")["rows"]] == [str(folder)]
+    assert [row["path"] for row in owner.ok("ls", str(folder))["rows"]] == [str(folder / "new"), str(folder / "sub")]
+    assert [row["path"] for row in owner.ok("find", "let*")["rows"]] == [str(folder / "sub" / "letter")]
+    changes = {path: kind for kind, path in owner.ok("diff", scene.first, scene.second)["changes"]}
+    assert changes == {str(folder): "attributes", str(folder / "big"): "removed", str(folder / "new"): "added"}
+    assert owner.nbctl("dump", str(folder / "sub" / "letter")).out == (folder / "sub" / "letter").read_text()
+    owner.nbctl("dump", str(folder / "sub")).refused(1, "it is not one file")
+    checked = owner.ok("check", "--read-data")
+    assert checked["read_packs"] == checked["packs"] > 0
+    drilled = owner.ok("drill")
+    assert (drilled["files"], drilled["compared"], drilled["problem_count"]) == (2, 2, 0)
+    assert not list(owner.path.glob("drill-*"))
+
+
 def test_a_restore_from_the_phrase_killed_in_the_middle_goes_on(scene: Scene) -> None:
     back, peer = scene.village.folder / "killed", scene.village.machines[1]
     command = (

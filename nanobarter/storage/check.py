@@ -1,0 +1,79 @@
+"""Checking what is stored: every snapshot's trees, every needed chunk, and, when asked, every byte of every pack."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from nanobarter.core.errors import Malformed, Unreachable
+from nanobarter.core.ids import Hash, PackId
+from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.storage.browse import with_reader
+from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.chunks import ChunkIds
+from nanobarter.storage.fetch import ChunkReader, fetch_pack
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.marks import Marks, NotMarked, mark_all
+from nanobarter.storage.packs import OpenPack, piece_of
+from nanobarter.storage.ports import PackMissing, PackSource
+from nanobarter.storage.prune import Step
+from nanobarter.storage.snapshot import open_snapshot
+from nanobarter.storage.sweep import measure
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found.
+
+    ``unreadable`` snapshots have a tree that cannot be had; ``missing`` counts needed chunks that no pack is known to
+    hold; ``damaged`` packs cannot be had or are not what they should be.
+    """
+
+    snapshots: int
+    packs: int
+    read_packs: int
+    unreadable: tuple[tuple[Hash, str], ...]
+    damaged: tuple[tuple[PackId, str], ...]
+    missing: int
+
+
+async def check(
+    *,
+    keys: VaultKeys,
+    catalog: Catalog,
+    source: PackSource,
+    read_data: bool,
+    limits: Limits = LIMITS,
+    progress: Callable[[Step], None],
+) -> Checked:
+    """Check all snapshots against the catalog and, with ``read_data``, fetch every pack and check every chunk."""
+    lines = await catalog.snapshots()
+    snapshots = [(line, open_snapshot(line.body, keys)) for line in lines]
+    unreadable = list[tuple[Hash, str]]()
+    with Marks() as marks:
+
+        def work(reader: ChunkReader) -> None:
+            for done, named in enumerate(snapshots):
+                trio.from_thread.run_sync(progress, Step("reading snapshots", done, len(snapshots), "snapshots"))
+                try:
+                    mark_all([named], marks, reader.meta, lambda _done, _all: trio.from_thread.check_cancelled())
+                except NotMarked as error:
+                    unreadable.append((error.snapshot_id, str(error)))
+
+        await with_reader(keys, catalog, source, limits, work)
+        uses, missing = await catalog.store.read(lambda db: measure(db, marks))
+    damaged = list[tuple[PackId, str]]()
+    for done, use in enumerate(uses if read_data else ()):
+        progress(Step("reading packs", done, len(uses), "packs"))
+        try:
+            pack = await fetch_pack(source, use.pack.pack_id, keys)
+            await trio.to_thread.run_sync(_check_pack, pack, ChunkIds(keys))
+        except (PackMissing, Malformed, Unreachable) as error:
+            damaged.append((use.pack.pack_id, str(error)))
+    read = len(uses) if read_data else 0
+    return Checked(len(snapshots), len(uses), read, tuple(unreadable), tuple(damaged), missing)
+
+
+def _check_pack(pack: OpenPack, ids: ChunkIds) -> None:
+    for entry in pack.index.entries:
+        piece_of(pack, entry.chunk_id, ids)
