@@ -235,10 +235,10 @@ class Bazaar:
                 self.clock.later(self.delay(), partial(node.hear, bid_id, item, bid))
 
     def look(self, ring: _Ring, index: int) -> int:
-        """Return how long a party takes to look: a ping to who shall pay it, then both issuers' terms at once."""
+        """Return how long a party takes to look: a ping to who shall pay it, and both issuers' terms, all at once."""
         arcs = ring.draft.arcs
         me, gives, gets = arcs[index].giver, arcs[index].quality.issuer, arcs[index - 1].quality.issuer
-        return self._ask(me, gets) + max(self._ask(me, gives), self._ask(me, gets))
+        return max(self._ask(me, gets), self._ask(me, gives), self._ask(me, gets))
 
     def _ask(self, who: NodeId, whom: NodeId) -> int:
         return 0 if who == whom else self.delay() + self.delay()

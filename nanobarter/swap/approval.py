@@ -57,19 +57,27 @@ class Approver:
         """Return our position with its quantity reserved, or why we do not take it."""
         if (refused := draft_objection(draft, index, self._times, self._clock.now())) is not None:
             return refused
-        if (refused := await self._policy.last_look(draft, index)) is not None:
-            return refused
         if isinstance(consent := self._asker.consent_to(draft, index), Refused) and asks(draft, index):
             return consent
         gives, gets = draft.arcs[index].quality, draft.arcs[(index - 1) % len(draft.arcs)].quality
         found: dict[Quality, tuple[PublicKey, Hash] | Refused] = {}
+        objections = list[Refused]()
 
         async def look(quality: Quality) -> None:
             found[quality] = await self._issuer(quality)
 
-        async with trio.open_nursery() as nursery:  # both at once: a silent issuer costs half the time to approve
+        async with trio.open_nursery() as nursery:  # all at once: meanwhile the bid is refused to everybody else
+
+            async def last_look() -> None:
+                if (refused := await self._policy.last_look(draft, index)) is not None:
+                    objections.append(refused)
+                    nursery.cancel_scope.cancel()
+
+            nursery.start_soon(last_look)
             nursery.start_soon(look, gives)
             nursery.start_soon(look, gets)  # a fresh look whether who shall pay us is there at all
+        if objections:
+            return objections[0]
         ours, theirs = found[gives], found[gets]
         if isinstance(ours, Refused):
             return ours
