@@ -106,8 +106,18 @@ class Herald:
                     continue
                 self._asked.add(peer)
                 if ours is not None:
+                    await self._keep_time(ours)
                     self.shown(ours)
                 await self.fetch(peer, peer)
+
+    async def _keep_time(self, signed: Signed) -> None:
+        """Date nothing earlier than a head of ours that we may have forgotten: a lost clock may have run ahead."""
+        try:
+            head = open_head(signed)
+        except Malformed:
+            return
+        if signed.key == self._key.public:
+            await self._store.write(lambda db: times.advance_time(db, head.at))
 
     def shown(self, signed: Signed) -> bool:
         """Take a head that somebody says is ours; tell whether it is, and is unknown here."""
