@@ -27,6 +27,8 @@ class Verdict:
     completed: bool = False
     honest_losses: list[str] = field(default_factory=list[str])
     hole_losses: list[str] = field(default_factory=list[str])
+    owed: list[str] = field(default_factory=list[str])
+    """Robbed by nobody: an issuer was away for longer than delta, and an honest party knows that it owes."""
     defaults: list[str] = field(default_factory=list[str])
     unproven: list[str] = field(default_factory=list[str])
     """Defaults without evidence although the issuer answered."""
@@ -97,6 +99,8 @@ def _judge_agreement(world: World, agreement: Agreement, verdict: Verdict) -> No
             continue
         if not (legs[index].issuer.honest_mint and legs[before].issuer.honest_mint):
             _default(world, legs, (index, before), party, verdict)
+        elif _away(agreement, legs, index) and _is_owed(world, agreement):
+            verdict.owed.append(party.name)
         elif _in_hole(agreement, legs, index):
             verdict.hole_losses.append(party.name)
         else:
@@ -133,13 +137,23 @@ def _got(agreement: Agreement, legs: list[Leg], index: int) -> bool:
     return lock is not None and lock.outcome == "opened" and lock.terms == agreement.terms[index]
 
 
+def _away(agreement: Agreement, legs: list[Leg], index: int) -> bool:
+    """Tell whether an issuer of a party's two arcs was away for longer than delta."""
+    two = (legs[index], legs[agreement.incoming(index)])
+    return any(end - start > agreement.pace.delta for leg in two for start, end in leg.issuer.away)
+
+
+def _is_owed(world: World, agreement: Agreement) -> bool:
+    """Tell whether an honest party was paid, did not pay, and knows that it must make good."""
+    nodes = [world.post.nodes[node] for node in agreement.nodes]
+    ends = [end for node in nodes if node.honest for end in ends_of(node)]
+    return any(end.draft == agreement.draft_id and end.outcome == "owing" for end in ends)
+
+
 def _in_hole(agreement: Agreement, legs: list[Leg], index: int) -> bool:
-    """Tell whether this loss is the one that docs/attacks.md states: an issuer away for longer than delta."""
-    before = agreement.incoming(index)
-    away = any(
-        end - start > agreement.pace.delta for leg in (legs[index], legs[before]) for start, end in leg.issuer.away
-    )
-    return away and not legs[agreement.incoming(before)].issuer.honest_mint
+    """Tell whether this loss is the one that docs/attacks.md states: away for long, and a rogue before it."""
+    earlier = legs[agreement.incoming(agreement.incoming(index))]
+    return _away(agreement, legs, index) and not earlier.issuer.honest_mint
 
 
 def _judge_rest(world: World, verdict: Verdict) -> None:

@@ -100,7 +100,7 @@ def person(name: str) -> Person:
 
 def _issue(db: sqlite3.Connection, keyset: Keyset, label: str) -> dict[Quantity, Coin]:
     made = dict[Quantity, Coin]()
-    request = rows.add_request(db, RequestId(sha256(label.encode())), START, Instant(START + 100 * DAY))
+    request = rows.add_request(db, RequestId(sha256(label.encode())), Instant(START - DAY), Instant(START + 100 * DAY))
     for quantity in DENOMINATIONS:
         owner, modulus = key_of(f"{label}: {quantity}"), keyset.moduli[quantity]
         message = note_message(keyset.keyset_id, quantity, owner.public)

@@ -177,14 +177,34 @@ class Seat:
                 case = release_case(self.node, order.terms, self._key("to"))
                 self._ask(order.terms, case, lambda s: self._looked(s, order.terms, again, asked=False), again)
             case Refund():
-                case = refund_case(self.node, order.terms, self._key("refund"))
-                self._ask(order.terms, case, lambda s: self._looked(s, order.terms, again, asked=False), again)
+                self._refund(order, again)
             case Take():
                 self._take(order, again)
             case WakeAt():
                 pass
             case _:
                 assert_never(order)
+
+    def _refund(self, order: Refund, again: Callable[[], None]) -> None:
+        def refund() -> None:
+            case = refund_case(self.node, order.terms, self._key("refund"))
+            self._ask(order.terms, case, lambda s: self._looked(s, order.terms, again, asked=False), again)
+
+        payer = order.unless
+        if payer is None:
+            refund()
+            return
+
+        def told(signed: Signed) -> None:
+            agreement = agreement_in(self.state)
+            seen = [] if agreement is None else legs_seen(agreement, signed, payer.index)
+            self.learn(signed, payer.index)
+            if seen and all(leg.leg != "opened" for leg in seen):
+                refund()
+            else:
+                again()
+
+        self._ask(payer, state_case(self.node, payer), told, again)
 
     def _send(self, order: Send, again: Callable[[], None]) -> None:
         if self.node.now >= order.until:

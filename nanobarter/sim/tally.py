@@ -20,6 +20,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter[str])
     honest_losses: int = 0
     hole_losses: int = 0
+    owed: int = 0
     defaults: int = 0
     unproven: int = 0
     mute: int = 0
@@ -36,6 +37,7 @@ class Tally:
         self.outcomes[verdict.outcome] += 1
         self.honest_losses += len(verdict.honest_losses)
         self.hole_losses += len(verdict.hole_losses)
+        self.owed += len(verdict.owed)
         self.defaults += len(verdict.defaults)
         self.unproven += len(verdict.unproven)
         self.mute += len(verdict.mute)
@@ -57,6 +59,7 @@ class Tally:
             "outcomes": dict(sorted(self.outcomes.items())),
             "honest_losses": self.honest_losses,
             "hole_losses": self.hole_losses,
+            "owed_by_honest": self.owed,
             "defaults": self.defaults,
             "defaults_unproven": self.unproven,
             "defaults_by_silence": self.mute,

@@ -165,6 +165,8 @@ class Carrier:
                 await self._wallet.release(order.terms)
                 await self._ask(draft, agreement, order.terms)
             case Refund():
+                if order.unless is not None and not await self._is_unpaid(draft, agreement, order.unless):
+                    return True
                 await self._wallet.refund(order.terms)
                 await self._ask(draft, agreement, order.terms)
             case Take():
@@ -175,6 +177,15 @@ class Carrier:
             case _:
                 assert_never(order)
         return True
+
+    async def _is_unpaid(self, draft: DraftId, agreement: Agreement, terms: LockTerms) -> bool:
+        """Ask whether a lock is opened; tell whether its issuer says no. Raises while it says nothing."""
+        body = StateBody(terms.issuer, self._valid_until(), (), (terms.lock_id,))
+        signed = await ask_mint(self._caller, terms.issuer, body, self._limits.swap_call_timeout)
+        seen = legs_seen(agreement, signed, terms.index)
+        for leg in seen:
+            self._learned(draft, leg)
+        return bool(seen) and all(leg.leg != "opened" for leg in seen)
 
     async def _ask(self, draft: DraftId, agreement: Agreement, terms: LockTerms) -> None:
         body = StateBody(terms.issuer, self._valid_until(), (), (terms.lock_id,))

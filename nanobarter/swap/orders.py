@@ -12,7 +12,7 @@ from typing import assert_never
 from nanobarter.core.canonical import Record
 from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.keys import Signed
-from nanobarter.core.units import SECOND, Instant, Span, after
+from nanobarter.core.units import HOUR, SECOND, Instant, Span, after
 from nanobarter.mint.messages import LockTerms
 from nanobarter.swap.messages import Cancel, Refuse, Vote, open_approve, open_draft
 from nanobarter.swap.states import (
@@ -86,10 +86,14 @@ class Release:
 
 @dataclass(frozen=True)
 class Refund:
-    """Have our own lock returned, its deadline being over."""
+    """Have our own lock returned, its deadline being over.
+
+    ``unless``: not while the issuer of this lock, which pays us, is silent or says that it is opened.
+    """
 
     index: int
     terms: LockTerms
+    unless: LockTerms | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ Order = Send | Agree | Lock | Open | Ask | Release | Refund | Take | WakeAt
 Effect = Order | Blame
 
 _AFTER = Span(1)  # "after D" is one millisecond later than D itself
+_WORD_WITHIN = Span(24 * HOUR)  # how long the proposer's own refund waits for the issuer that pays it
 _REFUND_AGAIN = Span(30 * SECOND)  # the issuer's clock may be behind ours: come back
 
 
@@ -199,14 +204,18 @@ def _voted(state: Voted, now: Instant) -> tuple[Order, ...]:
             WakeAt(agreement.vote_by),
         )
     asks = [Ask(j, agreement.terms[j]) for j in (mine.index, agreement.incoming(mine.index))]
-    return (*asks, *_refund(agreement, mine.index, now))
+    # The proposer showed the secrets to one issuer, which may have opened, and told nobody before it went down. Who
+    # pays on would be robbed by our refund, so wait for its word, for as long as it may itself make others wait.
+    shown = not mine.index and now < after(agreement.deadline(0), _WORD_WITHIN)
+    payer = agreement.terms[agreement.incoming(0)] if shown else None
+    return (*asks, *_refund(agreement, mine.index, now, payer))
 
 
-def _refund(agreement: Agreement, index: int, now: Instant) -> tuple[Order, ...]:
+def _refund(agreement: Agreement, index: int, now: Instant, unless: LockTerms | None = None) -> tuple[Order, ...]:
     free_at = after(agreement.deadline(index), _AFTER)
     if now < free_at:
         return (WakeAt(free_at),)
-    return (Refund(index, agreement.terms[index]), WakeAt(after(now, _REFUND_AGAIN)))
+    return (Refund(index, agreement.terms[index], unless), WakeAt(after(now, _REFUND_AGAIN)))
 
 
 def _opened(state: Opened, now: Instant) -> tuple[Order, ...]:

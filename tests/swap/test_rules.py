@@ -9,7 +9,7 @@ import pytest
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.keys import Signed, seal_signed
-from nanobarter.core.units import MINUTE, SECOND, Instant, Quantity, Span, after
+from nanobarter.core.units import HOUR, MINUTE, SECOND, Instant, Quantity, Span, after
 from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms
 from nanobarter.swap.machine import step
 from nanobarter.swap.making import make_agreed, seal_message
@@ -214,6 +214,15 @@ def test_a_refund_is_asked_for_only_after_the_deadline_of_the_arc(table: Table) 
     for now, wanted in ((deadline, []), (Instant(deadline + 1), [1])):
         _, effects = table.give(table.voted(), TimePassed(), now)
         assert [e.index for e in effects if isinstance(e, Refund)] == wanted
+
+
+def test_the_proposer_takes_its_arc_back_only_when_the_issuer_that_pays_it_says_no(table: Table) -> None:
+    end = table.agreement.deadline(0)
+    for late, wanted in ((1, table.agreement.terms[2]), (24 * HOUR + 1, None)):
+        _, effects = table.give(table.committing(), TimePassed(), Instant(end + late))
+        assert [e.unless for e in effects if isinstance(e, Refund)] == [wanted]
+        _, effects = table.give(table.voted(), TimePassed(), Instant(end + late))  # others have shown nothing to it
+        assert [e.unless for e in effects if isinstance(e, Refund)] == [None]
 
 
 def test_deadlines_leave_each_party_one_delta_to_collect(table: Table) -> None:
