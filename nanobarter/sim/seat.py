@@ -160,8 +160,7 @@ class Seat:
             case Send():
                 self._send(order, again)
             case Lock():
-                case = lock_case(self.node, self.home.people[order.terms.issuer], order.terms, order.until)
-                self._ask(order.terms, case, self._locked, again)
+                self._lock(order, again)
             case Open():
                 body = OpenBody(
                     order.terms.issuer,
@@ -184,6 +183,41 @@ class Seat:
                 pass
             case _:
                 assert_never(order)
+
+    def _lock(self, order: Lock, again: Callable[[], None]) -> None:
+        """Have our arc locked, and take the receipt when its issuer also knows whom to tell."""
+        agreement, issuer = agreement_in(self.state), order.terms.issuer
+        if agreement is None:
+            return
+        missing, locked = {"locked", "told"}, list[Signed]()
+
+        def done(what: str) -> None:
+            missing.discard(what)
+            if not missing:
+                self._locked(locked[0])
+
+        def take(signed: Signed) -> None:
+            locked.append(signed)
+            done("locked")
+
+        def told(recorded: bool) -> None:  # noqa: FBT001 - an answer
+            if recorded:
+                done("told")
+            else:
+                again()
+
+        case = lock_case(self.node, self.home.people[issuer], order.terms, order.until)
+        self._ask(order.terms, case, take, again)
+        if issuer in agreement.nodes:
+            done("told")
+        else:
+            self.home.post.ask(
+                self.node,
+                issuer,
+                lambda other, give: self.home.tell(other, "swap.agreed", agreement.signed, give),
+                told,
+                again,
+            )
 
     def _refund(self, order: Refund, again: Callable[[], None]) -> None:
         def refund() -> None:

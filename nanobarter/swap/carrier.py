@@ -148,7 +148,12 @@ class Carrier:
         """Do something at an issuer. All but a lock's refusal are repeated until the state changes."""
         match order:
             case Lock():
-                locked = await self._wallet.lock(draft, order.terms, order.until)
+                told = list[bool]()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._introduce, agreement, order.terms.issuer, told)
+                    locked = await self._lock(draft, order)
+                if locked is None or not any(told):
+                    return True
                 refused = isinstance(locked, Refused)
                 self._learned(draft, LockFailed(locked.reason, locked.detail) if refused else LockedReceived(locked))
                 return False
@@ -177,6 +182,24 @@ class Carrier:
             case _:
                 assert_never(order)
         return True
+
+    async def _lock(self, draft: DraftId, order: Lock) -> Signed | Refused | None:
+        try:
+            return await self._wallet.lock(draft, order.terms, order.until)
+        except (Unreachable, PeerFault, Malformed):
+            return None
+
+    async def _introduce(self, agreement: Agreement, issuer: NodeId, told: list[bool]) -> None:
+        """Make sure that the issuer of our arc knows whom to tell: we vote, and may sleep, on the strength of that."""
+        if issuer in agreement.nodes:
+            told.append(True)  # it is a party, which cannot vote without the agreement
+            return
+        try:
+            told.append(
+                await tell(self._caller, issuer, "swap.agreed", agreement.signed, self._limits.swap_call_timeout)
+            )
+        except (Unreachable, PeerFault):
+            return
 
     async def _is_unpaid(self, draft: DraftId, agreement: Agreement, terms: LockTerms) -> bool:
         """Ask whether a lock is opened; tell whether its issuer says no. Raises while it says nothing."""
