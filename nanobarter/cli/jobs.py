@@ -82,7 +82,7 @@ def _span(text: str) -> int:
 
 
 def _restore_from_phrase(asked: argparse.Namespace, wish: dict[str, Any]) -> dict[str, Any]:
-    seed = seed_of(_read_phrase(asked.phrase_file))
+    seed = seed_of(read_phrase(asked.phrase_file))
     if not asked.bootstrap:
         raise UsageError("a restore from the phrase needs one living node", hint="name it: --bootstrap HOST:PORT")
     addresses = [_address(text) for text in asked.bootstrap]
@@ -112,7 +112,8 @@ def _address(text: str) -> tuple[str, int]:
         raise UsageError(f"--bootstrap: {what}", hint=remedy) from None
 
 
-def _read_phrase(name: str) -> str:
+def read_phrase(name: str) -> str:
+    """Return the text of a file, or of stdin for ``-``. Raises UsageError."""
     if name == "-":
         return sys.stdin.read()
     try:

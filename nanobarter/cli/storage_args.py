@@ -19,6 +19,9 @@ def add_storage(commands: object, add: Add) -> None:
     prune = add(commands, "prune", "free the space of what no snapshot needs", "storage:prune", json=True)
     prune.add_argument("--dry-run", action="store_true", help="only tell what would be freed")
     _add_looking(commands, add)
+    verify = add(commands, "key", "is this phrase the one of this home?", "key:verify", json=True)
+    verify.add_argument("what", choices=("verify",), metavar="verify", help="ask for the words and compare")
+    verify.add_argument("--phrase-file", default="", metavar="FILE", help="read the phrase here; - reads stdin")
 
 
 def _add_looking(commands: object, add: Add) -> None:

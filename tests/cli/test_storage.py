@@ -7,6 +7,9 @@ import msgspec
 import pytest
 
 from nanobarter.cli.exits import Exit
+from nanobarter.cli.main import main
+from nanobarter.core.phrase import make_phrase, seed_of
+from nanobarter.core.system import SeededEntropy
 from nanobarter.daemon.home import Home
 from tests.cli.test_commands import spoken
 from tests.daemon.fake_node import FakeNode
@@ -67,3 +70,16 @@ async def test_what_is_looked_at_is_shown_and_its_exit_code_tells(
     assert (await spoken(node, home, capsys, "check", "--read-data"))[0] == Exit.FAILED
     node.storage.drilled = change(node.storage.drilled, problem_count=1, problems=("/x: lost",))
     assert (await spoken(node, home, capsys, "drill"))[0] == Exit.FAILED
+
+
+def test_a_phrase_is_told_from_that_of_another_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    phrases = [make_phrase(SeededEntropy(number, "phrase")) for number in range(2)]
+    Home.create(tmp_path / "mine", seed_of(phrases[0]), "")
+    for number, (phrase, code) in enumerate(
+        ((phrases[0], Exit.DONE), (phrases[1], Exit.FAILED), ("twelve words", Exit.USAGE))
+    ):
+        (tmp_path / f"{number}").write_text(phrase)
+        asked = ["--home", str(tmp_path / "mine"), "key", "verify", "--phrase-file", str(tmp_path / f"{number}")]
+        assert main(asked) == code
+        said = capsys.readouterr()
+        assert phrase.split()[5 % len(phrase.split())] not in said.out + said.err or code == Exit.USAGE
