@@ -92,7 +92,8 @@ class Asker:
         ring = [(a.bid, a.giver) for a in draft.arcs]
         if self._is_refused(draft):
             return Refused(Reason.POLICY, "its owner has refused these bids together")
-        live = {known: q for known, q in self.questions().items() if q.index == 0}
+        # One that has just become a swap is about to end; what is left of its bids is another question.
+        live = {known: q for known, q in self.questions().items() if q.index == 0 and not self._is_spent(q)}
         for known, question in live.items():
             if [(a.bid, a.giver) for a in question.draft.arcs] == ring:
                 return known
@@ -264,6 +265,10 @@ class Asker:
         """Tell whether our person has these bids before her already: two proposers had the same thought."""
         bids = {arc.bid for arc in draft.arcs}
         return any(q.waits_for_us and {arc.bid for arc in q.draft.arcs} == bids for q in self._known.values())
+
+    def _is_spent(self, question: Question) -> bool:
+        used = None if question.used is None else self._state(question.used)
+        return isinstance(used, Ended) and used.outcome == "settled"
 
     def _is_dead(self, question: Question) -> bool:
         """Tell whether a consent ended with its question: not when the proposer only asked anew."""

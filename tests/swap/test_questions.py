@@ -11,7 +11,7 @@ from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, DraftId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, Quantity
-from nanobarter.swap.events import Asked, DraftRefused, DraftSeen, Settled
+from nanobarter.swap.events import Asked, DraftRefused, DraftSeen, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.questions import Question, covers, open_question
 from tests.swap.test_messages import examples
@@ -177,6 +177,24 @@ async def test_the_same_ring_is_asked_about_once(tmp_path: Path, mock_clock: tri
         for _ in range(3):
             await world.propose(first, *world.ring(parties, parties, ask=[second]))
             await pass_time(world, 3)
+        assert len(waiting(second)) == 1
+
+
+async def test_what_is_left_is_asked_about_at_once(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        first, second = parties = world.nodes
+        ring = world.ring(parties, parties, ask=[second])
+
+        def again(event: SwapEvent) -> None:
+            if isinstance(event, Settled):
+                world.nursery.start_soon(world.propose, first, *ring)
+
+        first.swap.observe(again)
+        await world.propose(first, *ring)
+        await pass_time(world, 3)
+        await say(second)
+        await pass_time(world, 5)
+        assert first.held(second) == 101
         assert len(waiting(second)) == 1
 
 
