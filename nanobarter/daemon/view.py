@@ -75,7 +75,10 @@ class NodeView:
         )
 
     def _own_problems(self) -> list[str]:
-        return [*self._node.memory.problems(), *self._missing_folders()]
+        told = [*self._node.memory.problems(), *self._missing_folders()]
+        if many := self._node.wallet.copies_seen():
+            told.append(f"another copy of this wallet is in use: {many} mints saw it; run only one of them")
+        return told
 
     def _missing_folders(self) -> list[str]:
         return [f"the folder {f} is not there" for f in self._node.config.backup.folders if not Path(f).is_dir()]

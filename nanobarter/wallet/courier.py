@@ -45,7 +45,7 @@ from nanobarter.mint.messages import (
     TakeBody,
 )
 from nanobarter.mint.notes import Keyset, note_message
-from nanobarter.wallet import answers, archive, rows
+from nanobarter.wallet import answers, archive, copies, rows
 from nanobarter.wallet.events import LeaseReceived, NotesReceived, NotesSpent, WalletEvent
 from nanobarter.wallet.keysets import Keysets
 from nanobarter.wallet.rows import Cheque
@@ -244,17 +244,24 @@ class Courier:
     async def _refused(self, cheque: Cheque, refusal: Refusal, raw: bytes) -> None:
         held = self._store.read_now(lambda db: rows.held_by(db, cheque.request))
         if refusal.at <= cheque.valid_until and (held or cheque.coins):
-            await self._store.write(lambda db: rows.note_refusal(db, cheque, raw))
+            await self._store.write(lambda db: self._note_refusal(db, cheque, refusal, raw))
             return
         keys = {h.note_id: h.note.key for h in held}
         spent = await self._spent_elsewhere(cheque, keys) if keys else set[NoteId]()
         now = self._clock.now()
 
         def change(db: Connection) -> list[WalletEvent]:
-            return archive.add_events(db, rows.bury_cheque(db, cheque, spent, now))
+            lost = rows.bury_cheque(db, cheque, spent, now)
+            copies.note_spent(db, lost, now)
+            return archive.add_events(db, lost)
 
         for event in await self._store.write(change):
             self._told(event)
+
+    def _note_refusal(self, db: Connection, cheque: Cheque, refusal: Refusal, raw: bytes) -> None:
+        rows.note_refusal(db, cheque, raw)
+        if cheque.coins and copies.collides(refusal):
+            copies.note_collision(db, cheque.mint, self._clock.now())
 
     async def _spent_elsewhere(self, cheque: Cheque, keys: dict[NoteId, PublicKey]) -> set[NoteId]:
         """Ask what became of the notes of a dead body. A question changes nothing, so it needs no journal."""

@@ -24,6 +24,7 @@ from nanobarter.mint.messages import DOMAIN_REQUEST, Refusal, StateBody, States
 from nanobarter.mint.notes import Keyset, note_id
 from nanobarter.wallet import answers
 from nanobarter.wallet.acts import Acts, no_of
+from nanobarter.wallet.copies import SIGNED_BEFORE
 from nanobarter.wallet.courier import Courier, seal_request
 from nanobarter.wallet.handover import Handover, all_good, digest_of, subject_of
 from nanobarter.wallet.keysets import Keysets
@@ -125,7 +126,10 @@ class Receiving:
     def _is_passing(self, token: NoteToken, refused: Refused) -> bool:
         """Tell whether a later try may go better: the no is of the moment, or of the fresh notes' keyset."""
         if refused.reason != Reason.RETIRED_KEYSET:
-            return refused.reason in _PASSING
+            # A coin that another copy of this wallet named: the next try names another one.
+            return refused.reason in _PASSING or (
+                refused.reason == Reason.CONFLICT and refused.detail.startswith(SIGNED_BEFORE)
+            )
         if any(self._keysets.is_dropped(note.keyset) for note in token.notes):
             return False
         known = [self._keysets.known(note.keyset) for note in token.notes]

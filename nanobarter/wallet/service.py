@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import trio
 
-from nanobarter.core.errors import InvariantBroken, Reason, Refused
+from nanobarter.core.errors import InvariantBroken, PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import Hash, NodeId, PublicKey
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import LIMITS, Limits
@@ -19,7 +19,7 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Instant, LeaseKind, Quantity
 from nanobarter.mint.messages import Contract, LockState, LockTerms
-from nanobarter.wallet import archive, rows
+from nanobarter.wallet import archive, copies, rows
 from nanobarter.wallet.acts import Acts
 from nanobarter.wallet.courier import Courier
 from nanobarter.wallet.events import WalletEvent
@@ -130,8 +130,22 @@ class Wallet:
     async def round(self) -> None:
         """Do once what ``run`` does again and again."""
         await self.upkeep.round()
+        await self._catch_up()
         await self.remembrance.withdraw()
         await self.receiving.again()
+
+    async def _catch_up(self) -> None:
+        """Where another copy of this wallet is ahead, let our counters go on behind it."""
+        for issuer in self._store.read_now(copies.collided):
+            try:
+                await self.restore(issuer)
+            except (Unreachable, PeerFault):
+                continue
+            await self._store.write(lambda db, issuer=issuer: copies.caught_up(db, issuer))
+
+    def copies_seen(self) -> int:
+        """Return at how many mints another copy of this wallet was seen; more than none needs its person."""
+        return self._store.read_now(copies.seen)
 
     # -- what I have
 

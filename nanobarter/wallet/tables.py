@@ -70,4 +70,14 @@ MIGRATIONS = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration(
+        "wallet_copies",
+        1,
+        """
+        CREATE TABLE wallet_copies (
+            issuer BLOB PRIMARY KEY, at INTEGER NOT NULL, spent INTEGER NOT NULL DEFAULT 0,
+            collided INTEGER NOT NULL DEFAULT 0
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )
