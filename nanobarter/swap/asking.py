@@ -97,15 +97,14 @@ class Asker:
         for known, question in live.items():
             if [(a.bid, a.giver) for a in question.draft.arcs] == ring:
                 return known
-        if self._is_asked(draft):
-            return Refused(Reason.BUSY, "a partner asks about these bids already")
         if sum(q.bid == draft.arcs[0].bid for q in live.values()) >= self._limits.swap_questions_bid_max:
             return Refused(Reason.TOO_MANY, "the persons of other rings are asked about this bid already")
         if not self._has_room():
             return Refused(Reason.TOO_MANY, "too many questions are open")
         signed = make_question(self._key, draft, self._times.ask)
         question_id = draft_id_of(signed)
-        await self._adopt(question_id, self._fresh(signed, 0))
+        if not await self._adopt(question_id, self._fresh(signed, 0)):
+            return Refused(Reason.BUSY, "a partner asks about these bids already")
         return question_id
 
     async def say(self, question_id: DraftId, quantity: Quantity) -> Refused | None:
@@ -145,7 +144,7 @@ class Asker:
         signed = make_question(self._key, draft, self._times.ask)
         covered = question.said is not None and covers(old, 0, question.said, draft)
         fresh = replace(self._fresh(signed, 0), said=draft.arcs[0].quantity) if covered else self._fresh(signed, 0)
-        await self._adopt(draft_id_of(signed), fresh)
+        await self._adopt(draft_id_of(signed), fresh, anew=True)
         await self.drop(draft_id_of(question.signed), Reason.CONFLICT, "asked anew with other quantities", None)
 
     def consent_to(self, draft: Draft, index: int) -> DraftId | Refused:
@@ -197,16 +196,15 @@ class Asker:
             objection = Refused(Reason.UNKNOWN_BID, "a bid in the draft was replaced")
         if objection is None and self._is_refused(draft):
             objection = Refused(Reason.POLICY, "its owner has refused these bids together")
-        if objection is None and self._is_asked(draft):
-            objection = Refused(Reason.BUSY, "its owner is asked about these bids already")
+        if objection is None:
+            question = self._fresh(signed, index)
+            if not isinstance(self.consent_to(draft, index), Refused):
+                question = replace(question, said=draft.arcs[index].quantity)
+            if not await self._adopt(question_id, question):
+                objection = Refused(Reason.BUSY, "its owner is asked about these bids already")
         if objection is not None:
             refuse = Refuse(question_id, index, objection.reason, Quantity(0), objection.detail[:DETAIL_MAX])
             self._start(self._errands.say, draft.arcs[0].giver, "swap.refuse", refuse)
-            return True
-        question = self._fresh(signed, index)
-        earlier = self.consent_to(draft, index)
-        said = draft.arcs[index].quantity if not isinstance(earlier, Refused) else None
-        await self._adopt(question_id, replace(question, said=said))
         return True
 
     async def on_consent(self, signed: Signed) -> bool:
@@ -274,11 +272,18 @@ class Asker:
         """Tell whether a consent ended with its question: not when the proposer only asked anew."""
         return question.notice is not None and question.notice.reason != Reason.CONFLICT
 
-    async def _adopt(self, question_id: DraftId, question: Question) -> None:
+    async def _adopt(self, question_id: DraftId, question: Question, *, anew: bool = False) -> bool:
+        """Keep a question, unless our person has the same bids before her already and this does not replace them.
+
+        That is looked at in turn with what is being recorded: two may come in the same moment.
+        """
         async with self._turn:
+            if not anew and self._is_asked(question.draft):
+                return False
             await self._record(question_id, question)
         self._told(Asked(question_id, question.bid, question.signed.signer, question.waits_for_us))
         self._start(self._errands.pursue, question_id)
+        return True
 
     async def _record(self, question_id: DraftId, question: Question) -> None:
         await self._store.write(lambda db: tables.put_question(db, question_id, question))

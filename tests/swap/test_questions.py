@@ -8,12 +8,12 @@ import trio.testing
 from msgspec.structs import replace
 
 from nanobarter.core.errors import Reason, Refused
-from nanobarter.core.ids import BidId, DraftId
+from nanobarter.core.ids import BidId, DraftId, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, Quantity
 from nanobarter.swap.events import Asked, DraftRefused, DraftSeen, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
-from nanobarter.swap.questions import Question, covers, open_question
+from nanobarter.swap.questions import Question, covers, make_question, open_question
 from tests.swap.test_messages import examples
 from tests.swap.whole import Node, World, quiet, world_of
 
@@ -177,6 +177,25 @@ async def test_the_same_ring_is_asked_about_once(tmp_path: Path, mock_clock: tri
         for _ in range(3):
             await world.propose(first, *world.ring(parties, parties, ask=[second]))
             await pass_time(world, 3)
+        assert len(waiting(second)) == 1
+
+
+async def test_two_that_come_in_the_same_moment_do_not_both_trouble_her(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        first, second = parties = world.nodes
+        await world.propose(first, *world.ring(parties, parties, ask=[second]))
+        await pass_time(world, 3)
+        ((known, question),) = waiting(second).items()
+        await first.swap.questions.drop(known, Reason.CONFLICT, "asked anew below", None)
+        await pass_time(world, 3)
+        assert not waiting(second)
+        async with trio.open_nursery() as nursery:
+            for nonce in (b"a", b"b"):
+                draft = replace(question.draft, nonce=sha256(nonce))
+                signed = make_question(first.key, draft, draft.pace.approve)
+                nursery.start_soon(second.swap.questions.on_question, signed)
         assert len(waiting(second)) == 1
 
 
