@@ -9,7 +9,7 @@ from nanobarter.daemon.api import refuse
 from nanobarter.daemon.desk import read_quantity
 from nanobarter.daemon.services import Node
 from nanobarter.swap.messages import Draft, open_draft
-from nanobarter.swap.orders import agreement_in, draft_of, mine_in
+from nanobarter.swap.positions import agreement_in, draft_of, mine_in
 from nanobarter.swap.questions import Question, asks, open_consent
 from nanobarter.swap.states import (
     Aborted,

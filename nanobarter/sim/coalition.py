@@ -24,7 +24,8 @@ from nanobarter.sim.seat import Seat
 from nanobarter.sim.world import World
 from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import Agreed, Vote, open_vote
-from nanobarter.swap.orders import Lock, Open, Order, Send, agreement_in, mine_in
+from nanobarter.swap.orders import Lock, Open, Order, Send
+from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.receipts import open_answer
 from nanobarter.swap.states import Ended, Gathering, Restarted, State
 from nanobarter.swap.terms import Agreement, agreement_of

@@ -24,7 +24,7 @@ from nanobarter.swap.messages import (
     open_vote,
 )
 from nanobarter.swap.objections import draft_objection
-from nanobarter.swap.orders import agreement_in
+from nanobarter.swap.positions import agreement_in
 from nanobarter.swap.receipts import open_answer
 from nanobarter.swap.states import (
     Aborted,

@@ -30,21 +30,8 @@ from nanobarter.sim.purse import (
 from nanobarter.swap import machine, tables
 from nanobarter.swap.making import make_agreed, seal_message
 from nanobarter.swap.messages import open_approve
-from nanobarter.swap.orders import (
-    Agree,
-    Ask,
-    Blame,
-    Lock,
-    Open,
-    Order,
-    Refund,
-    Release,
-    Send,
-    Take,
-    WakeAt,
-    agreement_in,
-    mine_in,
-)
+from nanobarter.swap.orders import Agree, Ask, Blame, Lock, Open, Order, Refund, Release, Send, Take, WakeAt
+from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.receipts import legs_seen, open_answer
 from nanobarter.swap.states import (
     Ended,

@@ -24,7 +24,7 @@ from nanobarter.mint.messages import LockTerms, Preimage
 from nanobarter.swap import tables
 from nanobarter.swap.carrier import tell
 from nanobarter.swap.messages import SMALL_MAX, lock_id_of, open_approve
-from nanobarter.swap.orders import mine_in
+from nanobarter.swap.positions import mine_in
 from nanobarter.swap.terms import Agreement, agreement_of
 from nanobarter.wallet.service import Wallet
 

@@ -4,7 +4,7 @@ from nanobarter.core.ids import BidId, DraftId, NodeId, node_id_of
 from nanobarter.core.quality import Quality
 from nanobarter.swap.events import Aborted, Amount, DraftRefused, Settled
 from nanobarter.swap.messages import Approve
-from nanobarter.swap.orders import agreement_in, draft_of, mine_in
+from nanobarter.swap.positions import agreement_in, draft_of, mine_in
 from nanobarter.swap.states import Ended, State
 from nanobarter.swap.terms import Agreement
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from nanobarter.core.canonical import Record
-from nanobarter.core.ids import DraftId, NodeId
+from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, SECOND, Instant, Span, after
 from nanobarter.mint.messages import LockTerms
@@ -123,7 +123,7 @@ Order = Send | Agree | Lock | Open | Ask | Release | Refund | Take | WakeAt
 Effect = Order | Blame
 
 _AFTER = Span(1)  # "after D" is one millisecond later than D itself
-_WORD_WITHIN = Span(24 * HOUR)  # how long the proposer's own refund waits for the issuer that pays it
+_WORD_WITHIN = Span(24 * HOUR)  # how long the own refund waits for the word of the issuer that pays us
 _REFUND_AGAIN = Span(30 * SECOND)  # the issuer's clock may be behind ours: come back
 
 
@@ -218,6 +218,17 @@ def _refund(agreement: Agreement, index: int, now: Instant, unless: LockTerms | 
     return (Refund(index, agreement.terms[index], unless), WakeAt(after(now, _REFUND_AGAIN)))
 
 
+def _unpaid(agreement: Agreement, index: int, now: Instant) -> tuple[Order, ...]:
+    """Wait for the word of the issuer that pays us for as long as it may be away, and no longer.
+
+    If it is mute, or denies what we are owed, our own arc would else stay locked until it lapses, weeks later.
+    """
+    given_up_at = after(agreement.deadline(0), _WORD_WITHIN)
+    if now < given_up_at:
+        return (WakeAt(given_up_at),)
+    return (Ask(index, agreement.terms[index]), *_refund(agreement, index, now))
+
+
 def _opened(state: Opened, now: Instant) -> tuple[Order, ...]:
     """Collect first, pay second: our own arc is opened by us only once the arc that pays us has ended."""
     agreement, own = agreement_of(state.deal.agreed), state.deal.mine.index
@@ -229,6 +240,8 @@ def _opened(state: Opened, now: Instant) -> tuple[Order, ...]:
         if now > agreement.deadline(paying) and proof is None and paying:
             before = agreement.incoming(paying)
             wanted.append(Open(before, agreement.terms[before], state.preimages, None))  # or else its receipt
+        if state.outgoing == "pending":
+            wanted += _unpaid(agreement, own, now)
     elif state.incoming == "opened":
         if state.proofs[paying] is None and state.outgoing == "pending":
             wanted.append(Open(paying, agreement.terms[paying], state.preimages, None))  # repeated for its receipt
@@ -277,30 +290,3 @@ def _tell(nodes: Iterable[NodeId], message: Record, method: str, until: Instant)
 
 def _others(agreement: Agreement, mine: Mine) -> list[NodeId]:
     return [node for i, node in enumerate(agreement.nodes) if i != mine.index]
-
-
-def draft_of(state: State) -> DraftId:
-    """Return the id of the draft that a state belongs to."""
-    return open_approve(mine_in(state).approval).draft
-
-
-def mine_in(state: State) -> Mine:
-    """Return my position in the draft that a state belongs to."""
-    match state:
-        case Approved() | Gathering() | Ended():
-            return state.mine
-        case Locking() | Collecting() | Voted() | Committing() | Opened() | Aborted():
-            return state.deal.mine
-        case _:
-            assert_never(state)
-
-
-def agreement_in(state: State) -> Agreement | None:
-    """Return the agreement that a state is about, if it holds one."""
-    match state:
-        case Approved() | Gathering() | Ended():
-            return None
-        case Locking() | Collecting() | Voted() | Committing() | Opened() | Aborted():
-            return agreement_of(state.deal.agreed)
-        case _:
-            assert_never(state)

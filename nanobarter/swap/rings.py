@@ -12,7 +12,8 @@ from nanobarter.core.units import SECOND, Span
 from nanobarter.swap import tables
 from nanobarter.swap.carrier import Carrier
 from nanobarter.swap.machine import step
-from nanobarter.swap.orders import Blame, agreement_in, mine_in, orders
+from nanobarter.swap.orders import Blame, orders
+from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.states import Approved, Ended, Given, State
 from nanobarter.swap.terms import SwapTimes
 

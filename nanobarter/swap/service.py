@@ -39,8 +39,8 @@ from nanobarter.swap.messages import (
     open_draft,
 )
 from nanobarter.swap.news import amount_of, news_of
-from nanobarter.swap.orders import mine_in
 from nanobarter.swap.policy import ApproveAll, Policy
+from nanobarter.swap.positions import mine_in
 from nanobarter.swap.pushing import Pusher
 from nanobarter.swap.questions import asks, is_a_question
 from nanobarter.swap.rings import Rings

@@ -19,7 +19,7 @@ from nanobarter.core.limits import LIMITS
 from nanobarter.daemon.main import main
 from nanobarter.mint.messages import Request
 from nanobarter.mint.service import Mint
-from nanobarter.swap.orders import mine_in
+from nanobarter.swap.positions import mine_in
 from nanobarter.swap.rings import Rings
 from nanobarter.swap.states import State
 

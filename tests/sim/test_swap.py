@@ -27,6 +27,12 @@ def test_no_honest_party_is_robbed_and_no_honest_node_is_convicted(name: str, ru
     assert (tally.honest_losses, tally.convicted_honest, tally.failures) == (0, 0, [])
 
 
+def test_whoever_is_owed_by_a_deaf_issuer_gets_its_own_arc_back_and_does_not_wait_for_it_to_lapse() -> None:
+    with remembered_signatures():
+        verdict = run("issuers", 20446, (2, 8)).verdict
+    assert (verdict.failed, verdict.stuck) == (False, [])
+
+
 def test_a_run_is_the_same_whenever_it_is_told_again() -> None:
     with remembered_signatures():
         assert run("crashes", 5, (2, 8), trace=True) == run("crashes", 5, (2, 8), trace=True)

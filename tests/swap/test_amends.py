@@ -9,7 +9,7 @@ from nanobarter.core.errors import Reason
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import DAY, after
 from nanobarter.swap.events import Aborted, DraftRefused
-from nanobarter.swap.orders import agreement_in, mine_in
+from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.states import LegSeen, LegTaken
 from nanobarter.swap.tables import debts
 from nanobarter.wallet.events import NotesReceived

@@ -14,7 +14,7 @@ from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms
 from nanobarter.swap.machine import step
 from nanobarter.swap.making import make_agreed, seal_message
 from nanobarter.swap.messages import Agreed, Approve, Refuse, Vote, open_approve
-from nanobarter.swap.orders import Blame, Effect, Lock, Open, Refund, Release, Send, orders
+from nanobarter.swap.orders import Blame, Effect, Lock, Open, Refund, Release, Send, WakeAt, orders
 from nanobarter.swap.states import (
     Aborted,
     AgreementReceived,
@@ -223,6 +223,17 @@ def test_the_proposer_takes_its_arc_back_only_when_the_issuer_that_pays_it_says_
         assert [e.unless for e in effects if isinstance(e, Refund)] == [wanted]
         _, effects = table.give(table.voted(), TimePassed(), Instant(end + late))  # others have shown nothing to it
         assert [e.unless for e in effects if isinstance(e, Refund)] == [None]
+
+
+def test_who_is_owed_by_a_mute_issuer_takes_its_own_arc_back_after_a_day_and_not_before(table: Table) -> None:
+    state, _ = table.give(table.voted(), LegSeen(2, "opened", table.now, table.secrets, None))
+    enough = Instant(table.agreement.deadline(0) + 24 * HOUR)
+    for now, wanted in ((Instant(enough - 1), []), (enough, [1])):
+        _, effects = table.give(state, TimePassed(), now)
+        assert [e.index for e in effects if isinstance(e, Refund)] == wanted
+        assert next(e.index for e in effects if isinstance(e, Open)) == 0  # what pays us is asked for all the same
+    _, effects = table.give(state, TimePassed(), Instant(enough - 1))
+    assert enough in [e.at for e in effects if isinstance(e, WakeAt)]
 
 
 def test_deadlines_leave_each_party_one_delta_to_collect(table: Table) -> None:
