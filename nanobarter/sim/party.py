@@ -6,7 +6,7 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import AgreementId, DraftId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.limits import LIMITS
-from nanobarter.core.units import Instant, after
+from nanobarter.core.units import Instant, Span, after
 from nanobarter.mint.messages import LockState
 from nanobarter.sim.home import Home
 from nanobarter.sim.node import Node
@@ -141,9 +141,11 @@ class Party:
         def answered(theirs: Instant) -> None:
             if self._near(theirs):
                 there(issuer)
+            else:
+                self._considering.discard(draft_id_of(signed))
 
         def silent() -> None:
-            if self.node.now < after(draft.time, draft.pace.approve):
+            if self.node.now < after(draft.time, Span(draft.pace.approve + draft.pace.lock)):
                 self._ask_after(issuer, signed, there)
             else:
                 self._considering.discard(draft_id_of(signed))
@@ -163,6 +165,11 @@ class Party:
         mine = self.mine(signed, index, self.home.people[draft.arcs[index].quality.issuer])
         blank = (None,) * (len(draft.arcs) - 1)
         self.adopt(draft_id, Approved(signed, mine) if index else Gathering(signed, mine, (mine.approval, *blank)))
+
+    def agreed(self) -> bool:
+        """Tell whether a draft became an agreement in which we are, or were: the disk knows, after a crash too."""
+        rows = self.node.db.execute("SELECT 1 FROM swap_drafts WHERE agreement IS NOT NULL LIMIT 1")
+        return rows.fetchone() is not None
 
     def busy(self) -> bool:
         """Tell whether a draft holds our bid: one at a time."""

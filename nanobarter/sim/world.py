@@ -24,7 +24,6 @@ from nanobarter.swap.terms import SwapTimes
 
 TIMES: Final = SwapTimes(delta=Span(5 * MINUTE), more_deltas=())
 CALL_TIMEOUT: Final = SECOND  # above the longest round trip: a lost message is noticed after it, as by a transport
-BEFORE: Final = ("refused", "cancelled", "expired")  # how a draft ends that never became an agreement
 LONGEST: Final = Span(60 * HOUR)  # 24 h after the last outage, and much slack
 
 
@@ -204,10 +203,7 @@ class World:
             not tried
             and not self.parties[proposer.node].busy()
             and not tables.watched(proposer.db)
-            and not any(
-                isinstance(s.state, Ended) and s.state.outcome not in BEFORE
-                for s in self.parties[proposer.node].seats.values()
-            )
+            and not self.parties[proposer.node].agreed()
         )
 
     def over(self) -> bool:

@@ -9,7 +9,7 @@ from nanobarter.core.ids import NodeId, node_id_of
 from nanobarter.core.item import ITEM_BODY_MAX, check_item
 from nanobarter.core.keys import Signed
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import Instant, after
+from nanobarter.core.units import Instant, Span, after
 from nanobarter.matching.wire import BidBody, Ratio, bid_id_of
 from nanobarter.swap.messages import Draft, draft_id_of, open_approve, open_draft
 from nanobarter.swap.states import AgreementReceived, ApprovalReceived, Mine, Receipts
@@ -22,8 +22,9 @@ def draft_objection(draft: Draft, index: int, times: SwapTimes, now: Instant) ->
         return Refused(Reason.WRONG_TERMS, "the draft runs at another pace than ours")
     if not times.near(draft.time, now):
         return Refused(Reason.CLOCK_OFF, f"the draft's clock is {draft.time - now} ms from ours")
-    if now >= after(draft.time, draft.pace.approve):
-        return Refused(Reason.EXPIRED, "the draft has expired")
+    if now >= after(draft.time, Span(draft.pace.approve + draft.pace.lock)):
+        # Not sooner: the proposer waits only ``approve``, but by its own clock, which may be behind ours by more.
+        return Refused(Reason.EXPIRED, "an approval of the draft would be void")
     if index >= len(draft.arcs):
         return Refused(Reason.MALFORMED, "there is no such position")
     for j in range(len(draft.arcs)):

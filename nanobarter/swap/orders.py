@@ -133,9 +133,8 @@ def orders(state: State, now: Instant) -> tuple[Order, ...]:
         case Approved():
             draft = open_draft(state.draft)
             expires = open_approve(state.mine.approval).expires
-            until = after(draft.time, draft.pace.approve)
-            return (
-                Send(draft.arcs[0].giver, state.mine.approval, "swap.approve", until),
+            return (  # until it is void, not until the proposer's patience ends: its clock may be behind ours
+                Send(draft.arcs[0].giver, state.mine.approval, "swap.approve", expires),
                 WakeAt(after(expires, _AFTER)),
             )
         case Gathering():

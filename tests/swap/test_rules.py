@@ -13,7 +13,8 @@ from nanobarter.core.units import HOUR, MINUTE, SECOND, Instant, Quantity, Span,
 from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms
 from nanobarter.swap.machine import step
 from nanobarter.swap.making import make_agreed, seal_message
-from nanobarter.swap.messages import Agreed, Approve, Refuse, Vote, open_approve
+from nanobarter.swap.messages import Agreed, Approve, Refuse, Vote, open_approve, open_draft
+from nanobarter.swap.objections import draft_objection
 from nanobarter.swap.orders import Blame, Effect, Lock, Open, Refund, Release, Send, WakeAt, orders
 from nanobarter.swap.states import (
     Aborted,
@@ -266,6 +267,17 @@ def test_a_restart_after_the_vote_deadline_aborts_and_before_it_goes_on(table: T
     assert [e.terms.index for e in effects if isinstance(e, Lock)] == [1]
     assert isinstance(table.give(table.locking(), Restarted(), table.agreement.vote_by)[0], Aborted)
     assert isinstance(table.give(table.voted(), Restarted(), table.agreement.vote_by)[0], Voted)
+
+
+def test_a_party_whose_clock_is_ahead_by_no_more_than_may_be_joins_and_says_so(table: Table) -> None:
+    signed = table.gathering.draft
+    draft = open_draft(signed)
+    ahead = after(draft.time, table.times.clock_off)
+    assert draft_objection(draft, 1, table.times, ahead) is None
+    told = [e for e in orders(table.parties[1], ahead) if isinstance(e, Send)]
+    assert [(e.method, e.until > ahead) for e in told] == [("swap.approve", True)]
+    for late in (table.times.clock_off + 1, table.times.approve + table.times.lock):
+        assert draft_objection(draft, 1, table.times, after(draft.time, Span(late))) is not None
 
 
 @pytest.mark.parametrize("off", [61, -61])
