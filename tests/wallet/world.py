@@ -115,13 +115,17 @@ class Node:
 
     async def restart_wallet(self, *, lose_all: bool = False) -> None:
         """Close the file as a crash would leave it, and open it again, or an empty one."""
-        assert self._scope is not None
-        self._scope.cancel()
-        self.wallet_store.close()
+        self.stop_wallet()
         for file in self.world.path.glob(f"wallet{self.number}*") if lose_all else ():
             file.unlink()
         self.writes = 0
         await self.open_wallet()
+
+    def stop_wallet(self) -> None:
+        """Close the wallet's file; ``open_wallet`` goes on with what is there then."""
+        assert self._scope is not None
+        self._scope.cancel()
+        self.wallet_store.close()
 
     def held(self, of: "Node") -> int:
         return sum(h.quantity for h in self.wallet.holdings() if h.quality == of.quality)
