@@ -37,7 +37,7 @@ def _lock_pays(work: Steps, body: LockBody) -> Lot | Refused:
     terms = body.terms
     if no := rules.room(rows.free(work.db, terms.kind), terms.quantity):
         return no
-    return Lot(terms.kind, work.book.terms_hash, terms.quantity)
+    return Lot(terms.kind, work.book.terms_of(terms.kind, work.now), terms.quantity)
 
 
 def open_lock(work: Steps, body: OpenBody) -> Outcome | Refused:

@@ -10,7 +10,7 @@ from functools import cached_property
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Refused
 from nanobarter.core.ids import Hash, KeysetId, NodeId, NoteId, PublicKey, RequestId, Signature, sha256
-from nanobarter.core.units import Instant, Span
+from nanobarter.core.units import Instant, LeaseKind, Span
 from nanobarter.mint.messages import (
     BlindOutput,
     Body,
@@ -41,6 +41,14 @@ class Book:
     request_valid_max: Span
     locks_max: int
     alive_gap: Span
+
+    def terms_of(self, kind: LeaseKind, now: Instant) -> Hash:
+        """Return the terms of promises made now: those of the keyset that issues, changed ones once it is over.
+
+        A window has one keyset, so a lock under other terms could not become notes before the next.
+        """
+        issuing = [k.announcement for k in self.keysets.values() if k.announcement.kind == kind and k.issuing(now)]
+        return max(issuing, key=lambda a: a.generation).terms_hash if issuing else self.terms_hash
 
 
 def inputs_of(body: Body) -> tuple[Note, ...]:

@@ -96,6 +96,15 @@ def add_request(db: Db, request: RequestId, at: Instant, keep_until: Instant, re
     return done.lastrowid
 
 
+def keep_request(db: Db, number: int, until: Instant) -> None:
+    """Let a request be asked for until another time than was thought first."""
+    row = one(db, "SELECT request_id, committed_at, result FROM mint_requests WHERE number = ?", number)
+    if row is None:
+        raise InvariantBroken("a request that is to be kept is gone")
+    sql = "UPDATE mint_requests SET keep_until = ?, seal = ? WHERE number = ?"
+    change_one(db, sql, until, seal_of(row[0], row[1], until, row[2]), number)
+
+
 # -- notes
 
 
@@ -229,6 +238,13 @@ def find_lease(db: Db, lease: LeaseId) -> Contract | None:
     """Return the newest contract of a lease that runs, or None."""
     row = one(db, "SELECT contract FROM mint_leases WHERE lease_id = ? AND ended = 0", lease)
     return None if row is None else decode(row[0], Contract, size_max=ROW_BYTES_MAX)
+
+
+def lease_end(db: Db, contract: bytes) -> Instant | None:
+    """Return when the lease of a contract ends or ended by its newest one; None once it is purged."""
+    lease = decode(contract, Contract, size_max=ROW_BYTES_MAX).lease_id
+    row = one(db, "SELECT ends FROM mint_leases WHERE lease_id = ?", lease)
+    return None if row is None else Instant(row[0])
 
 
 def live_leases(db: Db) -> list[Contract]:

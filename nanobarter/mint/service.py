@@ -217,9 +217,9 @@ class Mint:
         now = self._now()
         return [k for k in self._book.keysets.values() if not k.withdrawn and now < k.announcement.redeem_until]
 
-    def terms_hash(self, kind: LeaseKind) -> Hash:  # noqa: ARG002 - all kinds of a node share their terms today
-        """Return the hash of the service terms that this mint's notes of a kind promise."""
-        return self._book.terms_hash
+    def terms_hash(self, kind: LeaseKind) -> Hash:
+        """Return the hash of the service terms that this mint promises now with notes and locks of a kind."""
+        return self._book.terms_of(kind, self._now())
 
     def capacity(self) -> list[Capacity]:
         """Return how the pledged space is promised, per kind."""

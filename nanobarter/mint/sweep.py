@@ -3,7 +3,7 @@
 from typing import Final
 
 from nanobarter.core.ids import LeaseId, LockId
-from nanobarter.core.units import Instant, Span, before
+from nanobarter.core.units import Instant, Span, after, before
 from nanobarter.mint import rows
 from nanobarter.mint.pledge import drop_reservation
 from nanobarter.mint.rows import Db
@@ -67,8 +67,14 @@ def _purge(db: Db, now: Instant, rows_max: int) -> None:
 
 
 def _purge_requests(db: Db, now: Instant, requests_max: int) -> None:
-    sql = "SELECT number FROM mint_requests WHERE keep_until <= ? LIMIT ?"
-    old = db.execute(sql, (now, requests_max)).fetchall()
+    sql = "SELECT number, result FROM mint_requests WHERE keep_until <= ? LIMIT ?"
+    old = list[tuple[int]]()
+    for number, result in db.execute(sql, (now, requests_max)).fetchall():
+        ends = None if result is None else rows.lease_end(db, result)
+        if ends is None:
+            old.append((number,))
+        else:  # the lease was extended since: its first contract can be asked for as long as its last
+            rows.keep_request(db, number, after(ends, KEEP_AFTER))
     spans = [(rows.witness_number(number, 0), rows.witness_number(number + 1, 0)) for (number,) in old]
     db.executemany("DELETE FROM mint_witnesses WHERE number >= ? AND number < ?", spans)
     db.executemany("DELETE FROM mint_requests WHERE number = ?", old)
