@@ -22,6 +22,7 @@ RulesName = Literal["own", "openbarter"]
 QUANTITY_MAX: Final = 2**62
 FLOW_BIDS_MIN: Final = 2
 FLOW_BIDS_MAX: Final = 64  # openBarter's own bound on a cycle
+_DIGITS_MAX: Final = 4000  # of a number; Python reads 4300 at most
 _BID_KEYS: Final = ("id", "type", "owner", "requ", "qtt_requ", "prov", "qtt_prov")
 _BID_OPTIONS: Final = ("floor", "refuse", "discount")
 _NODE_KEYS: Final = ("type", "owner", "qtt_requ", "qtt_prov", "qtt")
@@ -32,6 +33,22 @@ class _Fault(Exception):
 
     def __init__(self, pointer: str, problem: str) -> None:
         super().__init__(f"{pointer or '/'}: {problem}")
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that knows which key of it was given twice, if any."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice: str | None = None
+        if len(self) < len(pairs):
+            keys = [key for key, _ in pairs]
+            self.twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+
+
+def _number(text: str) -> int | float:
+    """Return a whole number; one that is too long to be read becomes an infinite one, refused where it stands."""
+    return int(text) if len(text) <= _DIGITS_MAX else float(text)
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,8 @@ class _Node:
         if not isinstance(value, dict):
             raise self.fault(wanted)
         fields = cast("dict[str, Any]", value)
+        if isinstance(value, _Object) and value.twice is not None:
+            raise _Fault(f"{self.pointer}/{_escaped(value.twice)}", "the key is given twice")
         return {key: _Node(each, f"{self.pointer}/{_escaped(key)}") for key, each in fields.items()}
 
     def exactly(self, what: str, keys: tuple[str, ...], options: tuple[str, ...] = ()) -> dict[str, "_Node"]:
@@ -81,7 +100,9 @@ class _Node:
     def name(self) -> int | str:
         if type(self.value) is int:
             return self.value
-        return self.text()
+        if not isinstance(self.value, str) or not self.value:
+            raise self.fault("an integer or a text")
+        return self.value
 
     def ratio(self) -> Ratio:
         parts = self.items("[numerator, denominator]")
@@ -117,7 +138,7 @@ def _answered(
     except (OSError, UnicodeDecodeError) as error:
         return _refuse(f"cannot read {path}: {error}")
     try:
-        result = answer(_Node(json.loads(text)))
+        result = answer(_Node(json.loads(text, object_pairs_hook=_Object, parse_int=_number)))
     except json.JSONDecodeError as error:
         return _refuse(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
     except RecursionError:
@@ -128,7 +149,7 @@ def _answered(
         print(json.dumps(result, separators=(", ", ": ")))
     else:
         for line in show(result):
-            print(line)
+            print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))  # names may hold anything
     return 0
 
 
@@ -152,11 +173,11 @@ def _clear(root: _Node, rules: RulesName) -> dict[str, Any]:
     return {"type": "agreements", "cases": [_cleared(*book) for book in books]}
 
 
-def _case(case: _Node, rules: RulesName) -> tuple[Any, list[Bid], Rules]:
+def _case(case: _Node, rules: RulesName) -> tuple[Name | None, list[Bid], Rules]:
     fields = case.fields("a case")
     if "bids" not in fields:
         raise _Fault(case.pointer, 'a case lacks the key "bids"')
-    identity = fields["id"].value if "id" in fields else None
+    identity = fields["id"].name() if "id" in fields and fields["id"].value is not None else None
     return identity, _bids(fields["bids"]), _rules(rules, fields)
 
 

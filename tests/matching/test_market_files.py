@@ -81,7 +81,7 @@ FAULTS: list[tuple[Any, str]] = [
     ([a_bid(owner=None)], '/0: a bid lacks the key "owner"'),
     ([a_bid(), back(id=1)], "/1/id: the id 1 is used twice"),
     ([a_bid(), back(id="1")], "/1/id: ids of one book"),
-    ([a_bid(id=True)], "/0/id: wanted a text, found true"),
+    ([a_bid(id=True)], "/0/id: wanted an integer or a text, found true"),
     ([a_bid(type="market")], '/0/type: wanted "limit" or "best", found "market"'),
     ([a_bid(qtt_prov=0)], "/0/qtt_prov: wanted an integer from 1"),
     ([a_bid(qtt_prov=1.0)], "/0/qtt_prov: wanted an integer from 1"),
@@ -91,6 +91,8 @@ FAULTS: list[tuple[Any, str]] = [
     ([a_bid(floor=[1, 0])], "/0/floor/1: wanted an integer from 1"),
     ([a_bid(refuse="y")], "/0/refuse: wanted a list of issuers"),
     ([a_bid(discount={"y": 2})], "/0/discount/y: wanted [numerator, denominator]"),
+    ({"cases": [{"id": float("nan"), "bids": []}]}, "/cases/0/id: wanted an integer or a text, found NaN"),
+    ({"cases": [{"id": ["x"], "bids": []}]}, "/cases/0/id: wanted an integer or a text"),
     ({"cases": [{"max_cycle": 1, "bids": []}]}, "/cases/0/max_cycle: wanted an integer from 2"),
 ]
 
@@ -102,6 +104,31 @@ def test_a_fault_is_told_with_its_place(tmp_path: Path, capsys: Capture, content
     assert shown.out == ""
     assert shown.err.startswith("nbctl: ")
     assert place in shown.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('"qtt_prov": 10', '"qtt_prov": ' + "9" * 5000, "/0/qtt_prov: wanted an integer from 1"),
+        ('"id": 1', '"id": ' + "9" * 5000, "/0/id: wanted an integer or a text"),
+        ('"qtt_prov": 10', '"qtt_prov": 10, "qtt_prov": 20', "/0/qtt_prov: the key is given twice"),
+    ],
+)
+def test_numbers_too_long_and_keys_given_twice_have_a_place(
+    tmp_path: Path, capsys: Capture, old: str, new: str, place: str
+) -> None:
+    path = tmp_path / "book.json"
+    path.write_text(json.dumps([a_bid()]).replace(old, new))
+    assert clear(path, "own", as_json=True) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert place in shown.err
+
+
+def test_names_are_shown_without_what_a_terminal_obeys(tmp_path: Path, capsys: Capture) -> None:
+    path = written(tmp_path, [a_bid(owner="\x1b[2J"), back(owner="\ud800")])
+    assert clear(path, "own", as_json=False) == 0
+    assert "\\x1b[2J gives 10 b to \\ud800" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["", "[", "[NaN", "[" * 100_000, "\x00"])
