@@ -17,15 +17,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanobarter.core.errors import Refused
+from nanobarter.core.keys import Signed
 from nanobarter.core.units import Instant, after
-from nanobarter.mint import rules
+from nanobarter.mint import rows, rules
+from nanobarter.mint.messages import OpenBody, Refusal
+from nanobarter.mint.outcomes import Case
 from nanobarter.sim import issuer, seat
+from nanobarter.sim.memo import remembered_signatures
 from nanobarter.sim.tally import Tally, campaign
 from nanobarter.swap import machine, orders, terms, voting
 from nanobarter.swap.messages import Vote
 from nanobarter.swap.orders import Open, Order, Send, WakeAt
+from nanobarter.swap.receipts import open_answer
 from nanobarter.swap.states import Collecting, Committing, Locking, State, Voted
 from nanobarter.swap.terms import agreement_of
+from tests.swap.forced import SCHEDULES, schedule
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def speak_before_record() -> Generator[None]:
 
     def record(self: seat.Seat, moved: State, given: Any, wanted: list[Order], then: Callable[[], None]) -> None:
         before, self.state = self.state, moved
-        self.stand(wanted)
+        self.stand([order for order in wanted if isinstance(order, Send | Open)])  # the others read the state
         self.state = before
         real(self, moved, given, wanted, then)
 
@@ -163,13 +169,35 @@ def open_everything() -> Generator[None]:
 
 
 @contextmanager
+def use_refused_secrets() -> Generator[None]:
+    """An issuer that rejects an open as too late shows its secrets to the other issuers all the same."""
+    real = issuer.Issuer.handle
+
+    def handle(self: issuer.Issuer, case: Case, answer: Callable[[Signed], None]) -> None:
+        def watch(signed: Signed) -> None:
+            answer(signed)
+            body = case.body
+            if not isinstance(body, OpenBody) or not isinstance(open_answer(signed), Refusal):
+                return
+            lock = rows.find_lock(self.node.db, body.lock_id)
+            agreement = None if lock is None else self.watched.get(lock.terms.agreement)
+            if lock is not None and agreement is not None and lock.outcome != "opened":
+                self.open_others(agreement, lock.terms.index, body.preimages, signed)
+
+        real(self, case, watch)
+
+    with swapped(issuer.Issuer, "handle", handle):
+        yield
+
+
+@contextmanager
 def nothing() -> Generator[None]:
     """Leave all rules in place."""
     yield
 
 
 KNOCK_OUTS = {
-    "none": KnockOut("(all rules in place)", ("byzantine", "issuers", "sleepers", "crashes"), nothing),
+    "none": KnockOut("(all rules in place)", ("byzantine", "issuers", "sleepers", "crashes", *SCHEDULES), nothing),
     "receipts": KnockOut("all n receipts before voting", ("byzantine",), no_receipts),
     "t-vote": KnockOut("no vote after T_vote", ("byzantine",), votes_at_any_time),
     "staggered": KnockOut("staggered deadlines", ("byzantine",), one_deadline),
@@ -177,15 +205,19 @@ KNOCK_OUTS = {
     "refund-delay": KnockOut("refunds wait after an issuer's outage", ("issuers",), no_refund_delay),
     "push": KnockOut("issuers push", ("sleepers",), no_push),
     "record": KnockOut("record before send", ("crashes", "byzantine"), speak_before_record),
-    "own-first": KnockOut("the proposer opens its own incoming lock first", ("issuers", "byzantine"), open_everything),
+    "own-first": KnockOut("the proposer opens its own incoming lock first", ("cut off",), open_everything),
+    "forget-refused": KnockOut("a rejected open's secrets are not used", ("late open",), use_refused_secrets),
 }
 
 
 def show(name: str, runs: int, seed: int) -> list[Tally]:
     """Run the campaigns of one knock-out."""
     out = KNOCK_OUTS[name]
-    with out.out():
-        return [campaign(which, parties=(2, 8), runs=runs, seed=seed) for which in out.campaigns]
+    with out.out(), remembered_signatures():
+        return [
+            schedule(which, runs, seed) if which in SCHEDULES else campaign(which, parties=(2, 8), runs=runs, seed=seed)
+            for which in out.campaigns
+        ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,0 +1,87 @@
+"""Schedules in which one rule alone stands between an honest party and its loss; random search hardly meets them.
+
+Each is a small world whose seed draws everything but the one coincidence. All nodes are honest.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from nanobarter.core.units import SECOND, Quantity
+from nanobarter.sim.campaigns import Run
+from nanobarter.sim.check import judge
+from nanobarter.sim.luck import Luck
+from nanobarter.sim.node import Node
+from nanobarter.sim.rings import Ring
+from nanobarter.sim.tally import Tally
+from nanobarter.sim.world import World
+from nanobarter.swap.positions import agreement_in
+from nanobarter.swap.states import Committing, State
+from nanobarter.swap.terms import Agreement
+
+LUCK: Final = Luck(delay=(20, 150), disk=(1, 5), proposals_max=1)
+
+
+class Forced(World):
+    """A ring whose issuers are no parties; something happens as soon as the proposer has committed."""
+
+    def __init__(self, seed: int, act: "Act") -> None:
+        self.drawn = Random(f"forced/{seed}")
+        size = self.drawn.randint(2, 8)
+        super().__init__(Ring(tuple(f"issuer {i}" for i in range(size)), Quantity(96)), seed, LUCK)
+        self._act: Act | None = act
+
+    def moved(self, node: Node, state: State) -> None:
+        """Let the one thing happen, once."""
+        super().moved(node, state)
+        agreement = agreement_in(state)
+        if self._act is not None and agreement is not None and isinstance(state, Committing):
+            self._act(self, agreement)
+            self._act = None
+
+
+Act = Callable[[Forced, Agreement], None]
+
+
+def _late_open(world: Forced, agreement: Agreement) -> None:
+    """M_{n-1} hears the proposer only when P_{n-1} has its arc back, and P_{n-1} is slow to give up what pays it."""
+    last, nodes = agreement.incoming(0), world.post.nodes
+    proposer, issuer = nodes[agreement.nodes[0]], nodes[agreement.issuers[last]]
+    late = agreement.deadline(last) - proposer.now + world.drawn.randint(500, 3_000)
+    world.post.slow[proposer.node, issuer.node] = late
+    world.post.slow[agreement.nodes[last], agreement.issuers[agreement.incoming(last)]] = 20 * SECOND
+
+
+def _cut_off(world: Forced, agreement: Agreement) -> None:
+    """P_{n-1} and the issuer of its arc hear only each other, until a while after D_{n-1}."""
+    last = agreement.incoming(0)
+    world.post.cut(frozenset((agreement.nodes[last], agreement.issuers[last])))
+    span = agreement.deadline(last) - world.scheduler.now + world.drawn.randint(2_000, 60_000)
+    world.scheduler.later(span, lambda: world.post.cut(frozenset()))
+
+
+def _forced(act: Act) -> Callable[[int], Run]:
+    def run(seed: int) -> Run:
+        world = Forced(seed, act)
+        try:
+            world.propose()
+            world.run()
+            return Run(seed, world.ring.size, judge(world))
+        finally:
+            world.close()
+
+    return run
+
+
+SCHEDULES: Final[dict[str, Callable[[int], Run]]] = {
+    "late open": _forced(_late_open),
+    "cut off": _forced(_cut_off),
+}
+
+
+def schedule(name: str, runs: int, seed: int) -> Tally:
+    """Play a schedule many times and count, as a campaign does."""
+    tally = Tally(name, (2, 8), seed)
+    for number in range(seed, seed + runs):
+        tally.add(SCHEDULES[name](number))
+    return tally
