@@ -3,6 +3,7 @@
 Each is a small world whose seed draws everything but the one coincidence. All nodes are honest.
 """
 
+# pyright: reportPrivateUsage=false
 from collections.abc import Callable
 from random import Random
 from typing import Final
@@ -15,11 +16,12 @@ from nanobarter.sim.node import Node
 from nanobarter.sim.rings import Ring
 from nanobarter.sim.tally import Tally
 from nanobarter.sim.world import World
+from nanobarter.swap.orders import Send
 from nanobarter.swap.positions import agreement_in
 from nanobarter.swap.states import Committing, State
 from nanobarter.swap.terms import Agreement
 
-LUCK: Final = Luck(delay=(20, 150), disk=(1, 5), proposals_max=1)
+LUCK: Final = Luck(delay=(20, 150), disk=(1, 5), torn=1.0, proposals_max=1)
 
 
 class Forced(World):
@@ -38,6 +40,46 @@ class Forced(World):
         if self._act is not None and agreement is not None and isinstance(state, Committing):
             self._act(self, agreement)
             self._act = None
+
+
+class TornVote(Forced):
+    """P_1 crashes between its vote and what comes after it, and is back just after T_vote.
+
+    Its vote reaches the proposer in the last moment, and all others are slow to reach the issuer that pays P_1.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, lambda _world, _agreement: None)
+        self._votes_with: Agreement | None = None
+        self._points = 0
+
+    def moved(self, node: Node, state: State) -> None:
+        """Prepare the lines as soon as P_1 has an agreement."""
+        super().moved(node, state)
+        agreement = agreement_in(state)
+        if node.name != "party 1" or agreement is None or self._votes_with is not None:
+            return
+        self._votes_with = agreement
+        left = agreement.vote_by - node.now
+        self.post.slow[node.node, agreement.nodes[0]] = left - self.drawn.randint(900, 1_000)
+        self.scheduler.later(left - 2_000, lambda: self._hold_back(node, agreement))
+        self.scheduler.later(left + 20_000, self.post.slow.clear)
+
+    def _hold_back(self, victim: Node, agreement: Agreement) -> None:
+        for other in self.nodes:
+            if other is not victim:
+                self.post.slow[other.node, agreement.issuers[0]] = 5_000
+
+    def _crashes(self, node: Node) -> bool:
+        """Crash P_1 at the second point after it was told to vote: the first is before the vote is sent."""
+        agreement = self._votes_with
+        if node.name != "party 1" or agreement is None or self._points > 1:
+            return False
+        orders = (order for seat in self.parties[node.node].seats.values() for order in seat._standing)
+        self._points += any(isinstance(order, Send) and order.method == "swap.vote" for order in orders)
+        if self._points > 1:
+            node.crash(agreement.vote_by - node.now + self.drawn.randint(1, 50))
+        return self._points > 1
 
 
 Act = Callable[[Forced, Agreement], None]
@@ -60,9 +102,9 @@ def _cut_off(world: Forced, agreement: Agreement) -> None:
     world.scheduler.later(span, lambda: world.post.cut(frozenset()))
 
 
-def _forced(act: Act) -> Callable[[int], Run]:
+def _forced(make: Callable[[int], World]) -> Callable[[int], Run]:
     def run(seed: int) -> Run:
-        world = Forced(seed, act)
+        world = make(seed)
         try:
             world.propose()
             world.run()
@@ -74,8 +116,9 @@ def _forced(act: Act) -> Callable[[int], Run]:
 
 
 SCHEDULES: Final[dict[str, Callable[[int], Run]]] = {
-    "late open": _forced(_late_open),
-    "cut off": _forced(_cut_off),
+    "late open": _forced(lambda seed: Forced(seed, _late_open)),
+    "cut off": _forced(lambda seed: Forced(seed, _cut_off)),
+    "torn vote": _forced(TornVote),
 }
 
 

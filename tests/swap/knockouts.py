@@ -204,7 +204,7 @@ KNOCK_OUTS = {
     "late-open": KnockOut("a late open with the receipt of the arc before", ("issuers",), no_late_open),
     "refund-delay": KnockOut("refunds wait after an issuer's outage", ("issuers",), no_refund_delay),
     "push": KnockOut("issuers push", ("sleepers",), no_push),
-    "record": KnockOut("record before send", ("crashes", "byzantine"), speak_before_record),
+    "record": KnockOut("record before send", ("torn vote",), speak_before_record),
     "own-first": KnockOut("the proposer opens its own incoming lock first", ("cut off",), open_everything),
     "forget-refused": KnockOut("a rejected open's secrets are not used", ("late open",), use_refused_secrets),
 }

@@ -21,3 +21,9 @@ def test_without_its_rule_a_forced_schedule_ruins_the_proposer_every_time(rule: 
     with remembered_signatures(), KNOCK_OUTS[rule].out():
         verdicts = [SCHEDULES[name](seed).verdict for seed in range(1, 1 + RUNS)]
     assert all("party 0" in verdict.honest_losses for verdict in verdicts), verdicts
+
+
+def test_who_votes_before_that_is_on_disk_is_robbed_by_a_crash() -> None:
+    with remembered_signatures(), KNOCK_OUTS["record"].out():
+        tally = schedule("torn vote", RUNS, seed=1)
+    assert tally.honest_losses == RUNS  # of these seeds, all rings come as far as the vote
