@@ -26,4 +26,5 @@ def test_without_its_rule_a_forced_schedule_ruins_the_proposer_every_time(rule: 
 def test_who_votes_before_that_is_on_disk_is_robbed_by_a_crash() -> None:
     with remembered_signatures(), KNOCK_OUTS["record"].out():
         tally = schedule("torn vote", RUNS, seed=1)
-    assert tally.honest_losses == RUNS  # of these seeds, all rings come as far as the vote
+    came_to_the_vote = RUNS - tally.outcomes["aborted"]  # the others lack a lock at T_vote, and harm nobody
+    assert tally.honest_losses == came_to_the_vote > RUNS // 2, tally
