@@ -52,7 +52,8 @@ def _verified(note: f.NoteVerified) -> Iterator[str]:
 
 def _refreshed(done: f.NotesRefreshed) -> Iterator[str]:
     rows = ((short(row.issuer), row.kind, mib(row.mib), row.problem) for row in done.renewed)
-    return table(("issuer", "kind", "renewed", "problem"), rows, "no note is old enough to be renewed")
+    nothing = "nothing to renew: no note held here is old enough, or none of that issuer is held"
+    return table(("issuer", "kind", "renewed", "problem"), rows, nothing)
 
 
 def _restored(done: f.WalletRestored) -> Iterator[str]:

@@ -73,11 +73,8 @@ class PledgeDesk:
         async with self._turn:
             node = self._node
             offer = changed_offer(node.config.offer, size if grow else -size, wanted)
-            if grow and (free := await self._disk_free()) < size:
-                raise UsageError(
-                    f"the disk has {show_size(free)} free, and {show_size(size)} more would be lent",
-                    hint="free some space, or grow by less",
-                )
+            if grow:
+                await self._check_disk(offer)
             return await self._change(offer, grow=grow)
 
     async def _change(self, offer: Offer, *, grow: bool) -> shapes.OfferChanged:
@@ -104,6 +101,16 @@ class PledgeDesk:
         sql = "SELECT quantity, until FROM wallet_reservations WHERE issuer = ? AND kind = ? AND until > ?"
         found = db.execute(sql, (self._node.me, kind, self._node.clock.now())).fetchall()
         return [Promise("reserved", Quantity(quantity), Instant(until)) for quantity, until in found]
+
+    async def _check_disk(self, offer: Offer) -> None:
+        """Refuse to lend what the disk could not hold once all of it is asked for; what lies there has its place."""
+        node, free = self._node, await self._disk_free()
+        stored = sum(node.vault.used_bytes(lease.lease_id) for lease in node.mint.leases())
+        if (open_bytes := offer.space_bytes - stored) > free:
+            raise UsageError(
+                f"the disk has {show_size(free)} free, and {show_size(max(open_bytes, 0))} lent could still be filled",
+                hint="free some space, or grow by less",
+            )
 
     async def _disk_free(self) -> int:
         return (await trio.to_thread.run_sync(shutil.disk_usage, self._node.home.path)).free

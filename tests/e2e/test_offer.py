@@ -1,5 +1,7 @@
 """At stake: a person takes her disk back, or lends more of it, while the node runs, is killed, and starts again."""
 
+import shutil
+
 import pytest
 
 from nanobarter.cli.exits import Exit
@@ -42,6 +44,10 @@ def test_the_pledge_grows_and_shrinks_within_the_law_and_a_restart_keeps_it() ->
         assert ended.answer["blocked"][0]["ends_first"]
         owner.nbctl("offer", "shrink", "3GB").refused(Exit.USAGE, "cannot shrink by 3.0 GB")
         owner.nbctl("offer", "grow", "999TB").refused(Exit.USAGE, "the disk has")
+        most = shutil.disk_usage(owner.path).free * 2 // 3
+        owner.ok("offer", "grow", f"{most}B")
+        owner.nbctl("offer", "grow", f"{most}B").refused(Exit.USAGE, "the disk has", "could still be filled")
+        owner.ok("offer", "shrink", f"{most}B")
         owner.nbctl("offer", "grow", "1GB", "--kind", "8d").refused(Exit.USAGE, "not a lease kind")
         owner.ok("offer", "shrink", "1GB")  # what is left covers all promises
         owner.kill()
