@@ -5,28 +5,24 @@ secret that is good once and for a while. The invited node shows the secret in i
 its key, so nobody on the way learns it; both are each other's friends from then on, also after a restart.
 """
 
-import base64
-import binascii
 import sqlite3
 from collections.abc import Iterable
 from typing import Annotated, Final
 
 from msgspec import Meta
 
-from nanobarter.core.canonical import Record, decode, encode
-from nanobarter.core.errors import Malformed, UsageError
+from nanobarter.core.canonical import Record
+from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import NodeId, sha256
+from nanobarter.core.line import LineForm
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, Span, after
 from nanobarter.net.address import Address
 
 INVITATION_EXTENSION: Final = "invitation"
-_PREFIX: Final = "nbi1"
 _SECRET_BYTES: Final = 16
-_CHECKSUM_BYTES: Final = 4
 _ADDRESSES_MAX: Final = 8
-_BYTES_MAX: Final = 4096
 _OPEN_MAX: Final = 1000  # invitations not used yet; the oldest makes room
 
 Secret = Annotated[bytes, Meta(min_length=_SECRET_BYTES, max_length=_SECRET_BYTES)]
@@ -41,29 +37,17 @@ class Invitation(Record, frozen=True):
     expires: Instant
 
 
+_LINE: Final = LineForm("nbi1", "invitation", Invitation, size_max=4096)
+
+
 def show_invitation(invitation: Invitation) -> str:
     """Return the line of text."""
-    body = encode(invitation)
-    return _PREFIX + base64.urlsafe_b64encode(sha256(body)[:_CHECKSUM_BYTES] + body).decode().rstrip("=")
+    return _LINE.show(invitation)
 
 
 def parse_invitation(text: str) -> Invitation:
-    """Return what a line invites to; line breaks from mail programs do not matter. Raises UsageError."""
-    line = "".join(text.split())
-    if not line.startswith(_PREFIX):
-        raise UsageError(f"this is no invitation: it does not begin with {_PREFIX}", hint="copy the whole line")
-    letters = line[len(_PREFIX) :]
-    try:
-        packed = base64.b64decode(letters + "=" * (-len(letters) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise UsageError("this invitation has a letter that is never used", hint="copy the whole line") from None
-    body = packed[_CHECKSUM_BYTES:]
-    if packed[:_CHECKSUM_BYTES] != sha256(body)[:_CHECKSUM_BYTES]:
-        raise UsageError("the invitation's checksum does not match; a part is missing", hint="copy the whole line")
-    try:
-        return decode(body, Invitation, size_max=_BYTES_MAX)
-    except Malformed as error:
-        raise UsageError(f"this is no invitation: {error}", hint="ask which version made it") from None
+    """Return what a line invites to. Raises UsageError that says what is wrong with it."""
+    return _LINE.read(text)
 
 
 class Circle:
