@@ -67,11 +67,7 @@ class NodeView:
                 facade.ConvictedRow(node=show_node(c.node), why=c.why, at=c.at) for c in node.court.convictions()
             ),
             health=health,
-            problems=(
-                *node.memory.problems(),
-                *self._missing_folders(),
-                *(problem.detail for problem in health.problems),
-            ),
+            problems=(*self._own_problems(), *(problem.detail for problem in health.problems)),
         )
 
     def _own_problems(self) -> list[str]:
