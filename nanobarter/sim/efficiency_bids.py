@@ -20,8 +20,6 @@ KIND: Final = LeaseKind("30d")
 BIDS_EACH: Final = 2
 SPREAD: Final = 0.15  # of the logarithm of a trader's omega
 FAVOUR: Final = 0.05  # how much more than par a trader gives on the whole: else hardly anything would trade
-QUANTITY_LEAST: Final = 16
-QUANTITY_MOST: Final = 1024
 ISSUERS_MIN: Final = 6  # whose notes are traded; with more nodes a tenth of them
 
 Market = Literal["mixed", "named", "anybody", "traded"]

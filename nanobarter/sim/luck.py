@@ -1,11 +1,8 @@
 """What goes wrong in a world that nobody means: chances and bounds, all times in milliseconds."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from nanobarter.core.units import MINUTE
-
-SKEW_MAX: Final = 25_000  # honest clocks are off by up to this, so two of them by less than ``clock_off``
 
 
 @dataclass(frozen=True)

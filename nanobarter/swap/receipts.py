@@ -4,7 +4,7 @@ from typing import Final, cast
 
 from nanobarter.core.keys import Signed, open_signed
 from nanobarter.core.units import Instant
-from nanobarter.mint.messages import DOMAIN_ANSWER, Answer, LockState, Refusal, States
+from nanobarter.mint.messages import DOMAIN_ANSWER, Answer, LockState, States
 from nanobarter.swap.states import Leg, LegSeen
 from nanobarter.swap.terms import Agreement
 
@@ -31,12 +31,6 @@ def legs_seen(agreement: Agreement, signed: Signed, asked: int | None) -> list[L
             seen.append(LegSeen(asked, "absent", answer.at, (), None))
         return seen
     return []
-
-
-def refusal_in(signed: Signed) -> Refusal | None:
-    """Return the refusal that a signed answer is, if it is one."""
-    answer = open_answer(signed)
-    return answer if isinstance(answer, Refusal) else None
 
 
 def _seen(

@@ -12,7 +12,6 @@ HEAD: Final = "mint.head"
 WHERE: Final = "mint.where"
 QUESTION_BYTES_MAX: Final = 128
 HEAD_ANSWER_MAX: Final = HEAD_BYTES_MAX + 256
-WHERE_ANSWER_MAX: Final = HEAD_BYTES_MAX + 4096  # two paths of at most 32 hashes
 
 
 class HeadQuestion(Record, frozen=True):
