@@ -15,7 +15,8 @@ from nanobarter.daemon import facade_pledge as shapes
 from nanobarter.daemon.config import Offer
 from nanobarter.daemon.config_change import changed_offer, checked_text, write_text
 from nanobarter.daemon.holdings import reserve_quantity
-from nanobarter.daemon.services import Node, pledge_of
+from nanobarter.daemon.services import Node
+from nanobarter.daemon.services_barter import pledge_of
 from nanobarter.mint.inventory import Inventory, inventory, next_keys_at
 from nanobarter.mint.pledge import Blocked, Promise
 from nanobarter.wallet import rows as wallet_rows

@@ -1,0 +1,65 @@
+"""What a node tells of plans, backups and snapshots. See ``facade``."""
+
+from typing import Literal
+
+from nanobarter.daemon.shape import Part, Shape
+
+Outcome = Literal["complete", "partial"]
+
+
+class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
+    """What the folders need. ``problems`` says what stands against it, for a person."""
+
+    folder_bytes: int
+    files: int
+    peers: int
+    k: int
+    n: int
+    stored_bytes: int
+    lend_bytes: int
+    offered_bytes: int
+    upload_seconds: int
+    recover_probability: float
+    problems: tuple[str, ...] = ()
+
+
+class SnapshotRow(Part, frozen=True, kw_only=True):
+    """One snapshot."""
+
+    snapshot_id: str
+    at: int
+    files: int
+    size_bytes: int
+    outcome: Outcome
+    thin: bool
+    unread: int = 0
+    folders: tuple[str, ...] = ()
+
+
+class Snapshots(Shape, frozen=True, kw_only=True, tag="snapshots"):
+    """The snapshots that can be restored, oldest first."""
+
+    snapshots: tuple[SnapshotRow, ...] = ()
+
+
+class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
+    """The end of a backup: every share that ``shares`` counts is on a peer's disk.
+
+    ``partial`` when some files could not be read; their paths are in ``unread`` (at most a hundred, with
+    odd bytes shown as question marks). ``thin`` when fewer peers than wanted hold it.
+    """
+
+    snapshot_id: str
+    outcome: Outcome
+    thin: bool = False
+    below_threshold: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    new_bytes: int = 0
+    packs: int = 0
+    shares: int = 0
+    k: int = 0
+    n: int = 0
+    unread_count: int = 0
+    unread: tuple[str, ...] = ()
+    seconds: float = 0.0

@@ -1,0 +1,92 @@
+"""What a node tells of itself, its peers and the health of what it stores. See ``facade``."""
+
+from typing import Literal
+
+from nanobarter.daemon.shape import Part, Shape
+
+HealthState = Literal["none", "good", "thin", "degraded", "below_threshold"]
+
+
+class PeerRow(Part, frozen=True, kw_only=True):
+    """One known node."""
+
+    node: str
+    addresses: tuple[str, ...] = ()
+    connected: bool = False
+    last_seen: int | None = None
+    convicted: str = ""
+    """Of what, when somebody proved fraud of it: its notes are worth nothing here. A clause that begins with "it"."""
+
+
+class ConvictedRow(Part, frozen=True, kw_only=True):
+    """A node that was proven to have committed fraud; ``at`` is when we came to know."""
+
+    node: str
+    why: str
+    at: int
+
+
+class Peers(Shape, frozen=True, kw_only=True, tag="peers"):
+    """Every node we know of."""
+
+    peers: tuple[PeerRow, ...] = ()
+
+
+class HolderRow(Part, frozen=True, kw_only=True):
+    """One peer that keeps shares of ours: of how many packs, and of how many with a recent valid proof."""
+
+    node: str
+    shares: int
+    packs: int
+    proven: int
+
+
+class HealthProblem(Part, frozen=True, kw_only=True):
+    """One thing that is wrong with what is stored: ``wrong`` (altered, a broken lease), ``silent`` or ``offline``."""
+
+    node: str
+    pack: str
+    kind: str
+    detail: str = ""
+
+
+class Health(Shape, frozen=True, kw_only=True, tag="health"):
+    """What peers have proven to keep. ``below_threshold`` counts packs under k + 0.4 (n - k) proven shares."""
+
+    state: HealthState = "none"
+    packs: int = 0
+    k: int = 0
+    n: int = 0
+    shares_placed: int = 0
+    shares_proven: int = 0
+    below_threshold: int = 0
+    audits_passed: int = 0
+    audits_failed: int = 0
+    oldest_proof: int | None = None
+    holders: tuple[HolderRow, ...] = ()
+    problems: tuple[HealthProblem, ...] = ()
+
+
+class Status(Shape, frozen=True, kw_only=True, tag="status"):
+    """The node at a glance."""
+
+    node: str
+    version: str
+    pid: int
+    started: int
+    listen: str
+    home: str
+    peers_connected: int = 0
+    peers_known: int = 0
+    same_host: bool = False
+    folders: tuple[str, ...] = ()
+    snapshots: int = 0
+    last_snapshot: int | None = None
+    offered_mib: int = 0
+    lent_mib: int = 0
+    held_mib: int = 0
+    bids_heard: int = 0
+    agreements: int = 0
+    convicted: tuple[ConvictedRow, ...] = ()
+    health: Health = Health()
+    problems: tuple[str, ...] = ()

@@ -1,0 +1,105 @@
+"""The half of a node that stores: others' shares in its vault, and its own at others. See ``services``."""
+
+from dataclasses import replace
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.limits import Limits
+from nanobarter.core.ports import Clock, Entropy
+from nanobarter.core.units import Quantity, Span
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.holdings import held_of
+from nanobarter.daemon.home import Home
+from nanobarter.daemon.proofs import Proofs
+from nanobarter.daemon.services_barter import Barter
+from nanobarter.storage.audit import Auditor
+from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.geometry import Geometry, of_durability
+from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.leases import LeaseBook
+from nanobarter.storage.placement import Placer
+from nanobarter.storage.publish import Publisher
+from nanobarter.storage.recovery import reader_for
+from nanobarter.storage.repair import Repairer
+from nanobarter.storage.vault import Vault
+from nanobarter.translator.plan import Held
+
+
+class Storage(Barter):
+    """The services of ``Barter``, and those that store."""
+
+    def __init__(self, home: Home, config: Config, *, clock: Clock, entropy: Entropy, limits: Limits) -> None:
+        super().__init__(home, config, clock=clock, entropy=entropy, limits=limits)
+        self._build_storage()
+
+    def _build_storage(self) -> None:
+        store, clock, limits = self.store, self.clock, self.limits
+        same_host_ok = self.config.network.same_host_ok
+        self.vault_keys = VaultKeys.from_seed(self.home.read_seed())
+        self.vault = Vault(
+            home=self.home.path, store=store, key=self.key, lease=self.mint.lease, clock=clock, limits=limits
+        )
+        self.vault.register(self.network)
+        holder = self.vault_keys.signing
+        self.leases = LeaseBook(store=store, source=self.wallet, holder=holder, clock=clock, limits=limits)
+        self.reader = reader_for(
+            keys=self.vault_keys,
+            network=self.network,
+            store=store,
+            clock=clock,
+            entropy=self.entropy,
+            limits=limits,
+        )
+        self.placer = Placer(
+            store=store,
+            keys=self.vault_keys,
+            leases=self.leases,
+            reader=self.reader,
+            limits=limits,
+            same_host_ok=same_host_ok,
+        )
+        self.publisher = Publisher(
+            store=store,
+            keys=self.vault_keys,
+            leases=self.leases,
+            placer=self.placer,
+            reader=self.reader,
+            entropy=self.entropy,
+            limits=limits,
+        )
+        self.auditor = Auditor(
+            store=store,
+            leases=self.leases,
+            client=self.reader.client,
+            clock=clock,
+            entropy=self.entropy,
+            limits=limits,
+            period=Span(min(limits.audit_period, limits.audit_cover // 4)),
+            caught=self._repair_soon,
+        )
+        self.repairer = Repairer(
+            store=store,
+            leases=self.leases,
+            placer=self.placer,
+            clock=clock,
+            limits=limits,
+            moved=self.publish_catalog,
+        )
+        self.proofs = Proofs(store, self.auditor)
+        self.catalog = Catalog(store, limits)
+
+    def _repair_soon(self) -> None:
+        self.repairer.wake()
+
+    def held(self) -> dict[NodeId, Held]:
+        """Return what each issuer owes us."""
+        found = held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
+        nothing = Quantity(0)
+        return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
+
+    def geometry(self, peers: int) -> Geometry:
+        """Return the code for so many distinct issuers, at the durability of the config."""
+        return of_durability(peers, high=self.config.backup.durability == "high")
+
+    async def publish_catalog(self) -> None:
+        """Tell every holder where all packs are now, so that the phrase alone finds them."""
+        await self.publisher.publish(await self.catalog.export())
