@@ -223,7 +223,15 @@ class Doors:
     async def _greet(self, socket: trio.SocketStream, target: Target, serial: int) -> Greeted:
         secret = self._circle.secret_for(target.node)
         try:
-            greeted = await greet(socket, self._client, self._ours, expected=target.node, serial=serial, secret=secret)
+            greeted = await greet(
+                socket,
+                self._client,
+                self._ours,
+                expected=target.node,
+                serial=serial,
+                observed=host_of(socket),
+                secret=secret,
+            )
             self._check_friend(greeted)
         except BaseException:
             with trio.CancelScope(shield=True):

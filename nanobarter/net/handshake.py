@@ -19,7 +19,10 @@ from nanobarter.net.circle import INVITATION_EXTENSION
 from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
 from nanobarter.net.messages import HELLO_MAX, VERSIONS, Bye, Hello, Parting
 
-TlsStream = trio.SSLStream[trio.SocketStream]
+Transport = trio.abc.HalfCloseableStream
+"""The bytes below the encryption: a socket, or a stream that a relay carries."""
+
+TlsStream = trio.SSLStream[Transport]
 
 
 class WrongNode(PeerFault):
@@ -60,33 +63,37 @@ class Ours:
 
 
 async def greet(
-    socket: trio.SocketStream,
+    below: Transport,
     context: ssl.SSLContext,
     ours: Ours,
     *,
     expected: NodeId | None,
     serial: int,
+    observed: str = "",
     secret: bytes | None = None,
 ) -> Greeted:
-    """Shake hands as the dialler. The caller bounds the time and closes the socket on errors.
+    """Shake hands as the dialler. The caller bounds the time and closes what is below on errors.
 
-    ``secret`` is shown to ``expected`` alone: it goes out after the other side has proven to be that node.
+    ``observed`` is the host that the other side is seen at. ``secret`` is shown to ``expected`` alone: it goes
+    out after the other side has proven to be that node.
 
     Raises Unreachable when the other side leaves or says no, PeerFault when it is not ``expected`` or breaks
     the protocol.
     """
-    channel = trio.SSLStream(socket, context, server_hostname=None, server_side=False)
+    channel = trio.SSLStream(below, context, server_hostname=None, server_side=False)
     key = await _shake(channel)
     _check_identity(ours, key, expected)
-    await _say(
-        channel, Kind.HELLO, encode(ours.hello(serial, host_of(socket), secret if expected is not None else None))
-    )
+    hello = ours.hello(serial, observed, secret if expected is not None else None)
+    try:
+        await _say(channel, Kind.HELLO, encode(hello))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        raise Unreachable("the other side left right after the TLS handshake") from None
     return await _hear(channel, key, ours)
 
 
-async def welcome(socket: trio.SocketStream, context: ssl.SSLContext, ours: Ours) -> Greeted:
+async def welcome(below: Transport, context: ssl.SSLContext, ours: Ours) -> Greeted:
     """Shake hands as the side that was dialled, up to the peer's hello; ``accept`` or ``turn_away`` comes next."""
-    channel = trio.SSLStream(socket, context, server_side=True)
+    channel = trio.SSLStream(below, context, server_side=True)
     key = await _shake(channel)
     try:
         _check_identity(ours, key, None)

@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
+from nanobarter.core.errors import Unreachable
+from nanobarter.core.limits import Limits
 from nanobarter.net.certificates import PUBLIC_SECRET, leaf_certificate, public_authority, tls_context
+from nanobarter.net.handshake import Ours, greet
 from nanobarter.net.network import Network
 from tests.net.nodes import World, key, until
 
@@ -86,6 +89,42 @@ def test_a_certificate_of_anothers_key_cannot_be_used_without_its_secret(tmp_pat
     (tmp_path / "pem").write_bytes(pem + leaf_certificate(key(1).public).public_bytes(serialization.Encoding.PEM))
     with pytest.raises(ssl.SSLError, match=r"(?i)mismatch"):
         tls_context(key(2), server=False).load_cert_chain(tmp_path / "pem")
+
+
+class Cut(trio.abc.HalfCloseableStream):
+    """A socket that breaks at its n-th write, as when the other side hangs up just then."""
+
+    def __init__(self, socket: trio.SocketStream, writes: int) -> None:
+        self._socket, self._writes = socket, writes
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._writes -= 1
+        if self._writes < 0:
+            raise trio.BrokenResourceError
+        await self._socket.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._socket.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._socket.receive_some(max_bytes)
+
+    async def send_eof(self) -> None:
+        await self._socket.send_eof()
+
+    async def aclose(self) -> None:
+        await self._socket.aclose()
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+async def test_a_node_that_hangs_up_in_the_handshake_is_no_fault_of_the_dialler(world: World, writes: int) -> None:
+    one = await world.start(1)
+    # The writes are the client's hello of TLS, its certificate, and our hello.
+    below = Cut(await trio.open_tcp_stream(one.at.host, one.at.port), writes)
+    ours = Ours(key(2).node_id, bytes(16), Limits())
+    with trio.fail_after(10), pytest.raises(Unreachable):
+        await greet(below, tls_context(key(2), server=False), ours, expected=None, serial=1)
+    await trio.aclose_forcefully(below)
 
 
 async def test_a_server_with_another_key_is_not_taken_for_the_node(world: World) -> None:
