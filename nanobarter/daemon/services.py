@@ -11,6 +11,7 @@ import trio
 
 from nanobarter.bots.keeper import Keeper, Policy
 from nanobarter.bots.scheduler import Scheduler
+from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.units import SECOND, Instant, Span
@@ -22,6 +23,7 @@ from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.services_storage import Storage
+from nanobarter.matching.wire import bid_id_of
 from nanobarter.swap.events import Settled, SwapEvent
 from nanobarter.translator.ledger import Ledger
 
@@ -69,7 +71,7 @@ class Node(Storage):
         self.wallet.observe(lambda _event: self.keeper.wake())
         self.swap.observe(self._traded)
         self.swap.observe(self.chronicle.take)
-        self.gossip.subscribe("bid", lambda _item: self.keeper.wake())
+        self.gossip.subscribe("bid", self._bid_heard)
         self.court.observe(lambda _conviction: self.keeper.wake())
 
     # -- what one service needs of another
@@ -78,6 +80,10 @@ class Node(Storage):
         if isinstance(event, Settled):
             self.market.executed(event.bid, event.gave[1])
         self.keeper.wake()
+
+    def _bid_heard(self, item: Item) -> None:
+        self.keeper.wake()
+        self.swap.questions.bid_changed(bid_id_of(item))
 
     async def _folder_bytes(self) -> int:
         return (await self.folders.measure()).size_bytes

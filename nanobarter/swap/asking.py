@@ -11,7 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from nanobarter.core.errors import Reason, Refused
-from nanobarter.core.ids import DraftId, NodeId, sha256
+from nanobarter.core.ids import BidId, DraftId, NodeId, sha256
 from nanobarter.core.item import Item
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import Limits
@@ -27,7 +27,9 @@ from nanobarter.swap.questions import (
     asks,
     consent_objection,
     covers,
-    is_same,
+    is_asked,
+    is_refused,
+    is_replaced,
     make_question,
     open_consent,
     open_question,
@@ -90,7 +92,7 @@ class Asker:
     async def ask(self, draft: Draft) -> DraftId | Refused:
         """Begin to ask about a draft of our own; return the question's id. The same ring is asked about once."""
         ring = [(a.bid, a.giver) for a in draft.arcs]
-        if self._is_refused(draft):
+        if is_refused(self._known.values(), draft, self._key.node_id):
             return Refused(Reason.POLICY, "its owner has refused these bids together")
         # One that has just become a swap is about to end; what is left of its bids is another question.
         live = {known: q for known, q in self.questions().items() if q.index == 0 and not self._is_spent(q)}
@@ -166,6 +168,12 @@ class Asker:
         async with self._turn:
             await self._record(question_id, replace(self._known[question_id], used=draft_id))
 
+    def bid_changed(self, bid: BidId) -> None:
+        """Look again at our questions about a bid that is another than it was."""
+        for question_id, question in self._known.items():
+            if question.notice is None and question.index == 0 and any(a.bid == bid for a in question.draft.arcs):
+                self._wake(question_id)
+
     def ended(self, draft_id: DraftId) -> None:
         """Look again at the questions whose draft has just ended."""
         for question_id, question in self._known.items():
@@ -194,9 +202,11 @@ class Asker:
         newest = [(item, self._newest(item)) for item in draft.bids]
         if objection is None and any(now is not None and now.sequence > then.sequence for then, now in newest):
             objection = Refused(Reason.UNKNOWN_BID, "a bid in the draft was replaced")
-        if objection is None and self._is_refused(draft):
+        if objection is None and is_refused(self._known.values(), draft, self._key.node_id):
             objection = Refused(Reason.POLICY, "its owner has refused these bids together")
         if objection is None:
+            for known in [known for known, q in self.questions().items() if is_replaced(q, signed)]:
+                await self.drop(known, Reason.CONFLICT, "asked anew", signed.signer)
             question = self._fresh(signed, index)
             if not isinstance(self.consent_to(draft, index), Refused):
                 question = replace(question, said=draft.arcs[index].quantity)
@@ -251,19 +261,6 @@ class Asker:
         over = len(self._known) - len(self.questions())
         return len(self.questions()) < self._limits.swap_questions_max and over < self._limits.swap_questions_over_max
 
-    def _is_refused(self, draft: Draft) -> bool:
-        """Tell whether our person has refused these bids, as they stand, before: she is not asked again."""
-        return any(
-            q.by == self._key.node_id and q.notice is not None and q.notice.reason == Reason.POLICY
-            for q in self._known.values()
-            if is_same(q.draft, draft)
-        )
-
-    def _is_asked(self, draft: Draft) -> bool:
-        """Tell whether our person has these bids before her already: two proposers had the same thought."""
-        bids = {arc.bid for arc in draft.arcs}
-        return any(q.waits_for_us and {arc.bid for arc in q.draft.arcs} == bids for q in self._known.values())
-
     def _is_spent(self, question: Question) -> bool:
         used = None if question.used is None else self._state(question.used)
         return isinstance(used, Ended) and used.outcome == "settled"
@@ -278,7 +275,7 @@ class Asker:
         That is looked at in turn with what is being recorded: two may come in the same moment.
         """
         async with self._turn:
-            if not anew and self._is_asked(question.draft):
+            if not anew and is_asked(self._known.values(), question.draft):
                 return False
             await self._record(question_id, question)
         self._told(Asked(question_id, question.bid, question.signed.signer, question.waits_for_us))

@@ -77,6 +77,8 @@ class Errands:
                 await self._questions.drop(question_id, Reason.SPENT, "settled", None)
                 return
             news, quiet = self._questions.news(question_id), True
+            if question.index == 0 and await self._has_moved_on(question_id, question):
+                return
             if question.index == 0 and question.said is not None and not missing(question):
                 tries += not self._is_used(question)
                 quiet = await self._try(question_id, question, tries)
@@ -136,13 +138,34 @@ class Errands:
         state = None if question.used is None else self._state(question.used)
         return isinstance(state, Ended) and state.outcome == "settled"
 
+    async def _has_moved_on(self, question_id: DraftId, question: Question) -> bool:
+        """End a question whose bids give other quantities by now, before its persons have all answered.
+
+        A person must not be left with a question about what is no longer there: what is there is asked about anew.
+        """
+        if (question.said is not None and not missing(question)) or self._is_used(question):
+            return False  # drafting looks at the bids itself
+        newest = self._newest_bids(question)
+        arcs = drafted(question, newest)
+        if arcs == question.draft.arcs:
+            return False
+        if arcs is None:
+            await self._questions.drop(question_id, Reason.UNKNOWN_BID, "a bid was withdrawn or used up", None)
+        else:
+            await self._questions.ask_anew(question, arcs, newest)
+        return True
+
+    def _newest_bids(self, question: Question) -> list[Item]:
+        """Return the bids of a question as they stand, without those that are gone."""
+        newest = [self._newest(item) for item in question.draft.bids]
+        return [item for item in newest if item is not None]
+
     async def _try(self, question_id: DraftId, question: Question, tries: int) -> bool:
         """Draft what all have agreed to; tell whether there is nothing to repeat soon."""
         if self._is_used(question):
             return True
-        newest = [self._newest(item) for item in question.draft.bids]
-        bids = [item for item in newest if item is not None]
-        if len(bids) < len(newest):
+        bids = self._newest_bids(question)
+        if len(bids) < len(question.draft.bids):
             await self._questions.drop(question_id, Reason.UNKNOWN_BID, "a bid was withdrawn", None)
             return True
         arcs = drafted(question, bids)

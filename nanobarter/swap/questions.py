@@ -6,7 +6,7 @@ makes an ordinary draft, of which the parties find that their persons have agree
 the same bids, up to its quantity, at a price that is no worse than the one that was shown. Everything here is pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -144,6 +144,26 @@ def is_same(one: Draft, other: Draft) -> bool:
     return bids(one) == bids(other)
 
 
+def is_refused(known: Iterable[Question], draft: Draft, me: NodeId) -> bool:
+    """Tell whether our person has refused these bids, as they stand, before: she is not asked again."""
+    noes = [q for q in known if q.by == me and q.notice is not None and q.notice.reason == Reason.POLICY]
+    return any(is_same(no.draft, draft) for no in noes)
+
+
+def is_asked(known: Iterable[Question], draft: Draft) -> bool:
+    """Tell whether our person has these bids before her already: two proposers had the same thought."""
+    bids = {arc.bid for arc in draft.arcs}
+    return any(q.waits_for_us and {arc.bid for arc in q.draft.arcs} == bids for q in known)
+
+
+def is_replaced(question: Question, signed: Signed) -> bool:
+    """Tell whether a proposer asks anew what our person has before her: its end may come after what follows it."""
+    if signed.signer != question.signed.signer or not question.waits_for_us:
+        return False
+    older, newer = question.draft, open_question(signed)
+    return older.time < newer.time and [a.bid for a in older.arcs] == [a.bid for a in newer.arcs]
+
+
 def missing(question: Question) -> tuple[int, ...]:
     """Return the positions of others whose persons have not answered the proposer."""
     draft = question.draft
@@ -196,9 +216,12 @@ def all_cover(question: Question, draft: Draft) -> bool:
 def drafted(question: Question, bids: Sequence[Item]) -> tuple[DraftArc, ...] | None:
     """Return the arcs of the ring that persons and stocks allow now, or None when no whole quantities do.
 
-    ``bids`` are the newest versions. A quantity that is reduced changes those of the others: it is a new draft.
+    ``bids`` are the newest versions of those that are left. A quantity that is reduced changes those of the others:
+    it is a new draft.
     """
     arcs, said = question.draft.arcs, granted(question)
+    if len(bids) != len(arcs):
+        return None
     bodies = [body_of(item) for item in bids]
     if any(body is None or body.gives != arc.quality for body, arc in zip(bodies, arcs, strict=True)):
         return None

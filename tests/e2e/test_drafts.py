@@ -51,7 +51,11 @@ def test_a_draft_waits_for_her_word_and_takes_no_more_than_it_allows() -> None:
         assert wait_until(lambda: held(ann) == [(ben.node, 16)], READY_SECONDS), (drafts(ann), ann.log(), ben.log())
 
         # What is left is asked about anew, by whoever comes first, since it is still more than he leaves to his node.
-        assert wait_until(lambda: [row["gives_mib"] for row in drafts(ben)] == [8], READY_SECONDS), ben.log()
+        assert wait_until(lambda: [row["gives_mib"] for row in drafts(ben)] == [8], READY_SECONDS), (
+            drafts(ann),
+            drafts(ben),
+            ann.ask("/v1/market/book"),
+        )
         ben.ok("draft", "refuse", drafts(ben)[0]["draft"])
         assert wait_until(lambda: not drafts(ann) and not drafts(ben), READY_SECONDS), (drafts(ann), drafts(ben))
         assert (held(ann), held(ben)) == ([(ben.node, 16)], [(ann.node, 16)])

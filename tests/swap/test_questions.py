@@ -7,13 +7,16 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
+from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, DraftId, sha256
+from nanobarter.core.item import make_item
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, Quantity
+from nanobarter.matching.wire import bid_id_of
 from nanobarter.swap.events import Asked, DraftRefused, DraftSeen, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
-from nanobarter.swap.questions import Question, covers, make_question, open_question
+from nanobarter.swap.questions import Question, body_of, covers, make_question, open_question
 from tests.swap.test_messages import examples
 from tests.swap.whole import Node, World, quiet, world_of
 
@@ -215,6 +218,54 @@ async def test_what_is_left_is_asked_about_at_once(tmp_path: Path, mock_clock: t
         await pass_time(world, 5)
         assert first.held(second) == 101
         assert len(waiting(second)) == 1
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["her own node asks her", "another node asks her"])
+async def test_her_question_follows_the_bids(tmp_path: Path, mock_clock: trio.testing.MockClock, *, ours: bool) -> None:
+    """A bid shrinks while she thinks: she is asked about what is left, and never both."""
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        first, second = parties = world.nodes
+        asked = first if ours else second
+        match, bids = world.ring(parties, parties, ask=[asked])
+        await world.propose(first, match, bids)
+        await pass_time(world, 3)
+        ((before, _),) = waiting(asked).items()
+        old, body = bids[1], body_of(bids[1])
+        assert body is not None
+        shrunk = make_item(
+            second.key,
+            "bid",
+            old.key,
+            sequence=2,
+            expires=old.expires,
+            body=encode(replace(body, quantity=Quantity(8))),
+        )
+        for node in parties:
+            node.newest[bid_id_of(old)] = shrunk
+            node.swap.questions.bid_changed(bid_id_of(old))
+        await pass_time(world, 3)
+        ((after, question),) = waiting(asked).items()
+        assert after != before
+        assert question.draft.arcs[1].quantity <= 8
+        assert await asked.swap.questions.say(before, Quantity(1)) is not None
+        await say(asked)
+        await pass_time(world, 10)
+        assert 0 < first.held(second) <= 8
+        assert not any(p.swap.questions.questions() for p in parties)
+        await world.check()
+
+
+async def test_her_question_ends_with_a_bid(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        first, second = parties = world.nodes
+        match, bids = world.ring(parties, parties, ask=[second])
+        await world.propose(first, match, bids)
+        await pass_time(world, 3)
+        assert len(waiting(second)) == 1
+        first.newest[bid_id_of(bids[0])] = None
+        first.swap.questions.bid_changed(bid_id_of(bids[0]))
+        await pass_time(world, 3)
+        assert not any(p.swap.questions.questions() for p in parties)
 
 
 @pytest.mark.parametrize(

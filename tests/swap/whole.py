@@ -14,7 +14,7 @@ import trio.testing
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Refused, Unreachable
-from nanobarter.core.ids import AgreementId, NodeId, sha256
+from nanobarter.core.ids import AgreementId, BidId, NodeId, sha256
 from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
@@ -29,7 +29,7 @@ from nanobarter.mint.service import Mint
 from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
 from nanobarter.net.memory import MemoryNetwork
 from nanobarter.swap.events import Outcome, SwapEvent
-from nanobarter.swap.policy import Policy
+from nanobarter.swap.policy import ApproveAll, Policy
 from nanobarter.swap.service import Swap
 from nanobarter.swap.tables import MIGRATIONS as SWAP_TABLES
 from nanobarter.swap.terms import SwapTimes
@@ -62,6 +62,17 @@ async def quiet() -> None:
         calm = calm + 1 if threads.borrowed_tokens == 0 else 0
 
 
+class Aware(ApproveAll):
+    """Takes everything, and knows which bids were changed or withdrawn (None) since they were drafted."""
+
+    def __init__(self, changed: dict[BidId, Item | None]) -> None:
+        self._changed = changed
+
+    def newest(self, item: Item) -> Item | None:
+        """Return the version of a bid that stands now."""
+        return self._changed.get(bid_id_of(item), item)
+
+
 class Node:
     """One node and its lives. ``plug`` is the number of the write at which it dies, and whether after it."""
 
@@ -74,7 +85,8 @@ class Node:
         self.writes = 0
         self.events = list[SwapEvent]()
         self.faults = list[str]()
-        self.policy: Policy | None = None
+        self.newest = dict[BidId, Item | None]()
+        self.policy: Policy = Aware(self.newest)
         self.scope: trio.CancelScope
         self.store: Store
         self.mint: Mint
@@ -293,7 +305,7 @@ async def world_of(
         world = World(path, nursery, clock, times or SwapTimes(delta=MINUTE))
         for number in range(1, nodes + 1):
             world.nodes.append(Node(world, number))
-            world.nodes[-1].policy = (policies or {}).get(number)
+            world.nodes[-1].policy = (policies or {}).get(number, world.nodes[-1].policy)
         for node in world.nodes:
             await nursery.start(node.live)
         yield world
