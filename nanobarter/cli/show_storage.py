@@ -5,9 +5,11 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from nanobarter.cli.show_explain import explain_lines
 from nanobarter.cli.table import table, when
 from nanobarter.core.units import show_size
 from nanobarter.daemon import storage_facade as f
+from nanobarter.daemon.facade_explain import Explained
 from nanobarter.daemon.shape import Shape
 
 
@@ -95,5 +97,6 @@ _TELLERS: Final = cast(
         "diff": (f.Differences, _diff),
         "check": (f.Checked, _check),
         "drill": (f.Drilled, _drill),
+        "explain": (Explained, explain_lines),
     },
 )

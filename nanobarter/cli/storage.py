@@ -1,6 +1,7 @@
 """The commands that keep, check and show snapshots."""
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -82,6 +83,16 @@ def drill(asked: argparse.Namespace) -> int:
     done = follow(client_of(asked).stream("/v1/drill", {"snapshot": asked.snapshot, "files": asked.files}))
     _put(done, as_json=asked.json)
     return Exit.FAILED if done["problem_count"] else Exit.DONE
+
+
+def explain(asked: argparse.Namespace) -> int:
+    """Tell why a path is kept or not, and where it is."""
+    path = os.path.abspath(os.path.expanduser(asked.path))  # noqa: PTH100, PTH111 - collapses .., follows no link
+    done = follow(client_of(asked).stream("/v1/explain", {"path": path}))
+    _put(done, as_json=asked.json)
+    if done["below_threshold"]:
+        return Exit.BELOW_THRESHOLD
+    return Exit.DONE if any(row["present"] for row in done["snapshots"]) else Exit.FAILED
 
 
 def dump(asked: argparse.Namespace) -> int:

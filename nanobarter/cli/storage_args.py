@@ -35,6 +35,8 @@ def _add_looking(commands: object, add: Add) -> None:
     drill.add_argument("--files", type=int, default=20, metavar="N", help="how many (default 20)")
     for command in (ls, find, dump, drill):
         command.add_argument("--snapshot", default="", metavar="ID", help="which (default: the newest)")
+    explain = add(commands, "explain", "why a path is kept or not, and who holds it", "storage:explain", json=True)
+    explain.add_argument("path", metavar="PATH", help="a file or folder, as it is or was on this disk")
     diff = add(commands, "diff", "what differs between two snapshots", "storage:diff", json=True)
     diff.add_argument("old", metavar="OLD", help="the id of a snapshot")
     diff.add_argument("new", nargs="?", default="", metavar="NEW", help="another (default: the newest)")

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from nanobarter.daemon.explaining import ExplainJob
+from nanobarter.daemon.facade_explain import Explained
 from nanobarter.daemon.keeping import ForgetJob, PruneJob
 from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.restoring import RestoreJob
@@ -59,3 +61,7 @@ class StorageDesk:
     def drill(self, snapshot: str, files: int) -> AsyncIterator[Progress | Drilled]:
         """Restore so many random files to a scratch place, and compare them with the disk."""
         return LookJob(self._node).drill(snapshot, files)
+
+    def explain(self, path: str) -> AsyncIterator[Progress | Explained]:
+        """Tell why a path is kept or not, and where snapshots have it."""
+        return ExplainJob(self._node).run(path)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
+from nanobarter.daemon.facade_explain import Explained
 from nanobarter.daemon.routing import Asked
 from nanobarter.daemon.shape import Part, Progress, Shape
 
@@ -176,4 +177,8 @@ class StorageFacade(Protocol):
 
     def drill(self, snapshot: str, files: int) -> AsyncIterator[Progress | Drilled]:
         """Restore so many random files to a scratch place, and compare them with the disk."""
+        ...
+
+    def explain(self, path: str) -> AsyncIterator[Progress | Explained]:
+        """Tell why an absolute path is kept or not, and where snapshots have it."""
         ...

@@ -43,6 +43,10 @@ class _Drill(Asked, frozen=True):
     files: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
 
 
+class _Explain(Asked, frozen=True):
+    path: str
+
+
 def storage_routes_of(storage: StorageFacade) -> Routes:
     """Return the routes that serve this part of a node."""
     return {
@@ -53,5 +57,6 @@ def storage_routes_of(storage: StorageFacade) -> Routes:
         ("POST", "/v1/find"): many(_Find, lambda a: storage.find(a.snapshot, a.pattern)),
         ("POST", "/v1/diff"): many(_Diff, lambda a: storage.diff(a.old, a.new)),
         ("POST", "/v1/check"): many(_Check, lambda a: storage.check(read_data=a.read_data)),
+        ("POST", "/v1/explain"): many(_Explain, lambda a: storage.explain(a.path)),
         ("POST", "/v1/drill"): many(_Drill, lambda a: storage.drill(a.snapshot, a.files)),
     }

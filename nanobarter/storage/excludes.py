@@ -55,6 +55,15 @@ class Excludes:
         text = os.fsdecode(relative) + ("/" if directory else "")
         return self._spec.match_file(text)
 
+    def pattern_for(self, relative: bytes, *, directory: bool) -> int | None:
+        """Return which pattern decides that a path is left out, counted from 0; None when it is kept."""
+        found = self._spec.check_file(os.fsdecode(relative) + ("/" if directory else ""))
+        return found.index if found.include else None
+
+    def is_never_entered(self, path: bytes) -> bool:
+        """Tell whether a path is one of those that are left out whatever the patterns say."""
+        return path in self._absolute
+
     def only_marker(self, names: set[bytes], read_start: Callable[[bytes], bytes]) -> bytes | None:
         """Return the one name to keep of a directory that says it is not worth keeping, or None.
 

@@ -72,6 +72,21 @@ async def test_what_is_looked_at_is_shown_and_its_exit_code_tells(
     assert (await spoken(node, home, capsys, "drill"))[0] == Exit.FAILED
 
 
+async def test_an_explanation_names_the_rule_its_line_and_the_peers(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = FakeNode()
+    code, out, _ = await spoken(node, home, capsys, "explain", "/home/ada/../ada/x")
+    assert (code, node.asked) == (Exit.DONE, ["explain /home/ada/x"])
+    for words in ("kept, the newest snapshot has it", "abababababab", "any 1 of 2", "nb1peer: held, proven 1970-01-01"):
+        assert words in out
+    code, out, _ = await spoken(node, home, capsys, "explain", "/home/ada/y.tmp")
+    assert (code, 'rule: exclude = "*.tmp", line 7 of config.toml' in out) == (Exit.FAILED, True), out
+    node.storage.explained = msgspec.structs.replace(node.storage.explained, below_threshold=1)
+    code, out, _ = await spoken(node, home, capsys, "explain", "/home/ada/x", "--json")
+    assert (code, json.loads(out)["type"]) == (Exit.BELOW_THRESHOLD, "explain")
+
+
 def test_a_phrase_is_told_from_that_of_another_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     phrases = [make_phrase(SeededEntropy(number, "phrase")) for number in range(2)]
     Home.create(tmp_path / "mine", seed_of(phrases[0]), "")

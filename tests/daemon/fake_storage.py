@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import trio
+from msgspec import structs
 
 from nanobarter.core.errors import LocalFault, UsageError
+from nanobarter.daemon.facade_explain import Explained, ExplainPack, ExplainRule, ExplainShare, ExplainSnapshot
 from nanobarter.daemon.shape import Progress
 from nanobarter.daemon.storage_facade import (
     Checked,
@@ -32,6 +34,22 @@ class FakeStorage:
     )
     checked: Checked = Checked(snapshots=1, packs=2)
     drilled: Drilled = Drilled(snapshot_id="ab" * 32, files=3, compared=2)
+    explained: Explained = Explained(
+        path="/home/ada/x",
+        verdict="kept",
+        why="the newest snapshot has it",
+        on_disk="a file",
+        folder="/home/ada",
+        snapshots=(ExplainSnapshot(snapshot_id="ab" * 32, at=0, present=True, kind="a file", size_bytes=5),),
+        packs=(
+            ExplainPack(
+                pack="ef" * 32, pieces=1, k=1, n=2, proven=2, verdict="healthy", oldest_proof=60_000,
+                shares=(ExplainShare(node="nb1peer", index=0, state="held", proven=60_000),),
+            ),
+        ),
+        pack_count=1,
+        oldest_proof=60_000,
+    )  # fmt: skip
     wishes: list[RestoreWish] = field(default_factory=list[RestoreWish])
     forgotten: Forgotten = field(
         default_factory=lambda: Forgotten(
@@ -90,3 +108,9 @@ class FakeStorage:
         self.note(f"drill {snapshot} {files}")
         await trio.lowlevel.checkpoint()
         yield self.drilled
+
+    async def explain(self, path: str) -> AsyncIterator[Progress | Explained]:
+        self.note(f"explain {path}")
+        await trio.lowlevel.checkpoint()
+        rule = ExplainRule(rule='exclude = "*.tmp"', at=path, line=7) if path.endswith(".tmp") else None
+        yield structs.replace(self.explained, path=path, rule=rule, **({"snapshots": ()} if rule else {}))

@@ -73,6 +73,11 @@ def test_snapshots_are_listed_searched_compared_checked_and_drilled(scene: Scene
     assert changes == {str(folder): "attributes", str(folder / "big"): "removed", str(folder / "new"): "added"}
     assert owner.nbctl("dump", str(folder / "sub" / "letter")).out == (folder / "sub" / "letter").read_text()
     owner.nbctl("dump", str(folder / "sub")).refused(1, "it is not one file")
+    told = owner.ok("explain", str(folder / "new"))
+    assert (told["verdict"], told["packs"][0]["proven"], len(told["packs"][0]["shares"])) == ("kept", 4, 4)
+    told = owner.ok("explain", str(folder / "big"))
+    assert (told["verdict"], [row["present"] for row in told["snapshots"]]) == ("gone", [False, True])
+    assert owner.nbctl("explain", str(folder.parent / "else"), "--json").code == 1
     checked = owner.ok("check", "--read-data")
     assert checked["read_packs"] == checked["packs"] > 0
     drilled = owner.ok("drill")
