@@ -1,6 +1,7 @@
 """The long commands: back up and restore, with progress."""
 
 import argparse
+import getpass
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -113,9 +114,9 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def read_phrase(name: str) -> str:
-    """Return the text of a file, or of stdin for ``-``. Raises UsageError."""
+    """Return the text of a file or, for ``-``, of stdin: typed without an echo at a terminal. Raises UsageError."""
     if name == "-":
-        return sys.stdin.read()
+        return getpass.getpass("the twenty-four words: ") if sys.stdin.isatty() else sys.stdin.read()
     try:
         return Path(name).read_text(encoding="utf-8")
     except OSError as error:

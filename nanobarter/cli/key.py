@@ -1,9 +1,7 @@
 """The commands about the phrase: whether the sheet in the drawer is the one of this home."""
 
 import argparse
-import getpass
 import hmac
-import sys
 
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.jobs import read_phrase
@@ -15,13 +13,7 @@ from nanobarter.daemon.home import Home, default_home
 def verify(asked: argparse.Namespace) -> int:
     """Tell whether a phrase is that of the home: its seed is compared, since the words are not stored anywhere."""
     home = Home.open(asked.home or default_home())
-    if asked.phrase_file:
-        phrase = read_phrase(asked.phrase_file)
-    elif sys.stdin.isatty():
-        phrase = getpass.getpass("the twenty-four words: ")
-    else:
-        phrase = sys.stdin.read()
-    same = hmac.compare_digest(seed_of(phrase), home.read_seed())
+    same = hmac.compare_digest(seed_of(read_phrase(asked.phrase_file or "-")), home.read_seed())
     if not same:
         raise CommandFailed("these words are of another home", hint="look for the sheet of this one, now")
     if asked.json:

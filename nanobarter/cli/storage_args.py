@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its parent, its name, what it does, and what runs it."""
@@ -19,9 +20,20 @@ def add_storage(commands: object, add: Add) -> None:
     prune = add(commands, "prune", "free the space of what no snapshot needs", "storage:prune", json=True)
     prune.add_argument("--dry-run", action="store_true", help="only tell what would be freed")
     _add_looking(commands, add)
-    verify = add(commands, "key", "is this phrase the one of this home?", "key:verify", json=True)
-    verify.add_argument("what", choices=("verify",), metavar="verify", help="ask for the words and compare")
-    verify.add_argument("--phrase-file", default="", metavar="FILE", help="read the phrase here; - reads stdin")
+    _add_key(commands, add)
+
+
+def _add_key(commands: object, add: Add) -> None:
+    key = add(commands, "key", "the phrase: check it, print it", "key:verify")
+    what = key.add_subparsers(metavar="WHAT", required=True)
+    verify = add(what, "verify", "is this phrase the one of this home?", "key:verify", json=True)
+    sheet = add(what, "sheet", "write a recovery sheet to print", "sheet:sheet", json=True)
+    sheet.add_argument("--output", type=Path, required=True, metavar="FILE", help="a new .html or .txt")
+    sheet.add_argument(
+        "--bootstrap", action="append", default=[], metavar="HOST:PORT", help="whom to ask (default: the peers of now)"
+    )
+    for command in (verify, sheet):
+        command.add_argument("--phrase-file", default="", metavar="FILE", help="read the phrase here; - reads stdin")
 
 
 def _add_looking(commands: object, add: Add) -> None:

@@ -13,14 +13,18 @@ def make_phrase(entropy: Entropy) -> str:
     return Mnemonic("english").to_mnemonic(entropy.token(32))
 
 
+def words_of(phrase: str) -> tuple[str, ...]:
+    """Return the words of a phrase as it was typed, without the numbers of the sheet."""
+    return tuple(word for word in phrase.lower().split() if not word.rstrip(".)").isdigit())
+
+
 def seed_of(phrase: str) -> bytes:
     """Return the 64-byte seed of a phrase (PBKDF2, BIP 39 with the empty passphrase).
 
     Case, spacing and the numbers that stand before the words on the sheet do not matter. Raises UsageError that names
     what is wrong, never the whole phrase.
     """
-    book = Mnemonic("english")
-    words = [word for word in phrase.lower().split() if not word.rstrip(".)").isdigit()]
+    book, words = Mnemonic("english"), words_of(phrase)
     if len(words) != WORDS:
         raise UsageError(f"the phrase has {len(words)} words instead of {WORDS}", hint="type all of them, in order")
     for place, word in enumerate(words, 1):
