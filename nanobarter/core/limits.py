@@ -36,6 +36,7 @@ class Limits:
     streams_at_once_max: int = 32
     stream_window: int = 256 * 1024
     idle_before_ping: Span = Span(60 * SECOND)  # shorter than the mapping timeout of home routers
+    idle_before_ping_last: Span = Span(15 * MINUTE)  # where the routers bear it: 0.7 MB a month and peer
     silence_max: Span = Span(20 * SECOND)  # a ping unanswered or a write that does not move for so long: dead
     proof_timeout: Span = Span(5 * SECOND)  # an older connection answers a ping within it or gives way to a new one
     misbehaved_first: Span = Span(5 * SECOND)  # a first breach may be a fault that a restart mends

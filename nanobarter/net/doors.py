@@ -21,7 +21,9 @@ from nanobarter.net.handshake import Greeted, Oneself, Ours, WrongNode, accept, 
 from nanobarter.net.messages import Parting
 from nanobarter.net.methods import Methods
 from nanobarter.net.peers import Target
+from nanobarter.net.pulse import Rhythm
 from nanobarter.net.shunned import Shunned
+from nanobarter.net.watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ class Doors:
         circle: Circle,
         same_host_ok: bool,
     ) -> None:
-        self._circle = circle
+        self._circle, self._rhythm = circle, Rhythm(limits)
+        self._watch = Watch(exchange.links, self._rhythm)
         self._book, self._links, self._exchange, self._methods = exchange.book, exchange.links, exchange, methods
         self._clock, self._entropy, self._limits, self._same_host_ok = clock, entropy, limits, same_host_ok
         self._ours = Ours(key.node_id, entropy.token(16), limits)
@@ -74,6 +77,7 @@ class Doors:
         """Start accepting and dialling in the nursery."""
         self._nursery = nursery
         nursery.start_soon(self._keep_dialling)
+        nursery.start_soon(self._watch.run)
         if listeners:
             nursery.start_soon(trio.serve_listeners, self._let_in, list(listeners))
 
@@ -254,11 +258,13 @@ class Doors:
             serial=serial,
             methods=self._methods,
             limits=self._limits,
+            rhythm=self._rhythm,
         )
 
     def _register(self, connection: Connection, host: str, address: Address | None) -> None:
         self._book.met(connection.peer, connection.key, self._clock.now(), address)
         self._links.add(connection, host)
+        self._rhythm.stir()
         self.wake()
 
     async def _keep(self, connection: Connection, greeted: Greeted) -> None:
@@ -283,6 +289,7 @@ class Doors:
 
     async def _settle_in(self, connection: Connection) -> None:
         await self._links.settle(connection)
+        connection.ping(trio.current_time())  # the first round trip is told to people (nbctl peers)
         observed = connection.hello.observed if connection.dialled else ""
         if await self._exchange.meet(connection.peer, observed):
             self.wake()

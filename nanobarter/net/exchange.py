@@ -2,6 +2,8 @@
 
 import sqlite3
 
+import trio
+
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, PeerFault, Unreachable
 from nanobarter.core.ids import NodeId, short_node
@@ -76,12 +78,15 @@ class Exchange:
             return [self._bound]
         return [Address(host, self._bound.port) for host in self._observed]
 
-    async def refresh(self) -> None:
-        """Sign our record anew when half of its time is over."""
-        record = self._own.record
+    async def keep_fresh(self) -> None:
+        """Sign our record anew whenever half of its time is over, until cancelled."""
         half = Span(self._limits.node_record_valid // 2)
-        if self._bound is not None and (record is None or record.expires < after(self._clock.now(), half)):
-            await self._sign()
+        while True:
+            record = self._own.record
+            if self._bound is not None and (record is None or record.expires < after(self._clock.now(), half)):
+                await self._sign()
+            # Wall time may jump, and a machine may sleep, so it is asked again long before.
+            await trio.sleep(half / SECOND / 100)
 
     async def meet(self, peer: NodeId, observed: str) -> bool:
         """Trade records with a peer that has just connected; tell whether anything was new.

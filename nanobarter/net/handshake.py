@@ -29,18 +29,23 @@ class WrongNode(PeerFault):
     """Another node answers there than was expected."""
 
 
+class NoCommonVersion(Unreachable):
+    """The other side is older or newer than we can talk with; nobody's fault."""
+
+
 class Oneself(PeerFault):
     """The other side is this node."""
 
 
 @dataclass(frozen=True)
 class Greeted:
-    """A peer that proved its key and said hello. ``first`` came in the same bytes."""
+    """A peer that proved its key and said hello, and the version to speak. ``first`` came in the same bytes."""
 
     channel: TlsStream
     decoder: FrameDecoder
     key: PublicKey
     hello: Hello
+    version: int
     first: list[Message]
 
 
@@ -51,6 +56,7 @@ class Ours:
     node_id: NodeId
     instance: bytes
     limits: Limits
+    versions: tuple[int, ...] = VERSIONS
 
     def hello(self, serial: int, observed: str, secret: bytes | None = None) -> Hello:
         """Return our hello to a peer that we see at this host; ``serial`` is 0 when the peer dialled.
@@ -59,7 +65,7 @@ class Ours:
         """
         extensions = {} if secret is None else {INVITATION_EXTENSION: secret}
         requests, bulk = self.limits.requests_at_once_max, self.limits.bulk_at_once_max
-        return Hello(VERSIONS, self.instance, serial, observed, requests, bulk, extensions)
+        return Hello(self.versions, self.instance, serial, observed, requests, bulk, extensions)
 
 
 async def greet(
@@ -98,6 +104,9 @@ async def welcome(below: Transport, context: ssl.SSLContext, ours: Ours) -> Gree
     try:
         _check_identity(ours, key, None)
         return await _hear(channel, key, ours)
+    except NoCommonVersion as why:
+        await turn_away(channel, Parting.NO_COMMON_VERSION, str(why))
+        raise
     except PeerFault as fault:
         await turn_away(channel, Parting.MALFORMED, str(fault))
         raise
@@ -167,7 +176,14 @@ async def _hear(channel: TlsStream, key: PublicKey, ours: Ours) -> Greeted:
         raise Unreachable(f"the other side left before its hello ({error.__cause__ or 'closed'})") from None
     except Malformed as error:
         raise PeerFault(f"{short_node(node_id_of(key))} broke the protocol in its hello: {error}") from None
-    return Greeted(channel, decoder, key, hello, messages[1:])
+    return Greeted(channel, decoder, key, hello, _highest_common(ours.versions, hello.versions), messages[1:])
+
+
+def _highest_common(ours: tuple[int, ...], theirs: tuple[int, ...]) -> int:
+    common = set(ours) & set(theirs)
+    if not common:
+        raise NoCommonVersion(f"no common version: it speaks {theirs}, we {ours}")
+    return max(common)
 
 
 def _read_hello(message: Message) -> Hello:
@@ -176,7 +192,4 @@ def _read_hello(message: Message) -> Hello:
         raise Unreachable(f"the other side refused: {bye.detail}")
     if message.kind is not Kind.HELLO:
         raise Malformed(f"{message.kind.name} instead of a hello")
-    hello = decode(message.body, Hello, size_max=HELLO_MAX)
-    if not set(hello.versions) & set(VERSIONS):
-        raise Malformed(f"no common version: it speaks {hello.versions}, we {VERSIONS}")
-    return hello
+    return decode(message.body, Hello, size_max=HELLO_MAX)

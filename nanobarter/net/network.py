@@ -1,7 +1,6 @@
 """The network of one node: it listens, dials, keeps connections, and carries calls and streams to peers by id."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import trio
 
@@ -13,8 +12,9 @@ from nanobarter.core.ports import Clock, Entropy, Handler, Priority
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.address import Address, parse_address
+from nanobarter.net.calls import Retired
 from nanobarter.net.circle import Circle, Invitation
-from nanobarter.net.connection import Connection, Retired
+from nanobarter.net.connection import Connection
 from nanobarter.net.doors import Doors, open_listeners
 from nanobarter.net.exchange import Exchange
 from nanobarter.net.links import Links
@@ -24,8 +24,6 @@ from nanobarter.net.stream import Stream
 from nanobarter.net.tables import MIGRATIONS
 
 __all__ = ["MIGRATIONS", "Address", "KnownPeer", "Network", "Stream", "StreamHandler", "parse_address"]
-
-_LOOK_AFTER_EVERY: Final = 5.0  # seconds; a look at 500 connections takes well under a millisecond
 
 
 class Network:
@@ -90,8 +88,8 @@ class Network:
             listeners, bound = await open_listeners(self._listen)
         async with trio.open_nursery() as nursery:
             await self._exchange.start(bound)
+            nursery.start_soon(self._exchange.keep_fresh)
             self._doors.open(nursery, listeners)
-            nursery.start_soon(self._look_after)
             task_status.started(bound)
 
     # -- Registrar
@@ -204,10 +202,3 @@ class Network:
         await self.circle.join(invitation)
         for address in invitation.addresses:
             self.learn(invitation.node, address)
-
-    async def _look_after(self) -> None:
-        while True:
-            await trio.sleep(_LOOK_AFTER_EVERY)
-            for connection in self._links.all():
-                connection.look_after(trio.current_time())
-            await self._exchange.refresh()

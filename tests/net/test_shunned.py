@@ -22,7 +22,11 @@ def test_terms_double_up_to_the_last_and_begin_anew_after_good_conduct() -> None
     assert shunned.breach(ONE, now + LAST + 1) == FIRST
 
 
-@given(st.lists(st.tuples(st.sampled_from([ONE, OTHER]), st.floats(0, 2000)), max_size=30))
+def _eighths(count: int) -> float:
+    return count / 8  # sums of eighths are exact, so the law can be told with equality
+
+
+@given(st.lists(st.tuples(st.sampled_from([ONE, OTHER]), st.integers(0, 16_000).map(_eighths)), max_size=30))
 def test_a_term_holds_for_its_node_alone_and_ends(breaches: list[tuple[NodeId, float]]) -> None:
     shunned, now, until = Shunned(LIMITS), 0.0, {ONE: 0.0, OTHER: 0.0}
     for node, pause in breaches:
