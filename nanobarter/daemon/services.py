@@ -24,7 +24,7 @@ from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.matching.wire import bid_id_of
-from nanobarter.swap.events import Settled, SwapEvent
+from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
 from nanobarter.translator.ledger import Ledger
 
 KEEPER_PERIOD: Final = Span(30 * SECOND)
@@ -79,6 +79,8 @@ class Node(Storage):
     def _traded(self, event: SwapEvent) -> None:
         if isinstance(event, Settled):
             self.market.executed(event.bid, event.gave[1])
+        elif isinstance(event, DraftRefused):
+            self.market.asked_in_vain(event.bid, event.reason)
         self.keeper.wake()
 
     def _bid_heard(self, item: Item) -> None:

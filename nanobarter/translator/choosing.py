@@ -10,7 +10,7 @@ and the simulation decide by the same lines.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Final
 
@@ -68,6 +68,7 @@ class Chooser:
         self._pace, self._limits, self._chance = pace, limits, chance
         self._courses = dict[BidId, _Course]()
         self._shunned = dict[frozenset[BidId], _Shunned]()
+        self._asked = set[frozenset[BidId]]()
 
     def begin(self, bid: BidId) -> None:
         """Start anew with a bid: it is another one than before."""
@@ -149,6 +150,7 @@ class Chooser:
                 return
             case Asked():  # if all agree, the draft follows by itself; until then there may be other rings
                 self._shun(proposed, proposed, now, self._pace.ask)
+                self._asked = {bids for bids in self._asked if bids in self._shunned} | {frozenset(proposed)}
                 return
             case None:
                 self._shun(proposed, proposed, now, SHUNNED_FOR)
@@ -164,6 +166,19 @@ class Chooser:
             case _:
                 pass
         self._back_off(course, now)
+
+    def asked_in_vain(self, bid: BidId, reason: Reason, now: Instant) -> None:
+        """Learn that a question about an own bid is over and no ring came of it.
+
+        Unless a person said no, the same ring may work a moment later, and asking twice troubles nobody twice.
+        """
+        if reason is Reason.POLICY:
+            return
+        for bids in self._asked & self._shunned.keys():
+            if bid in bids:
+                shunned = self._shunned[bids]
+                self._shunned[bids] = replace(shunned, until=min(shunned.until, after(now, self._limits.market_busy)))
+        self._courses.setdefault(bid, _Course()).nothing = (-1, Instant(0))
 
     def _shun(self, bids: Iterable[BidId], proposed: Versions, now: Instant, span: Span) -> None:
         """Leave these bids alone together until one of them is another than was proposed, or for a while."""

@@ -174,6 +174,11 @@ class Market:
                 self._by_hand[bid] = self._wanted[bid]
         self._wake()
 
+    def asked_in_vain(self, bid: BidId, reason: Reason) -> None:
+        """Take up a bid again whose question to persons ended without a ring."""
+        self._chooser.asked_in_vain(bid, reason, self._clock.now())
+        self._wake()
+
     # -- the loop
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

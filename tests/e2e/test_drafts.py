@@ -20,6 +20,9 @@ def held(machine: Machine) -> list[tuple[str, int]]:
 
 
 def test_a_draft_waits_for_her_word_and_takes_no_more_than_it_allows() -> None:
+    def tale() -> list[object]:
+        return [(m.name, drafts(m), m.ask("/v1/market")["agreements"], m.log()) for m in made.machines]
+
     with village() as made:
         ann = made.init("ann")
         ben = made.init("ben", bootstrap=ann.address)
@@ -31,16 +34,16 @@ def test_a_draft_waits_for_her_word_and_takes_no_more_than_it_allows() -> None:
         assert wait_until(lambda: bool(ann.ask("/v1/market/book")["bids"]), READY_SECONDS)
 
         ann.ok("market", "bid", "--wants", f"30d@{ben.node}", "--quantity", "4MiB")
-        assert wait_until(lambda: held(ann) == [(ben.node, 4)], READY_SECONDS), (ann.log(), ben.log())
+        assert wait_until(lambda: held(ann) == [(ben.node, 4)], READY_SECONDS), tale()
 
         ann.ok("market", "bid", "--wants", f"30d@{ben.node}", "--quantity", "20MiB")
-        assert wait_until(lambda: bool(drafts(ben)), READY_SECONDS), (drafts(ann), ben.log())
+        assert wait_until(lambda: bool(drafts(ben)), READY_SECONDS), tale()
         (asked,) = drafts(ben)
         assert (asked["state"], asked["gives_mib"], asked["gets_mib"]) == ("asked", 20, 20)
-        assert [row["state"] for row in drafts(ann)] == ["waiting"]
+        assert [row["state"] for row in drafts(ann)] in (["waiting"], [])  # none when his own node asks him first
         short = asked["draft"][:10]
         shown = ben.ok("draft", "show", short)
-        assert [(arc["me"], arc["asks"]) for arc in shown["arcs"]] == [(False, False), (True, True)]
+        assert {(arc["me"], arc["asks"]) for arc in shown["arcs"]} == {(False, False), (True, True)}
         ben.nbctl("draft", "approve", short, "--quantity", "21").refused(Exit.USAGE, "the draft takes 20 MiB")
         ann.nbctl("draft", "refuse", "00ff").refused(Exit.USAGE, "no draft under way begins")
 
@@ -48,16 +51,12 @@ def test_a_draft_waits_for_her_word_and_takes_no_more_than_it_allows() -> None:
         ben.up()
         assert [row["draft"] for row in drafts(ben)] == [asked["draft"]]
         assert ben.ok("draft", "approve", short, "--quantity", "12MiB")["mib"] == 12
-        assert wait_until(lambda: held(ann) == [(ben.node, 16)], READY_SECONDS), (drafts(ann), ann.log(), ben.log())
+        assert wait_until(lambda: held(ann) == [(ben.node, 16)], READY_SECONDS), tale()
 
         # What is left is asked about anew, by whoever comes first, since it is still more than he leaves to his node.
-        assert wait_until(lambda: [row["gives_mib"] for row in drafts(ben)] == [8], READY_SECONDS), (
-            drafts(ann),
-            drafts(ben),
-            ann.ask("/v1/market/book"),
-        )
+        assert wait_until(lambda: [row["gives_mib"] for row in drafts(ben)] == [8], READY_SECONDS), tale()
         ben.ok("draft", "refuse", drafts(ben)[0]["draft"])
-        assert wait_until(lambda: not drafts(ann) and not drafts(ben), READY_SECONDS), (drafts(ann), drafts(ben))
+        assert wait_until(lambda: not drafts(ann) and not drafts(ben), READY_SECONDS), tale()
         assert (held(ann), held(ben)) == ([(ben.node, 16)], [(ann.node, 16)])
         for machine in (ann, ben):
             assert machine.ok("mint", "audit")["ok"]

@@ -12,7 +12,7 @@ from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity, Span, af
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item
 from nanobarter.matching.wire import BidBody, Want, bid_id_for
-from nanobarter.swap.events import DraftRefused
+from nanobarter.swap.events import Asked, DraftRefused
 from nanobarter.translator.choosing import Chooser
 from nanobarter.translator.market_ports import PATIENCE, Pace
 
@@ -57,6 +57,19 @@ def test_the_newest_bid_has_the_first_word_for_a_while() -> None:
     assert mine.next(book, MINE, NOW) == after(NOW, PATIENCE)
     assert mine.next(book, MINE, after(NOW, Span(PATIENCE - 1))) == after(NOW, PATIENCE)
     assert isinstance(mine.next(book, MINE, after(NOW, PATIENCE)), Match)
+
+
+def test_a_ring_whose_question_ended_by_accident_is_asked_about_again() -> None:
+    book, mine = book_of(9, OTHERS[:1]), chooser()
+    match = mine.next(book, MINE, NOW)
+    assert isinstance(match, Match)
+    mine.ended(match, Asked(DraftId(bytes(32)), MINE, ME.node_id, ours=False), {MINE: 9, match.arcs[1].bid: 5}, NOW)
+    later = after(NOW, Span(LIMITS.market_busy + MINUTE))
+    assert not isinstance(mine.next(book, MINE, later), Match)
+    mine.asked_in_vain(MINE, Reason.POLICY, later)  # a person said no
+    assert not isinstance(mine.next(book, MINE, after(later, LIMITS.market_busy)), Match)
+    mine.asked_in_vain(MINE, Reason.UNKNOWN_BID, later)
+    assert isinstance(mine.next(book, MINE, after(later, LIMITS.market_busy)), Match)
 
 
 def test_a_bid_that_another_draft_holds_is_left_alone_and_another_is_asked() -> None:
