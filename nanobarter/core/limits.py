@@ -151,6 +151,7 @@ class Limits:
 
     # -- swap
     swap_drafts_max: int = 64  # at once, own and others'; each holds a reservation and up to 70 KB of bids
+    swap_smaller_max: int = 8  # smaller drafts of one ring in a row: each party may find once that it has less
     swap_watched_max: int = 1024  # agreements of others with a lock at our mint; about 4 KB each
     swap_call_timeout: Span = Span(5 * SECOND)  # a message of a ring is small; half of the time to approve
     swap_retry_first: Span = Span(500)

@@ -18,7 +18,7 @@ from nanobarter.mint.service import Mint
 from nanobarter.swap.asking import Asker
 from nanobarter.swap.making import make_approve
 from nanobarter.swap.messages import DOMAIN_TERMS, SMALL_MAX, Draft, IssuerTerms, TermsQuestion, draft_id_of
-from nanobarter.swap.objections import draft_objection
+from nanobarter.swap.objections import Short, draft_objection
 from nanobarter.swap.policy import Policy
 from nanobarter.swap.questions import asks
 from nanobarter.swap.states import Mine
@@ -97,7 +97,7 @@ class Approver:
         until = after(draft.time, Span(draft.pace.approve + draft.pace.lock))
         refused = await self._wallet.reserve(draft_id, arc.quality, arc.quantity, until)
         if refused is not None:
-            return refused
+            return Short(refused.reason, refused.detail, self._wallet.free(arc.quality))
         keys = self._wallet.lock_keys(draft_id, index)
         return make_approve(
             self._key,

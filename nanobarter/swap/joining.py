@@ -14,6 +14,7 @@ from nanobarter.swap.carrier import tell
 from nanobarter.swap.events import DraftRefused, DraftSeen, SwapEvent
 from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import DETAIL_MAX, Draft, Refuse
+from nanobarter.swap.objections import Short
 from nanobarter.swap.rings import Rings
 from nanobarter.swap.states import Aborted, Approved, Gathering
 
@@ -77,7 +78,8 @@ class Joiner:
         if refused is None:
             return
         self._told(DraftRefused(draft_id, draft.arcs[index].bid, self._key.node_id, refused.reason, refused.detail))
-        answer = Refuse(draft_id, index, refused.reason, Quantity(0), refused.detail[:DETAIL_MAX])
+        free = refused.free if isinstance(refused, Short) else Quantity(0)
+        answer = Refuse(draft_id, index, refused.reason, free, refused.detail[:DETAIL_MAX])
         signed_answer = seal_message(self._key, answer)
         try:  # once: it is asked again while the proposer has no answer
             proposer, timeout = draft.arcs[0].giver, self._limits.swap_call_timeout

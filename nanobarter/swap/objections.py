@@ -9,11 +9,17 @@ from nanobarter.core.ids import NodeId, node_id_of
 from nanobarter.core.item import ITEM_BODY_MAX, check_item
 from nanobarter.core.keys import Signed
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import Instant, Span, after
+from nanobarter.core.units import Instant, Quantity, Span, after
 from nanobarter.matching.wire import BidBody, Ratio, bid_id_of
 from nanobarter.swap.messages import Draft, draft_id_of, open_approve, open_draft
 from nanobarter.swap.states import AgreementReceived, ApprovalReceived, Mine, Receipts
 from nanobarter.swap.terms import SwapTimes, agreement_of
+
+
+class Short(Refused, frozen=True):
+    """A no to so much, by who would give ``free`` (0: nothing) instead."""
+
+    free: Quantity = Quantity(0)
 
 
 def draft_objection(draft: Draft, index: int, times: SwapTimes, now: Instant) -> Refused | None:

@@ -19,7 +19,10 @@ from nanobarter.swap.terms import SwapTimes
 
 
 class Rings:
-    """See the module. ``changed`` is called after each durable change, ``blamed`` for each breach of a rule."""
+    """See the module. ``changed`` is called after each durable change with the fact that led to it, if one did.
+
+    ``blamed`` is called for each breach of a rule.
+    """
 
     def __init__(
         self,
@@ -27,7 +30,7 @@ class Rings:
         store: Store,
         clock: Clock,
         times: SwapTimes,
-        changed: Callable[[DraftId, State | None, State], None],
+        changed: Callable[[DraftId, State | None, State, Given | None], None],
         blamed: Callable[[NodeId, str], None],
     ) -> None:
         self._store, self._clock, self._times = store, clock, times
@@ -75,7 +78,7 @@ class Rings:
     async def adopt(self, draft: DraftId, state: State) -> None:
         """Record a new draft and let its orders begin."""
         async with self._turn(draft):
-            await self._record(draft, None, state)
+            await self._record(draft, None, state, None)
             self._stand(draft, state)
 
     async def apply(self, draft: DraftId, given: Given) -> None:
@@ -86,7 +89,7 @@ class Rings:
                 return  # it ended meanwhile: late facts are nothing new
             moved, effects = step(state, given, self._clock.now(), self._times)
             if moved != state:
-                await self._record(draft, state, moved)
+                await self._record(draft, state, moved, given)
             self._stand(draft, moved)
             for effect in effects:
                 if isinstance(effect, Blame):
@@ -97,7 +100,7 @@ class Rings:
             raise InvariantBroken("a draft moves before the service runs")
         self._carrier.stand(draft, agreement_in(state), orders(state, self._clock.now()), last=isinstance(state, Ended))
 
-    async def _record(self, draft: DraftId, before: State | None, state: State) -> None:
+    async def _record(self, draft: DraftId, before: State | None, state: State, given: Given | None) -> None:
         agreement, now = agreement_in(state), self._clock.now()
         owed = None if before is None else agreement_in(before)
 
@@ -116,7 +119,7 @@ class Rings:
                 self._agreements[agreement.agreement_id] = draft
                 self._agreed.set()
                 self._agreed = trio.Event()
-        self._changed(draft, before, state)
+        self._changed(draft, before, state, given)
 
     def _turn(self, draft: DraftId) -> trio.Lock:
         """Return the draft's lock; locks of ended drafts are dropped when nobody waits for them."""

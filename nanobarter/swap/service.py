@@ -5,7 +5,6 @@ durable, ``carrier`` for how it is carried, ``pushing`` for our part as an issue
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
 
 import trio
 
@@ -16,7 +15,7 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
-from nanobarter.core.units import HOUR, SECOND, Quantity, Span, before
+from nanobarter.core.units import HOUR, SECOND, Quantity, before
 from nanobarter.matching.network import Match
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
@@ -25,19 +24,13 @@ from nanobarter.swap.amends import Debtor
 from nanobarter.swap.approval import Approver
 from nanobarter.swap.asking import Asker
 from nanobarter.swap.carrier import Carrier
+from nanobarter.swap.drafting import Drafter
 from nanobarter.swap.errands import Errands
-from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, Outcome, Pending, Settled, SwapEvent
+from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, Outcome, SwapEvent
 from nanobarter.swap.inbox import Inbox
 from nanobarter.swap.joining import Joiner
 from nanobarter.swap.making import make_agreed, make_draft, ring_of
-from nanobarter.swap.messages import (
-    DETAIL_MAX,
-    Draft,
-    DraftArc,
-    draft_id_of,
-    open_approve,
-    open_draft,
-)
+from nanobarter.swap.messages import DETAIL_MAX, DraftArc, draft_id_of, open_approve
 from nanobarter.swap.news import amount_of, news_of
 from nanobarter.swap.policy import ApproveAll, Policy
 from nanobarter.swap.positions import mine_in
@@ -50,7 +43,6 @@ from nanobarter.swap.terms import SwapTimes
 from nanobarter.wallet.service import Wallet
 
 Blamed = Callable[[NodeId, str], None]
-MARGIN: Final = Span(10 * SECOND)  # how long after T_vote ``propose`` still waits for issuers that are slow, not down
 
 
 class Swap:
@@ -119,6 +111,9 @@ class Swap:
             limits=limits,
             told=self._tell,
         )
+        self._drafter = Drafter(
+            key=key, joiner=self._joiner, clock=clock, entropy=entropy, limits=limits, times=self._times
+        )
         self._inbox = Inbox(
             node=key.node_id,
             store=store,
@@ -132,8 +127,6 @@ class Swap:
             start=self._start,
         )
         self.me: NodeId = key.node_id
-        self._ends: dict[DraftId, trio.Event] = {}
-        self._last: dict[DraftId, Settled | DraftRefused | Aborted] = {}
         self._observers, self._fault_observers = list[Callable[[SwapEvent], None]](), list[Blamed]()
         self._nursery: trio.Nursery | None = None
         self._pusher: Pusher | None = None
@@ -225,9 +218,10 @@ class Swap:
         of the match: a bid is missing, or a node stands in it twice.
         """
         await self._inbox.wait_open()
-        draft = self._draft_of(*ring_of(match, bids))
+        arcs, items = ring_of(match, bids)
+        draft = self._drafter.draft_of(arcs, items)
         if not is_a_question(draft):
-            return await self._propose(draft)
+            return await self._drafter.propose(arcs, items)
         draft_id = draft_id_of(make_draft(self._key, draft))
         asked, bid = await self._asker.ask(draft), draft.arcs[0].bid
         if isinstance(asked, Refused):
@@ -240,25 +234,7 @@ class Swap:
         return self._asker
 
     async def _draft_arcs(self, arcs: Sequence[DraftArc], bids: Sequence[Item]) -> Outcome:
-        return await self._propose(self._draft_of(arcs, bids))
-
-    def _draft_of(self, arcs: Sequence[DraftArc], bids: Sequence[Item]) -> Draft:
-        return Draft(tuple(arcs), tuple(bids), self._times.pace, self._entropy.token(32), self._clock.now())
-
-    async def _propose(self, unsigned: Draft) -> Outcome:
-        signed = make_draft(self._key, unsigned)
-        draft, draft_id, bid = open_draft(signed), draft_id_of(signed), unsigned.arcs[0].bid
-        end = self._ends[draft_id] = trio.Event()
-        try:
-            refused = await self._joiner.join(draft_id, signed, draft, 0)
-            if refused is not None:
-                return DraftRefused(draft_id, bid, self.me, refused.reason, refused.detail)
-            with trio.move_on_after((self._times.approve + self._times.vote + MARGIN) / SECOND):
-                await end.wait()
-            return self._last.get(draft_id) or Pending(draft_id, bid)
-        finally:
-            self._ends.pop(draft_id, None)
-            self._last.pop(draft_id, None)
+        return await self._drafter.propose(arcs, bids)
 
     def _agree(self, draft_id: DraftId) -> None:
         if isinstance(state := self._rings.state(draft_id), Gathering):
@@ -269,7 +245,7 @@ class Swap:
     def _learned(self, draft_id: DraftId, given: Given) -> None:
         self._start(self._rings.apply, draft_id, given)
 
-    def _changed(self, draft_id: DraftId, old: State | None, new: State) -> None:
+    def _changed(self, draft_id: DraftId, old: State | None, new: State, given: Given | None) -> None:
         if old is None:
             approve = open_approve(mine_in(new).approval)
             self._tell(Approved(draft_id, mine_in(new).bid, amount_of(approve)))
@@ -283,9 +259,8 @@ class Swap:
         elif isinstance(new, AbortedState):  # the locks may take long to come back, but the answer is known
             notice = new.notice
             event = Aborted(draft_id, mine_in(new).bid, "aborted", notice.reason, notice.detail)
-        if event is not None and draft_id in self._ends:
-            self._last.setdefault(draft_id, event)
-            self._ends[draft_id].set()
+        if event is not None:
+            self._drafter.heard(draft_id, event, given)
 
     def _tell(self, event: SwapEvent) -> None:
         for callback in list(self._observers):

@@ -21,7 +21,7 @@ from nanobarter.mint.messages import Request
 from nanobarter.mint.service import Mint
 from nanobarter.swap.positions import mine_in
 from nanobarter.swap.rings import Rings
-from nanobarter.swap.states import State
+from nanobarter.swap.states import Given, State
 
 PROPOSER: Final = ("Gathering", "Collecting", "Committing", "Opened", "Ended")
 PARTY: Final = ("Approved", "Locking", "Voted", "Opened", "Ended")
@@ -53,10 +53,10 @@ def arm(doom: Doom) -> None:
     really_record = Rings._record  # pyright: ignore[reportPrivateUsage] - the one place where a state is written
     really_handle = Mint.handle
 
-    async def record(self: Rings, draft: DraftId, before: State | None, state: State) -> None:
+    async def record(self: Rings, draft: DraftId, before: State | None, state: State, given: Given | None) -> None:
         role = "party" if mine_in(state).index else "proposer"
         doom.meets(role, type(state).__name__, "before")
-        await really_record(self, draft, before, state)
+        await really_record(self, draft, before, state, given)
         doom.meets(role, type(state).__name__, "after")
 
     async def handle(self: Mint, peer: NodeId, body: bytes) -> bytes:
