@@ -36,6 +36,23 @@ async def comes_back(engine: Engine, made: Summary, like: Path, target: Path) ->
     assert rsync_says(like, target) == ""
 
 
+def forty_files(source: Path) -> Path:
+    source.mkdir()
+    for number in range(40):
+        write(source / f"{number:02}", 50_000, number)
+    return source
+
+
+async def mostly_wasted(engine: Engine, source: Path) -> Summary:
+    """Leave a pack of forty files of which one snapshot needs the first alone; return that snapshot."""
+    first = await engine.backup(forty_files(source))
+    for number in range(1, 40):
+        (source / f"{number:02}").unlink()
+    second = await engine.backup(source)
+    await forget(engine, first)
+    return second
+
+
 async def test_what_no_snapshot_needs_is_freed_and_the_rest_comes_back(tmp_path: Path) -> None:
     source = plant(tmp_path / "source")
     write(source / "big", 9_000_000, 1)
@@ -75,15 +92,8 @@ async def test_a_file_that_comes_back_after_a_prune_is_read_and_stored_again(tmp
 
 async def test_a_mostly_wasted_pack_is_packed_anew_though_one_chunk_is_needed(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    source.mkdir()
-    for number in range(40):
-        write(source / f"{number}", 50_000, number)
     async with opened(tmp_path / "home") as engine:
-        first = await engine.backup(source)
-        for number in range(1, 40):
-            (source / f"{number}").unlink()
-        second = await engine.backup(source)
-        await forget(engine, first)
+        second = await mostly_wasted(engine, source)
         done = await engine.prune()
         assert (done.emptied, done.new_packs) == (1, 1)
         await comes_back(engine, second, source, tmp_path / "back")
@@ -146,20 +156,13 @@ async def test_packs_leave_only_after_the_catalog_without_them_was_published(tmp
 
 async def test_a_prune_without_room_frees_what_it_can_and_says_so(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    source.mkdir()
-    for number in range(40):
-        write(source / f"{number}", 50_000, number)
 
     class Full(MemoryPacks):
         async def put(self, pack: Pack) -> None:
             raise Unreachable(f"no peer has room for {len(pack.body)} bytes")
 
     async with opened(tmp_path / "home") as engine:
-        first = await engine.backup(source)
-        for number in range(1, 40):
-            (source / f"{number}").unlink()
-        second = await engine.backup(source)
-        await forget(engine, first)
+        second = await mostly_wasted(engine, source)
         assert isinstance(engine.packs, MemoryPacks)
         done = await engine.prune(stock=Full(engine.packs.packs))
         assert "no room" in done.short
@@ -200,15 +203,8 @@ async def dies_in_prune(home: Path, kept: MemoryPacks, life: Life) -> bool:
 
 async def test_a_restore_finds_what_a_prune_moved_meanwhile(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    source.mkdir()
-    for number in range(40):
-        write(source / f"{number:02}", 50_000, number)
     async with opened(tmp_path / "home") as engine:
-        first = await engine.backup(source)
-        for number in range(1, 40):
-            (source / f"{number:02}").unlink()
-        second = await engine.backup(source)
-        await forget(engine, first)
+        second = await mostly_wasted(engine, source)
         kept = engine.packs
         assert isinstance(kept, MemoryPacks)
 
