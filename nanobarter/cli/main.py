@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from nanobarter import __version__
+from nanobarter.cli.economy_args import add_economy
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.storage_args import add_storage
 
@@ -22,7 +23,6 @@ READING = {
     "status": ("the node at a glance; exit 4 when a pack is below its repair threshold", "/v1/status"),
     "peers": ("every node we know of", "/v1/peers"),
     "snapshots": ("what can be restored", "/v1/snapshots"),
-    "ledger": ("what happened, entry by entry", "/v1/ledger"),
     "balance": ("what stands where, in your own currency", "/v1/balance"),
     "leases": ("space held at others and given to them", "/v1/leases"),
     "plan": ("what the folders need", "/v1/plan"),
@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     _add_drafts(commands)
     _add_jobs(commands)
     add_storage(commands, _command)
+    add_economy(commands, _command)
     _add_sim(commands)
     _add_friends(commands)
     _add_rest(commands)

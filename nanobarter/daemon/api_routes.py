@@ -4,6 +4,7 @@ from nanobarter.daemon.api import Routes
 from nanobarter.daemon.facade import NodeFacade
 from nanobarter.daemon.friends import friend_routes
 from nanobarter.daemon.routes_drafts import draft_routes
+from nanobarter.daemon.routes_economy import economy_routes
 from nanobarter.daemon.routes_notes import note_routes
 from nanobarter.daemon.routes_pledge import pledge_routes
 from nanobarter.daemon.routing import Asked, Nothing, many, one
@@ -71,4 +72,5 @@ def routes_of(node: NodeFacade) -> Routes:
         **friend_routes(node.circle),
         **pledge_routes(node.pledge),
         **draft_routes(node.drafts),
+        **economy_routes(node.economy),
     }

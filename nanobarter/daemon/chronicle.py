@@ -19,7 +19,8 @@ from nanobarter.mint import events as mint_events
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
 from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, DraftSeen, Settled, SwapEvent
-from nanobarter.translator.ledger import Ledger, from_mint, from_swap
+from nanobarter.swap.news import endings
+from nanobarter.translator.ledger import Ledger, from_ending, from_mint, from_swap
 from nanobarter.wallet.events import WalletEvent
 from nanobarter.wallet.service import Wallet
 
@@ -63,6 +64,9 @@ class Chronicle:
         """Catch up with what a crash kept out, then write what comes, until cancelled."""
         await self._ledger.follow_leases(self._mint.leases())
         await self._ledger.follow(self._wallet)
+        await self._ledger.record(*map(from_ending, await self._store.read(endings)))
+        lapsed = (from_mint(lapse, lapse.at) for lapse in self._mint.lapses())
+        await self._ledger.record(*(happened for happened in lapsed if happened is not None))
         task_status.started()
         async for event in self._out:
             now = self._clock.now()
@@ -80,6 +84,7 @@ class Chronicle:
                     | mint_events.LeaseStarted()
                     | mint_events.LeaseExtended()
                     | mint_events.LeaseEnded()
+                    | mint_events.PromisesLapsed()
                 ):
                     if (happened := from_mint(event, now)) is not None:
                         await self._ledger.record(happened)

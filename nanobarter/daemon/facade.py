@@ -13,6 +13,7 @@ from typing import Protocol
 
 from nanobarter.daemon.facade_backup import BackupDone, Outcome, Plan, SnapshotRow, Snapshots
 from nanobarter.daemon.facade_drafts import DraftsFacade
+from nanobarter.daemon.facade_economy import EconomyFacade
 from nanobarter.daemon.facade_ledger import Balance, BalanceRow, Currency, Ledger, LedgerEntry, Posting, Report
 from nanobarter.daemon.facade_market import (
     Agreement,
@@ -131,6 +132,11 @@ class NodeFacade(Protocol):
     @property
     def pledge(self) -> PledgeFacade:
         """What is pledged to others, and the keysets that stand on it."""
+        ...
+
+    @property
+    def economy(self) -> EconomyFacade:
+        """The book for other programs, the reliability of peers, and policies."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.drafts import DraftDesk
+from nanobarter.daemon.economy import EconomyDesk
 from nanobarter.daemon.friends import FriendsDesk
 from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.notes import NoteDesk
@@ -35,6 +36,7 @@ class NodeView:
         self.circle = FriendsDesk(node.network)
         self.pledge = PledgeDesk(node)
         self.drafts = DraftDesk(node)
+        self.economy = EconomyDesk(node)
 
     # -- at a glance
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from nanobarter.core.ids import LeaseId
 from nanobarter.core.keys import Signed
+from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.mint.messages import Contract, LockTerms, Preimage
 
 
@@ -58,4 +59,17 @@ class LeaseEnded:
     lease_id: LeaseId
 
 
-MintEvent = LockMade | LockOpened | LockReturned | LeaseStarted | LeaseExtended | LeaseEnded
+@dataclass(frozen=True)
+class PromisesLapsed:
+    """Notes that were not spent in time, or a lock that nobody took: this node owes them no more.
+
+    ``name`` tells one such end from all others, and is the same whenever it is told.
+    """
+
+    name: bytes
+    kind: LeaseKind
+    quantity: Quantity
+    at: Instant
+
+
+MintEvent = LockMade | LockOpened | LockReturned | LeaseStarted | LeaseExtended | LeaseEnded | PromisesLapsed

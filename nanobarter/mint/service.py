@@ -17,10 +17,10 @@ from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, LeaseKind, Quantity
-from nanobarter.mint import audit, keysets, pledge, restoration, rows, sweep, times
+from nanobarter.mint import audit, keysets, lapses, pledge, restoration, rows, sweep, times
 from nanobarter.mint.answers import Speaker
 from nanobarter.mint.desk import Desk
-from nanobarter.mint.events import LeaseEnded, LeaseStarted, MintEvent
+from nanobarter.mint.events import LeaseEnded, LeaseStarted, MintEvent, PromisesLapsed
 from nanobarter.mint.messages import Contract
 from nanobarter.mint.notes import Keyset
 from nanobarter.mint.outcomes import Book
@@ -110,10 +110,16 @@ class Mint:
     async def expire(self) -> None:
         """End what has run out: keysets, locks, leases, reservations; then tell of the ended leases."""
         most = self._limits.mint_sweep_rows_max
-        ended = await self._store.write(lambda db: sweep.sweep(db, times.advance_time(db, self._clock.now()), most))
-        for lease_id in ended:
+        swept = await self._store.write(lambda db: sweep.sweep(db, times.advance_time(db, self._clock.now()), most))
+        for lease_id in swept.leases:
             self._tell(LeaseEnded(lease_id))
+        for lapse in swept.lapsed:
+            self._tell(lapse)
         await self._reload()
+
+    def lapses(self) -> list[PromisesLapsed]:
+        """Return the promises that lapsed, as far as they are remembered: observers may have missed them in a crash."""
+        return self._store.read_now(lapses.lapses)
 
     async def repledge(
         self, pledged: Mapping[LeaseKind, Quantity], besides: pledge.Besides = lambda _db, _kind: ()

@@ -1,10 +1,13 @@
 """What time alone changes: notes leave the sum, locks lapse, leases end, old rows are reclaimed in bounded steps."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from nanobarter.core.ids import LeaseId, LockId
 from nanobarter.core.units import Instant, Span, after, before
 from nanobarter.mint import rows
+from nanobarter.mint.events import PromisesLapsed
+from nanobarter.mint.lapses import lapses
 from nanobarter.mint.pledge import drop_reservation
 from nanobarter.mint.rows import Db
 from nanobarter.mint.rules import KEEP_AFTER
@@ -12,14 +15,22 @@ from nanobarter.mint.rules import KEEP_AFTER
 _TURN_MAX: Final = 1000  # promises that end in one turn; the next sweep takes the others
 
 
-def sweep(db: Db, now: Instant, rows_max: int) -> list[LeaseId]:
-    """End what has run out and reclaim at most so many old rows. Returns the leases that ended."""
+@dataclass(frozen=True)
+class Swept:
+    """What has run out: the leases that ended, and the promises that lapsed, some of which were told before."""
+
+    leases: list[LeaseId]
+    lapsed: list[PromisesLapsed]
+
+
+def sweep(db: Db, now: Instant, rows_max: int) -> Swept:
+    """End what has run out and reclaim at most so many old rows."""
     _drop_reservations(db, now)
-    _close_keysets(db, now)
-    _lapse_locks(db, now)
+    closed = _close_keysets(db, now) + _lapse_locks(db, now)
+    lapsed = lapses(db) if closed else []  # before the purge, which may follow at once after a long absence
     ended = _end_leases(db, now)
     _purge(db, now, rows_max)
-    return ended
+    return Swept(ended, lapsed)
 
 
 def _drop_reservations(db: Db, now: Instant) -> None:
@@ -28,21 +39,23 @@ def _drop_reservations(db: Db, now: Instant) -> None:
         drop_reservation(db, purpose)
 
 
-def _close_keysets(db: Db, now: Instant) -> None:
+def _close_keysets(db: Db, now: Instant) -> int:
     found = db.execute(
         "SELECT number, kind FROM mint_keysets WHERE closed = 0 AND redeem_until <= ?", (now,)
     ).fetchall()
     for number, kind in found:
         rows.close_keyset(db, number, kind)
+    return len(found)
 
 
-def _lapse_locks(db: Db, now: Instant) -> None:
+def _lapse_locks(db: Db, now: Instant) -> int:
     found = db.execute(
         "SELECT lock_id, kind, quantity FROM mint_locks WHERE ended = '' AND take_until <= ? LIMIT ?", (now, _TURN_MAX)
     ).fetchall()
     for lock_id, kind, quantity in found:
         rows.end_lock(db, LockId(lock_id), "lapsed", now)
         rows.move(db, kind, locked=-quantity)
+    return len(found)
 
 
 def _end_leases(db: Db, now: Instant) -> list[LeaseId]:

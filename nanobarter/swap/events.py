@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import AgreementId, BidId, DraftId, NodeId
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import Quantity
+from nanobarter.core.units import Instant, Quantity
 
 Amount = tuple[Quality, Quantity]
 
@@ -64,6 +64,18 @@ class Aborted:
     how: str
     reason: Reason
     detail: str
+    over: "RingOver | None" = None
+    """What there is to book of it, when the draft has ended."""
+
+
+@dataclass(frozen=True)
+class RingOver:
+    """How an agreement of ours ended, as the disk remembers it: what we gave, or owe, or got back."""
+
+    agreement_id: AgreementId
+    how: str
+    gave: Amount
+    at: Instant
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from nanobarter.core.ids import BidId, DraftId, NodeId, node_id_of
 from nanobarter.core.quality import Quality
-from nanobarter.swap.events import Aborted, Amount, DraftRefused, Settled
-from nanobarter.swap.messages import Approve
+from nanobarter.core.units import Instant
+from nanobarter.swap import tables
+from nanobarter.swap.events import Aborted, Amount, DraftRefused, RingOver, Settled
+from nanobarter.swap.messages import Approve, open_approve
 from nanobarter.swap.positions import agreement_in, draft_of, mine_in
 from nanobarter.swap.states import Ended, State
 from nanobarter.swap.terms import Agreement
@@ -14,7 +16,7 @@ def amount_of(approve: Approve) -> Amount:
     return Quality(node_id_of(approve.issuer), approve.kind), approve.quantity
 
 
-def news_of(before: State, after: State) -> Settled | DraftRefused | Aborted | None:
+def news_of(before: State, after: State, now: Instant) -> Settled | DraftRefused | Aborted | None:
     """Return the event of a draft that has just ended, or None."""
     if isinstance(before, Ended) or not isinstance(after, Ended):
         return None
@@ -25,7 +27,17 @@ def news_of(before: State, after: State) -> Settled | DraftRefused | Aborted | N
         return DraftRefused(draft_id, mine.bid, by, notice.reason, notice.detail)
     if after.outcome == "settled":
         return _settled(agreement, mine.index, draft_id, mine.bid)
-    return Aborted(draft_id, mine.bid, after.outcome, notice.reason, notice.detail)
+    gave = amount_of(agreement.approvals[mine.index])
+    over = RingOver(agreement.agreement_id, after.outcome, gave, now)
+    return Aborted(draft_id, mine.bid, after.outcome, notice.reason, notice.detail, over)
+
+
+def endings(db: tables.Db) -> list[RingOver]:
+    """Return how the agreements of the last weeks ended, for a ledger that may have missed the news."""
+    return [
+        RingOver(agreement, state.outcome, amount_of(open_approve(state.mine.approval)), at)
+        for agreement, state, at in tables.ended_agreements(db)
+    ]
 
 
 def _settled(agreement: Agreement, index: int, draft_id: DraftId, bid: BidId) -> Settled:

@@ -250,7 +250,7 @@ class Swap:
             approve = open_approve(mine_in(new).approval)
             self._tell(Approved(draft_id, mine_in(new).bid, amount_of(approve)))
             return
-        event = news_of(old, new)
+        event = news_of(old, new, self._clock.now())
         if event is not None:
             self._start(self._wallet.unreserve, draft_id)
             self._tell(event)

@@ -120,6 +120,13 @@ def settled_quantity(db: Db, bid: BidId) -> Quantity:
     return Quantity(sum(open_approve(s.mine.approval).quantity for s in ours if s.outcome == "settled"))
 
 
+def ended_agreements(db: Db) -> list[tuple[AgreementId, Ended, Instant]]:
+    """Return the ended drafts that had become agreements, and when each ended, the first one first."""
+    sql = "SELECT agreement, state, changed FROM swap_drafts WHERE ended = 1 AND agreement IS NOT NULL ORDER BY changed"
+    found = [(AgreementId(a), _state(blob), Instant(at)) for a, blob, at in db.execute(sql).fetchall()]
+    return [(a, state, at) for a, state, at in found if isinstance(state, Ended)]
+
+
 def is_over(db: Db, agreement: AgreementId) -> bool:
     """Tell whether we were a party of an agreement that has ended."""
     sql = "SELECT 1 FROM swap_drafts WHERE agreement = ? AND ended = 1"

@@ -7,12 +7,14 @@ positive, liabilities, income and equity negative.
 
 =========================  =======================================================================
 assets:notes:ISSUER        notes in the wallet
-assets:locked:ISSUER       notes of mine in locks whose ring has not ended
+assets:locked:ISSUER       notes of mine in locks whose ring has not ended; negative: owed to a ring that paid me
 assets:leases:ISSUER       space that others keep for me
 liabilities:notes          my own promises in other hands: notes, and locks that were opened
 liabilities:leases         space that I keep for others
 expenses:used, :lapsed ..  leases that ran out in use; notes that lapsed, were given away or lost
+expenses:wronged           given in a ring that never paid me
 income:served, :received   leases of others that ran out; notes that came as a line of text
+income:unclaimed           promises of mine that nobody claimed in time
 equity:exchange            one quality for another
 equity:opening             what was there when the book began
 =========================  =======================================================================
@@ -24,7 +26,7 @@ from typing import assert_never
 
 from nanobarter.core.ids import AgreementId, LeaseId, NodeId, short_node
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import Instant, Quantity
+from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.mint.messages import Contract
 from nanobarter.wallet.events import LeaseEnded, LeaseReceived, NotesReceived, NotesSpent, WalletEvent
 
@@ -68,6 +70,26 @@ class Settled:
 
 
 @dataclass(frozen=True)
+class RingOver:
+    """An agreement ended, as the swap remembers it. Of a settled one, ``Settled`` tells more, if it was heard."""
+
+    agreement: AgreementId
+    how: str
+    gave: tuple[Quality, Quantity]
+    at: Instant
+
+
+@dataclass(frozen=True)
+class PromisesLapsed:
+    """Notes or locks of my own mint lapsed in others' hands; ``name`` tells this end from all others."""
+
+    name: bytes
+    kind: LeaseKind
+    quantity: Quantity
+    at: Instant
+
+
+@dataclass(frozen=True)
 class LeaseGiven:
     """A lease at my own mint began (version 1) or was lengthened."""
 
@@ -83,7 +105,7 @@ class LeaseServed:
     at: Instant
 
 
-Happening = WalletEvent | Settled | LeaseGiven | LeaseServed
+Happening = WalletEvent | Settled | RingOver | PromisesLapsed | LeaseGiven | LeaseServed
 
 
 @dataclass(frozen=True)
@@ -136,6 +158,12 @@ def entry_of(event: Happening, known: Known) -> Draft | None:  # noqa: PLR0911 -
             return _move(event.key, event.at, text, event.quality, event.quantity, leases, "expenses:used")
         case Settled():
             return _settled(event, known)
+        case RingOver():
+            return _ring_over(event, known)
+        case PromisesLapsed():
+            text = f"{event.quantity} MiB that I had promised were not claimed in time"
+            quality = Quality(known.node, event.kind)
+            return _move(event.name, event.at, text, quality, event.quantity, "income:unclaimed", NOTES_ISSUED)
         case LeaseGiven():
             return _lease_given(event, known)
         case LeaseServed():
@@ -201,7 +229,36 @@ def _settled(event: Settled, known: Known) -> Draft:
         f"gave {quantity} MiB of {short_node(gave.issuer)} for {got_quantity} MiB of {short_node(got.issuer)}"
         f" in a ring of {len(event.parties)}"
     )
-    return _move(b"settled" + event.agreement, event.at, text, gave, quantity, source, EXCHANGE)
+    return _move(ring_name(event.agreement), event.at, text, gave, quantity, source, EXCHANGE)
+
+
+def _ring_over(event: RingOver, known: Known) -> Draft | None:
+    """Book what an agreement took out of our hands for good, when its ending is all that is known of it.
+
+    A ring that was aborted gave back what it took, which the wallet tells. What we owe after a ring that paid us
+    is booked as given: the lock that makes it good, which the wallet tells too, brings the account to nothing.
+    """
+    (gave, quantity), whose = event.gave, short_node(event.gave[0].issuer)
+    own = gave.issuer == known.node
+    source = NOTES_ISSUED if own else locked(gave)
+    match event.how:
+        case "settled" | "owing":
+            text = f"gave {quantity} MiB of {whose} in a ring" if event.how == "settled" else (
+                f"owe {quantity} MiB of {whose} to a ring that paid me"
+            )  # fmt: skip
+            target = EXCHANGE
+        case "wronged":
+            text, target = f"gave {quantity} MiB of {whose} in a ring that did not pay me", "expenses:wronged"
+        case "lapsed" if not own:
+            text, target = f"{quantity} MiB of {whose} lapsed in a ring that nobody ended", "expenses:lapsed"
+        case _:
+            return None
+    return _move(ring_name(event.agreement), event.at, text, gave, quantity, source, target)
+
+
+def ring_name(agreement: AgreementId) -> bytes:
+    """Return what names the end of an agreement, whoever tells it."""
+    return b"settled" + agreement
 
 
 def _lease_given(event: LeaseGiven, known: Known) -> Draft:
@@ -235,7 +292,7 @@ def lease_after(event: Happening) -> tuple[LeaseId, tuple[Quality, Quantity] | N
             return event.contract.lease_id, (Quality(event.contract.issuer, terms.kind), terms.quantity)
         case LeaseEnded() | LeaseServed():
             return event.lease_id, None
-        case NotesReceived() | NotesSpent() | Settled():
+        case NotesReceived() | NotesSpent() | Settled() | RingOver() | PromisesLapsed():
             return None
         case _:
             assert_never(event)

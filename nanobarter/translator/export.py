@@ -24,7 +24,7 @@ def export(entries: Iterable[Entry], form: Format) -> str:
     """Return the entries as one text."""
     match form:
         case "hledger":
-            return "\n".join(_hledger(entry) for entry in entries)
+            return _journal(list(entries))
         case "beancount":
             return _beancount(list(entries))
         case "csv":
@@ -38,6 +38,15 @@ def commodity(quality: Quality) -> str:
 
 def _day(at: Instant) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def _journal(entries: list[Entry]) -> str:
+    """Declare accounts and commodities, so that ``hledger check --strict`` finds what is not meant."""
+    entries = sorted(entries, key=lambda entry: (_day(entry.at), entry.number))
+    postings = [posting for entry in entries for posting in entry.postings]
+    lines = [f"account {account}" for account in sorted({p.account for p in postings})]
+    lines += [f'commodity 1. "{name}"' for name in sorted({commodity(p.quality) for p in postings})]
+    return "\n".join([*lines, "", *map(_hledger, entries)])
 
 
 def _hledger(entry: Entry) -> str:

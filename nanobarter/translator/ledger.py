@@ -26,9 +26,12 @@ from nanobarter.translator.entries import (
     LeaseGiven,
     LeaseServed,
     Posting,
+    PromisesLapsed,
+    RingOver,
     Settled,
     entry_of,
     lease_after,
+    ring_name,
 )
 from nanobarter.translator.pet import Pet
 from nanobarter.translator.rates import Deal, Figure, Rates, Reliability
@@ -106,9 +109,16 @@ class Ledger:
 
             new += await self._store.write(change)
 
-    async def follow_leases(self, given: Iterable[Contract]) -> int:
-        """Book the leases at my own mint that were not told, for instance because of a crash; call it at start."""
-        return await self.record(*(LeaseGiven(contract, contract.start) for contract in given))
+    async def follow_leases(self, given: Sequence[Contract]) -> int:
+        """Book the leases at my own mint that began or ended untold, for instance in a crash; call it at start."""
+        running = {contract.lease_id for contract in given}
+        gone = [lease for lease in self._store.read_now(self._given) if lease not in running]
+        began = [LeaseGiven(contract, contract.start) for contract in given]
+        return await self.record(*began, *(LeaseServed(lease, self._clock.now()) for lease in gone))
+
+    def _given(self, db: Connection) -> list[LeaseId]:
+        rows = db.execute("SELECT lease FROM ledger_leases WHERE issuer = ? ORDER BY lease", (self._node,))
+        return [LeaseId(lease) for (lease,) in rows]
 
     # -- reading
 
@@ -154,14 +164,23 @@ def from_mint(event: mint_events.MintEvent, now: Instant) -> Happening | None:
         return LeaseGiven(event.contract, now)
     if isinstance(event, mint_events.LeaseEnded):
         return LeaseServed(event.lease_id, now)
+    if isinstance(event, mint_events.PromisesLapsed):
+        return PromisesLapsed(event.name, event.kind, event.quantity, event.at)
     return None
 
 
 def from_swap(event: swap_events.SwapEvent, now: Instant) -> Happening | None:
-    """Return what an event of the swap means for the book: only a ring that settled moved anything for good."""
+    """Return what an event of the swap means for the book: only the end of a ring moves anything for good."""
     if isinstance(event, swap_events.Settled):
         return Settled(event.agreement_id, event.gave, event.got, event.parties, now)
+    if isinstance(event, swap_events.Aborted) and event.over is not None:
+        return from_ending(event.over)
     return None
+
+
+def from_ending(over: swap_events.RingOver) -> Happening:
+    """Return what the remembered end of an agreement means for the book."""
+    return RingOver(over.agreement_id, over.how, over.gave, over.at)
 
 
 # -- on a connection
@@ -188,8 +207,10 @@ def name_of(event: Happening) -> bytes:
     match event:
         case NotesReceived() | NotesSpent() | LeaseReceived() | LeaseEnded():
             return event.key
-        case Settled():
-            return b"settled" + event.agreement
+        case Settled() | RingOver():
+            return ring_name(event.agreement)
+        case PromisesLapsed():
+            return event.name
         case LeaseGiven():
             return b"given" + encode((event.contract.lease_id, event.contract.version))
         case LeaseServed():

@@ -39,6 +39,7 @@ async def test_every_reading_command_answers_in_words_and_in_json(
     market = [["market", *what] for what in ((), ("show",), ("book",), ("quote",), ("rates",))]
     more = [
         ["report"],
+        ["ledger"],
         ["wallet"],
         ["note", "list"],
         ["note", "refresh"],

@@ -13,6 +13,7 @@ from nanobarter.daemon.api_routes import routes_of
 from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
 from tests.daemon.fake_drafts import FakeDrafts
+from tests.daemon.fake_economy import FakeEconomy
 from tests.daemon.fake_notes import FakeNotes
 from tests.daemon.fake_pledge import FakePledge
 from tests.daemon.fake_storage import FakeStorage
@@ -54,12 +55,14 @@ class FakeNode:
     storage: FakeStorage = field(init=False)
     pledge: FakePledge = field(init=False)
     drafts: FakeDrafts = field(init=False)
+    economy: FakeEconomy = field(init=False)
 
     def __post_init__(self) -> None:
         self.notes = FakeNotes(self.asked)
         self.storage = FakeStorage(self._note)
         self.pledge = FakePledge(self.asked)
         self.drafts = FakeDrafts(self.asked)
+        self.economy = FakeEconomy(self.asked)
 
     @property
     def circle(self) -> FakeFriends:

@@ -24,7 +24,16 @@ from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
 from nanobarter.mint.messages import Contract, LeaseTerms
-from nanobarter.translator.entries import Draft, Happening, LeaseGiven, LeaseServed, Posting, Settled
+from nanobarter.translator.entries import (
+    Draft,
+    Happening,
+    LeaseGiven,
+    LeaseServed,
+    Posting,
+    PromisesLapsed,
+    RingOver,
+    Settled,
+)
 from nanobarter.translator.export import Format, export
 from nanobarter.translator.ledger import Ledger, book, read_balance, read_entries, write_entry
 from nanobarter.translator.pet import Pet
@@ -84,6 +93,14 @@ happenings: st.SearchStrategy[Happening] = st.one_of(
         st.lists(nodes, min_size=2, max_size=4).map(tuple),
         instants,
     ),
+    st.builds(
+        RingOver,
+        st.binary(min_size=32, max_size=32).map(AgreementId),
+        st.sampled_from(["settled", "wronged", "owing", "lapsed", "aborted"]),
+        st.tuples(st.one_of(own, qualities), sizes),
+        instants,
+    ),
+    st.builds(PromisesLapsed, st.binary(min_size=8, max_size=8), kinds, sizes, instants),
     st.builds(LeaseGiven, contracts(), instants),
     st.builds(LeaseServed, lease_ids, instants),
 )
@@ -169,7 +186,7 @@ def test_other_programs_find_every_exported_entry_even(events: list[Happening]) 
         even[row["entry"], row["commodity"]] += int(row["amount_mib"])
     assert not any(even.values())
     for form, header, line in (
-        ("hledger", r"\d{4}-\d\d-\d\d .+", r'    ([a-z]+:[\w:]+)  (-?\d+) "([A-Z0-9.]+)"'),
+        ("hledger", r"(\d{4}-\d\d-\d\d|account|commodity) .+", r'    ([a-z]+:[\w:]+)  (-?\d+) "([A-Z0-9.]+)"'),
         (
             "beancount",
             r'\d{4}-\d\d-\d\d \* "[^"]+"',

@@ -1,0 +1,16 @@
+"""The routes of the book, of reliability and of policies."""
+
+from nanobarter.daemon.api import Routes
+from nanobarter.daemon.facade_economy import EconomyFacade, ExportFormat
+from nanobarter.daemon.routing import Asked, one
+
+
+class _Export(Asked, frozen=True):
+    format: ExportFormat = "hledger"
+
+
+def economy_routes(economy: EconomyFacade) -> Routes:
+    """Return the routes that serve this economy."""
+    return {
+        ("GET", "/v1/ledger/export"): one(_Export, lambda asked: economy.export(asked.format)),
+    }

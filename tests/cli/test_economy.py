@@ -1,0 +1,34 @@
+"""At stake: what a person reads about her economy, and what other programs are given of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nanobarter.cli.exits import Exit
+from nanobarter.daemon.home import Home
+from tests.cli.speaking import spoken
+from tests.daemon.fake_node import FakeNode
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.create(tmp_path / "home", bytes(64), "")
+
+
+async def test_the_book_goes_to_stdout_or_to_a_new_file(
+    home: Home, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    node, out_file = FakeNode(), tmp_path / "book.csv"
+    code, out, err = await spoken(node, home, capsys, "ledger", "export")
+    assert (code, out, err) == (Exit.DONE, "the book for hledger\n", "")
+    words = ("ledger", "export", "--format", "csv", "--out", str(out_file))
+    code, out, err = await spoken(node, home, capsys, *words)
+    assert (code, out, err) == (Exit.DONE, "", f"nbctl: 1 entries are in {out_file}\n")
+    assert out_file.read_text() == "the book for csv\n"
+    code, _, err = await spoken(node, home, capsys, *words)
+    assert (code, "exists already" in err) == (Exit.USAGE, True)
+    code, out, _ = await spoken(node, home, capsys, "ledger", "export", "--format", "beancount", "--json")
+    assert (code, json.loads(out)["type"]) == (Exit.DONE, "ledger_export")
+    code, out, _ = await spoken(node, home, capsys, "ledger")
+    assert "swap" in out
