@@ -37,7 +37,7 @@ SWAP: Final = Swap(approve="5s", lock="8s", vote="12s", delta="3s")
 UP_SECONDS: Final = 60.0
 DEATH_SECONDS: Final = 90.0
 SETTLE_SECONDS: Final = 240.0
-BOOKS_SECONDS: Final = 10.0
+BOOKS_SECONDS: Final = 30.0
 
 
 class WentWrongError(Exception):

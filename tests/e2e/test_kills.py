@@ -8,7 +8,6 @@ from tests.e2e.kills import Run
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("seed", "phases"), [("ci-1", ("start", "backup")), ("ci-2", ("barter",))])
 def test_the_story_ends_well_although_a_daemon_was_killed(seed: str, phases: tuple[str, ...], tmp_path: Path) -> None:
     run = Run(seed, phases, tmp_path)

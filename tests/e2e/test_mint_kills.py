@@ -9,7 +9,7 @@ from tests.e2e.village import place
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_nothing_is_lost_or_doubled_when_the_mint_is_killed() -> None:
     with place() as folder:
         campaign, told = Campaign("ci", Path(folder)), list[Told]()

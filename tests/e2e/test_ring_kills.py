@@ -8,7 +8,7 @@ from tests.e2e.ring_kills import Scene
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_ring_comes_about_although_its_proposer_and_an_issuer_were_killed_in_it(tmp_path: Path) -> None:
     scene = Scene("ci", tmp_path)
     try:

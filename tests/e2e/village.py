@@ -30,7 +30,7 @@ from nanobarter.daemon.config_file import load_config, write_config
 from nanobarter.daemon.home import Home
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-COMMAND_SECONDS = 120.0
+COMMAND_SECONDS = 240.0
 READY_SECONDS = 60.0
 SWAP = Swap(approve="5s", lock="10s", vote="15s", delta="15s")
 AUDIT = Audit(period="1h", grace="1h")  # long: a test says when shares are challenged
@@ -87,6 +87,8 @@ def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
 
 
 def _start(module: str, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell's background job begins with, and hands on
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*stripped(), sys.executable, "-m", module, *arguments],
         cwd="/",
