@@ -31,8 +31,9 @@ def test_a_term_holds_for_its_node_alone_and_ends(breaches: list[tuple[NodeId, f
     shunned, now, until = Shunned(LIMITS), 0.0, {ONE: 0.0, OTHER: 0.0}
     for node, pause in breaches:
         now += pause
-        until[node] = now + shunned.breach(node, now)
-        assert FIRST <= until[node] - now <= LAST
+        span = shunned.breach(node, now)
+        assert FIRST <= span <= LAST
+        until[node] = now + span
         for one, end in until.items():
             assert shunned.is_shunned(one, now) == (end > now)
         assert set(shunned.nodes(now)) == {one for one, end in until.items() if end > now}
