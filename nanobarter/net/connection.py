@@ -34,7 +34,7 @@ _RECORD_MAX: Final = 1024  # of a BYE
 _STREAM_KINDS: Final = frozenset({Kind.DATA, Kind.END, Kind.CREDIT, Kind.RESET, Kind.FAILED})
 
 Channel = trio.abc.Stream
-"""The encrypted bytes below: a ``trio.SSLStream`` in life."""
+"""The encrypted bytes below: a ``tls.TlsStream`` in life."""
 
 
 class Connection:

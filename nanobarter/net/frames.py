@@ -52,11 +52,12 @@ def encode_message(kind: Kind, number: int, body: bytes = b"") -> list[bytes]:
     """Return the frames of a message, each ready to send."""
     if len(body) <= PART_BYTES:
         return [_HEADER.pack(len(body), kind, number) + body]
-    frames = list[bytes]()
+    frames, view = list[bytes](), memoryview(body)
     last = (len(body) - 1) // PART_BYTES * PART_BYTES
     for start in range(0, last, PART_BYTES):
-        frames.append(_HEADER.pack(PART_BYTES, Kind.PART, number) + body[start : start + PART_BYTES])
-    frames.append(_HEADER.pack(len(body) - last, kind, number) + body[last:])
+        part = view[start : start + PART_BYTES]  # not copied until it stands behind its header
+        frames.append(b"".join((_HEADER.pack(PART_BYTES, Kind.PART, number), part)))
+    frames.append(b"".join((_HEADER.pack(len(body) - last, kind, number), view[last:])))
     return frames
 
 
@@ -69,28 +70,46 @@ class FrameDecoder:
     def __init__(self, message_max: int, *, first_max: int | None = None) -> None:
         self._message_max = message_max
         self._frame_max = min(PART_BYTES, message_max if first_max is None else first_max)
-        self._buffer = bytearray()
-        self._unfinished: dict[int, list[bytes]] = {}
+        self._head = bytearray()  # of a header that has not come whole
+        self._kind = Kind.HELLO
+        self._number = self._left = 0
+        self._body: bytearray | None = None  # of a frame that has not come whole
+        self._unfinished: dict[int, list[bytes | bytearray]] = {}
 
     def feed(self, data: bytes | bytearray) -> list[Message]:
         """Return the messages that these bytes complete. Raises Malformed; the decoder is then of no more use."""
-        self._buffer += data
-        messages, offset = list[Message](), 0
-        while len(self._buffer) - offset >= HEADER_BYTES:
-            length, code, number = _HEADER.unpack_from(self._buffer, offset)
-            kind = self._check(length, code)
-            end = offset + HEADER_BYTES + length
-            if len(self._buffer) < end:
-                break
-            body = bytes(memoryview(self._buffer)[offset + HEADER_BYTES : end])
-            offset = end
-            self._frame_max = min(PART_BYTES, self._message_max)
-            if kind is Kind.PART:
-                self._keep(number, body)
+        messages, at, view = list[Message](), 0, memoryview(data)
+        while True:
+            if self._body is None and not self._left:
+                end = at + HEADER_BYTES - len(self._head)
+                self._head += view[at:end]
+                if len(self._head) < HEADER_BYTES:
+                    return messages
+                self._begin()
+                at = end
+            taken = view[at : at + self._left]
+            at += len(taken)
+            self._left -= len(taken)
+            if self._left:
+                if self._body is None:
+                    self._body = bytearray(taken)
+                else:
+                    self._body += taken
+                return messages
+            if self._body is not None:
+                self._body += taken
+            # A frame that came whole is copied once only.
+            body, self._body = bytes(taken) if self._body is None else self._body, None
+            self._head.clear()
+            if self._kind is Kind.PART:
+                self._keep(self._number, body)
             else:
-                messages.append(Message(kind, number, self._join(number, body)))
-        del self._buffer[:offset]
-        return messages
+                messages.append(Message(self._kind, self._number, self._join(self._number, body)))
+
+    def _begin(self) -> None:
+        self._left, code, self._number = _HEADER.unpack(self._head)
+        self._kind = self._check(self._left, code)
+        self._frame_max = min(PART_BYTES, self._message_max)
 
     def _check(self, length: int, code: int) -> Kind:
         # Judged from the header alone, so that a hostile length never makes us wait for or hold its bytes.
@@ -102,7 +121,7 @@ class FrameDecoder:
             raise Malformed(f"a part of {length} bytes")
         return Kind(code)
 
-    def _keep(self, number: int, body: bytes) -> None:
+    def _keep(self, number: int, body: bytes | bytearray) -> None:
         parts = self._unfinished.setdefault(number, [])
         parts.append(body)
         if len(self._unfinished) > _UNFINISHED_MAX:
@@ -110,10 +129,10 @@ class FrameDecoder:
         if len(parts) * PART_BYTES >= self._message_max:
             raise Malformed(f"a message of more than {self._message_max} bytes")
 
-    def _join(self, number: int, body: bytes) -> bytes:
+    def _join(self, number: int, body: bytes | bytearray) -> bytes:
         parts = self._unfinished.pop(number, None)
         if parts is None:
-            return body
+            return bytes(body)
         if not body or len(parts) * PART_BYTES + len(body) > self._message_max:
             raise Malformed(f"a message in parts that is too long or has an empty end, under number {number}")
         return b"".join([*parts, body])

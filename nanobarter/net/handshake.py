@@ -18,11 +18,7 @@ from nanobarter.net.certificates import key_of_certificate
 from nanobarter.net.circle import INVITATION_EXTENSION
 from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
 from nanobarter.net.messages import HELLO_MAX, VERSIONS, Bye, Hello, Parting
-
-Transport = trio.abc.HalfCloseableStream
-"""The bytes below the encryption: a socket, or a stream that a relay carries."""
-
-TlsStream = trio.SSLStream[Transport]
+from nanobarter.net.tls import TlsStream, Transport
 
 
 class WrongNode(PeerFault):
@@ -86,7 +82,7 @@ async def greet(
     Raises Unreachable when the other side leaves or says no, PeerFault when it is not ``expected`` or breaks
     the protocol.
     """
-    channel = trio.SSLStream(below, context, server_hostname=None, server_side=False)
+    channel = TlsStream(below, context, server_side=False)
     key = await _shake(channel)
     _check_identity(ours, key, expected)
     hello = ours.hello(serial, observed, secret if expected is not None else None)
@@ -99,7 +95,7 @@ async def greet(
 
 async def welcome(below: Transport, context: ssl.SSLContext, ours: Ours) -> Greeted:
     """Shake hands as the side that was dialled, up to the peer's hello; ``accept`` or ``turn_away`` comes next."""
-    channel = trio.SSLStream(below, context, server_side=True)
+    channel = TlsStream(below, context, server_side=True)
     key = await _shake(channel)
     try:
         _check_identity(ours, key, None)
@@ -138,13 +134,12 @@ async def turn_away(channel: TlsStream, parting: Parting, detail: str) -> None:
 async def _shake(channel: TlsStream) -> PublicKey:
     try:
         await channel.do_handshake()
-        der = channel.getpeercert(binary_form=True)  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType,reportAttributeAccessIssue]
     except trio.BrokenResourceError as error:
         if isinstance(error.__cause__, ssl.SSLError):
             raise PeerFault(f"TLS failed: {error.__cause__.reason}") from None
         raise Unreachable("the other side left during the TLS handshake") from None
     try:
-        return key_of_certificate(bytes(der or b""))  # pyright: ignore[reportUnknownArgumentType]
+        return key_of_certificate(channel.peer_certificate() or b"")
     except Malformed as error:
         raise PeerFault(str(error)) from None
 

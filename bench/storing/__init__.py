@@ -1,0 +1,1 @@
+"""The parts of ``python -m bench storage``: the data, this engine, and its rivals restic and Tahoe-LAFS."""
