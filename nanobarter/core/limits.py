@@ -75,6 +75,7 @@ class Limits:
     mint_batch_max: int = 64  # requests that go through the mint together: about 0.1 s of CPU
     mint_batches_max: int = 3  # at once: one is checked while one is committed and one is signed
     mint_sign_together: int = 8  # of a batch, in one visit to a worker: fewer visits, and yet all cores at work
+    mint_lock_min: int = 4  # MiB of notes: a pledge of 400 GB is less than ``mint_locks_max`` such locks
     mint_locks_max: int = 100_000  # live locks: bounds the work of a sweep and an audit
     mint_heads_kept: Span = Span(63 * DAY)  # an epoch's notes can be spent and asked after for so long
     heads_seen_per_node: int = 48  # two days of heads of one other mint: what contradicts them comes sooner
@@ -151,7 +152,12 @@ class Limits:
 
     # -- swap
     swap_drafts_max: int = 64  # at once, own and others'; each holds a reservation and up to 70 KB of bids
-    swap_smaller_max: int = 8  # smaller drafts of one ring in a row: each party may find once that it has less
+    swap_smaller_max: int = 8  # drafts of one ring in a row, each smaller: every party may find once that it has less
+    swap_unvetted_percent: int = 10  # of a bid, for one draft of a proposer who is not vetted
+    swap_vetted_after: Span = Span(14 * DAY)  # since the first ring with it settled: a month's lease is half over
+    swap_vetted_rings: int = 3  # settled with it: once may be luck, and each costs its disk something
+    swap_vetted_enough: int = 5  # vetted nodes from which on newcomers get less: the fewest that shares are spread over
+    swap_standings_max: int = 10_000  # nodes remembered, 60 bytes each; those not vetted go first
     swap_watched_max: int = 1024  # agreements of others with a lock at our mint; about 4 KB each
     swap_call_timeout: Span = Span(5 * SECOND)  # a message of a ring is small; half of the time to approve
     swap_retry_first: Span = Span(500)

@@ -4,6 +4,8 @@ What comes out is a position (``Mine``) whose quantity is reserved until the lat
 saying it is the caller's.
 """
 
+from collections.abc import Callable
+
 import trio
 
 from nanobarter.core.canonical import decode, encode
@@ -21,6 +23,7 @@ from nanobarter.swap.messages import DOMAIN_TERMS, SMALL_MAX, Draft, IssuerTerms
 from nanobarter.swap.objections import Short, draft_objection
 from nanobarter.swap.policy import Policy
 from nanobarter.swap.questions import asks
+from nanobarter.swap.standing import Standing, objection
 from nanobarter.swap.states import Mine
 from nanobarter.swap.terms import SwapTimes
 from nanobarter.wallet.service import Wallet
@@ -42,10 +45,11 @@ class Approver:
         times: SwapTimes,
         policy: Policy,
         asker: Asker,
+        stranger: Callable[[NodeId, Limits], Standing | None],
     ) -> None:
         self._key, self._caller, self._mint, self._wallet = key, caller, mint, wallet
         self._clock, self._entropy, self._limits, self._times = clock, entropy, limits, times
-        self._policy, self._asker = policy, asker
+        self._policy, self._asker, self._stranger = policy, asker, stranger
 
     async def on_terms(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - the same for all
         """Answer "swap.terms": a canonical TermsQuestion in, a canonical Signed IssuerTerms out."""
@@ -57,8 +61,11 @@ class Approver:
         """Return our position with its quantity reserved, or why we do not take it."""
         if (refused := draft_objection(draft, index, self._times, self._clock.now())) is not None:
             return refused
-        if isinstance(consent := self._asker.consent_to(draft, index), Refused) and asks(draft, index):
-            return consent
+        if isinstance(consent := self._asker.consent_to(draft, index), Refused):
+            if asks(draft, index):
+                return consent
+            if index and (refused := self._caution(signed.signer, draft, index)) is not None:
+                return refused
         gives, gets = draft.arcs[index].quality, draft.arcs[(index - 1) % len(draft.arcs)].quality
         found: dict[Quality, tuple[PublicKey, Hash] | Refused] = {}
         objections = list[Refused]()
@@ -89,6 +96,11 @@ class Approver:
         elif asks(draft, index):
             return consent
         return await self._reserve(signed, draft, index, *ours)
+
+    def _caution(self, proposer: NodeId, draft: Draft, index: int) -> Refused | None:
+        """Be careful with proposers of whom we know little, unless our person has spoken or nobody is known better."""
+        seen = self._stranger(proposer, self._limits)
+        return None if seen is None else objection(draft, index, seen, self._limits, self._clock.now())
 
     async def _reserve(
         self, signed: Signed, draft: Draft, index: int, issuer: PublicKey, terms: Hash

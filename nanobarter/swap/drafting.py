@@ -6,6 +6,7 @@ from typing import Final
 import trio
 from msgspec.structs import replace
 
+from nanobarter.core.errors import Reason
 from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.keys import SigningKey
@@ -58,14 +59,22 @@ class Drafter:
 
     async def propose(self, arcs: Sequence[DraftArc], bids: Sequence[Item]) -> Outcome:
         """Draft a ring and return what became of it; where a party has less to give, a smaller one, a few times."""
-        unsigned = self.draft_of(arcs, bids)
-        for _ in range(self._limits.swap_smaller_max):
+        asked, pause = tuple(arcs), self._limits.swap_retry_first
+        number = 0
+        while True:
+            unsigned = self.draft_of(asked, bids)
             outcome, free = await self._propose(unsigned)
-            less = smaller(unsigned, outcome.by, free) if isinstance(outcome, DraftRefused) else None
-            if less is None:
+            number += 1
+            if not isinstance(outcome, DraftRefused) or number >= self._limits.swap_smaller_max:
                 return outcome
-            unsigned = self.draft_of(less, bids)
-        return (await self._propose(unsigned))[0]
+            less = smaller(unsigned, outcome.by, free)
+            if less is not None:
+                asked = less
+            elif asked != tuple(arcs) and outcome.reason is Reason.BUSY:
+                await trio.sleep(pause / SECOND)  # another party has not heard yet that the last draft is over
+                pause = Span(2 * pause)
+            else:
+                return outcome
 
     async def _propose(self, unsigned: Draft) -> tuple[Outcome, Quantity]:
         """Return what became of one draft, and, if a party refused it, what that would give instead."""

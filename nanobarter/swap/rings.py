@@ -6,6 +6,7 @@ import trio
 
 from nanobarter.core.errors import InvariantBroken
 from nanobarter.core.ids import AgreementId, BidId, DraftId, NodeId
+from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
@@ -14,6 +15,7 @@ from nanobarter.swap.carrier import Carrier
 from nanobarter.swap.machine import step
 from nanobarter.swap.orders import Blame, orders
 from nanobarter.swap.positions import agreement_in, mine_in
+from nanobarter.swap.standing import Standing, is_vetted, lessons
 from nanobarter.swap.states import Approved, Ended, Given, State
 from nanobarter.swap.terms import SwapTimes
 
@@ -75,6 +77,17 @@ class Rings:
         """Tell whether an agreement of ours has ended. One whose record is just being made has not."""
         return self._store.read_now(lambda db: tables.is_over(db, agreement))
 
+    def stranger(self, node: NodeId, limits: Limits) -> Standing | None:
+        """Return what was seen of a node that is not vetted; None for one that is, or while too few are."""
+        now = self._clock.now()
+
+        def read(db: tables.Db) -> Standing | None:
+            seen = tables.standing(db, node)
+            known = is_vetted(seen, limits, now) or tables.vetted(db, limits, now) < limits.swap_vetted_enough
+            return None if known else seen
+
+        return self._store.read_now(read)
+
     async def adopt(self, draft: DraftId, state: State) -> None:
         """Record a new draft and let its orders begin."""
         async with self._turn(draft):
@@ -104,8 +117,11 @@ class Rings:
         agreement, now = agreement_in(state), self._clock.now()
         owed = None if before is None else agreement_in(before)
 
+        taught = list(lessons(before, state, given, now))
+
         def write(db: tables.Db) -> None:
             tables.put_state(db, draft, agreement, state, now)
+            tables.learn(db, taught, now)
             if isinstance(state, Ended) and state.outcome == "owing" and owed is not None:
                 tables.put_debt(db, draft, owed, state.mine.index)
 

@@ -100,6 +100,7 @@ class Swap:
             limits=limits,
             times=self._times,
             policy=policy,
+            stranger=self._rings.stranger,
         )
         self._debtor = Debtor(key=key, caller=caller, wallet=wallet, store=store, clock=clock, limits=limits)
         self._joiner = Joiner(
@@ -175,6 +176,7 @@ class Swap:
     async def _prune(self) -> None:
         now = self._clock.now()
         await self._store.write(lambda db: tables.prune(db, now, before(now, self._limits.swap_kept)))
+        await self._store.write(lambda db: tables.prune_standings(db, self._limits.swap_standings_max))
         if self._pusher is not None:
             self._pusher.forget()
 

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from nanobarter.core.canonical import decode, encode
-from nanobarter.core.ids import AgreementId, BidId, DraftId, Hash
+from nanobarter.core.ids import AgreementId, BidId, DraftId, Hash, NodeId
 from nanobarter.core.keys import Signed
+from nanobarter.core.limits import Limits
 from nanobarter.core.store import Migration
 from nanobarter.core.units import Instant, Quantity
 from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
 from nanobarter.swap.questions import Question
+from nanobarter.swap.standing import NEWCOMER, Lesson, Standing, is_vetted, learned
 from nanobarter.swap.states import Ended, State
 from nanobarter.swap.terms import Agreement
 
@@ -50,10 +52,22 @@ MIGRATIONS: Final = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration(
+        "swap",
+        4,
+        """
+        CREATE TABLE swap_standings (
+            node BLOB PRIMARY KEY, kept REAL NOT NULL, broken REAL NOT NULL, at INTEGER NOT NULL,
+            settled INTEGER NOT NULL, since INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX swap_standings_settled ON swap_standings (settled, at);
+        """,
+    ),
 )
 
 STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
 Db = sqlite3.Connection
+_STANDING: Final = "SELECT kept, broken, at, settled, since FROM swap_standings"
 
 
 def put_state(db: Db, draft: DraftId, agreement: Agreement | None, state: State, now: Instant) -> None:
@@ -155,6 +169,33 @@ def questions(db: Db) -> dict[DraftId, Question]:
     """Return all questions that are remembered, over or not."""
     rows = db.execute("SELECT question, state FROM swap_questions").fetchall()
     return {DraftId(known): decode(blob, Question, size_max=STATE_MAX) for known, blob in rows}
+
+
+def standing(db: Db, node: NodeId) -> Standing:
+    """Return what was seen of a node."""
+    row = db.execute(f"{_STANDING} WHERE node = ?", (node,)).fetchone()
+    return NEWCOMER if row is None else Standing(*row)
+
+
+def learn(db: Db, lessons: Iterable[Lesson], now: Instant) -> None:
+    """Note what the end of a draft teaches about others."""
+    for lesson in lessons:
+        s = learned(standing(db, lesson.node), lesson, now)
+        row = (lesson.node, s.kept, s.broken, s.at, s.settled, s.since)
+        db.execute("INSERT OR REPLACE INTO swap_standings VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def vetted(db: Db, limits: Limits, now: Instant) -> int:
+    """Return how many nodes are vetted."""
+    found = db.execute(f"{_STANDING} WHERE settled >= ?", (limits.swap_vetted_rings,))
+    return sum(is_vetted(Standing(*row), limits, now) for row in found)
+
+
+def prune_standings(db: Db, most: int) -> None:
+    """Forget those nodes of whom least is known, where there are too many."""
+    (count,) = db.execute("SELECT count(*) FROM swap_standings").fetchone()
+    sql = "DELETE FROM swap_standings WHERE node IN (SELECT node FROM swap_standings ORDER BY settled, at LIMIT ?)"
+    db.execute(sql, (max(0, count - most),))
 
 
 def prune(db: Db, now: Instant, ended_before: Instant) -> None:

@@ -25,7 +25,7 @@ async def test_a_party_with_less_than_it_was_asked_for_gives_what_it_has(
         assert (parties[1].held(issuer), parties[2].held(issuer)) == (0, 60)
         assert 0 < parties[1].held(parties[0]) <= 100
         refused = [e for e in parties[0].events if isinstance(e, DraftRefused)]
-        assert [(e.by, e.reason) for e in refused] == [(parties[1].node, Reason.NO_STOCK)]
+        assert (refused[0].by, refused[0].reason) == (parties[1].node, Reason.NO_STOCK)
         await world.check()
         assert [p.faults for p in parties] == [[]] * 3
 

@@ -1,0 +1,157 @@
+"""How far a proposer is trusted with our bids, from what we ourselves saw of it. Others' words on it can be bought.
+
+A draft holds a bid and a quantity of ours, for seconds if all goes well and for hours if the ring breaks after it was
+agreed. So of each node two sums are kept: rings with it that came to their end, and drafts of its that broke, each
+weighed by how long it held us up. Both fade, halving each day. The score is the mean of Beta(2 + kept, 1 + broken): a
+newcomer has 2/3, one broken draft takes it to 1/2, more shut it out until they fade or it has kept as many.
+
+Who has settled some rings with us over some weeks is vetted. Whoever is not gets a tenth of a bid per draft, and only
+with a score of 1/2; but that holds only once enough nodes are vetted, since somebody else must be there to trade with:
+in a new network nobody is (docs/decisions/0009-newcomers-propose.md). Everything here is pure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from nanobarter.core.errors import Reason, Refused
+from nanobarter.core.ids import NodeId
+from nanobarter.core.limits import Limits
+from nanobarter.core.units import DAY, Instant, Quantity, Span, after, span_between
+from nanobarter.swap.messages import Draft, open_draft
+from nanobarter.swap.objections import Short
+from nanobarter.swap.positions import agreement_in, mine_in
+from nanobarter.swap.questions import body_of
+from nanobarter.swap.states import (
+    Aborted,
+    Approved,
+    CancelReceived,
+    Ended,
+    Given,
+    LockFailed,
+    Locking,
+    Opened,
+    Restarted,
+    State,
+    Voted,
+)
+from nanobarter.swap.terms import agreement_of
+
+HALVED_IN: Final = Span(DAY)
+SCORE_MIN: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What was seen of one node: ``kept`` and ``broken`` as of ``at``, rings that settled, and the first of them."""
+
+    kept: float = 0.0
+    broken: float = 0.0
+    at: Instant = Instant(0)
+    settled: int = 0
+    since: Instant = Instant(0)
+
+
+NEWCOMER: Final = Standing()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one end of a draft teaches about a node."""
+
+    node: NodeId
+    kept: int = 0
+    broken: float = 0.0
+
+
+def score(standing: Standing, now: Instant) -> float:
+    """Return how likely a draft of this node comes to its end, 0 to 1."""
+    fading = _fading(standing, now)
+    kept, broken = standing.kept * fading, standing.broken * fading
+    return (2 + kept) / (3 + kept + broken)
+
+
+def learned(standing: Standing, lesson: Lesson, now: Instant) -> Standing:
+    """Return the standing after one more lesson."""
+    fading = _fading(standing, now)
+    first = lesson.kept and not standing.settled
+    return Standing(
+        standing.kept * fading + lesson.kept,
+        standing.broken * fading + lesson.broken,
+        max(standing.at, now),
+        standing.settled + lesson.kept,
+        now if first else standing.since,
+    )
+
+
+def is_vetted(standing: Standing, limits: Limits, now: Instant) -> bool:
+    """Tell whether a node has settled enough rings with us, for long enough, and keeps doing so."""
+    old = standing.settled and now >= after(standing.since, limits.swap_vetted_after)
+    return bool(old) and standing.settled >= limits.swap_vetted_rings and score(standing, now) >= SCORE_MIN
+
+
+def cap_of(draft: Draft, index: int, limits: Limits) -> Quantity:
+    """Return the most of our bid that one draft of a proposer who is not vetted may reserve."""
+    body = body_of(draft.bids[index])
+    bid = draft.arcs[index].quantity if body is None else body.quantity
+    return Quantity(max(limits.mint_lock_min, bid * limits.swap_unvetted_percent // 100))
+
+
+def objection(draft: Draft, index: int, standing: Standing, limits: Limits, now: Instant) -> Refused | None:
+    """Return why a draft of a proposer who is not vetted is not taken, or not whole."""
+    if score(standing, now) < SCORE_MIN:
+        return Refused(Reason.POLICY, "too many of its drafts broke off; they are taken again after a while")
+    cap = cap_of(draft, index, limits)
+    if draft.arcs[index].quantity > cap:
+        return Short(Reason.OVER_QUOTA, f"at most {cap} MiB of this bid for who is not known yet", cap)
+    return None
+
+
+def lessons(before: State | None, state: State, given: Given | None, now: Instant) -> Iterator[Lesson]:
+    """Yield what a step of a draft teaches about others. What we ourselves broke off or slept through: nothing."""
+    if before is None or type(before) is type(state):
+        return
+    agreement, own = agreement_in(before), mine_in(before).index
+    if agreement is not None and isinstance(before, Opened) and isinstance(state, Ended):
+        if state.outcome == "settled":
+            yield from (Lesson(node, kept=1) for i, node in enumerate(agreement.nodes) if i != own)
+        return
+    if isinstance(given, Restarted | LockFailed):
+        return
+    if isinstance(before, Locking) and isinstance(state, Aborted) and now >= agreement_of(before.deal.agreed).vote_by:
+        yield from _absent(before)
+    elif own:
+        yield from _of_proposer(before, state, given, now)
+
+
+def _absent(before: Locking) -> Iterator[Lesson]:
+    """Blame those whose locks were missing at T_vote: the proposer could not help it, nor could who waited for us."""
+    nodes, own = agreement_of(before.deal.agreed).nodes, before.deal.mine.index
+    for j, receipt in enumerate(before.receipts):
+        if receipt is None and j != own:
+            yield Lesson(nodes[j], broken=1.0)
+
+
+def _of_proposer(before: State, state: State, given: Given | None, now: Instant) -> Iterator[Lesson]:
+    """Blame the proposer for as much as went by of the time that a draft may hold us up before the vote."""
+    match before, state:
+        case Approved(), Ended():
+            draft = open_draft(before.draft)
+            cancelled = isinstance(given, CancelReceived)
+            span = draft.pace.approve + draft.pace.lock
+            yield Lesson(before.draft.signer, broken=_part(draft.time, now, span) if cancelled else 1.0)
+        case Locking(), Aborted():
+            agreement = agreement_of(before.deal.agreed)
+            yield Lesson(agreement.nodes[0], broken=_part(agreement.start, now, agreement.pace.vote))
+        case Voted(), Aborted():  # a vote was withheld, or all of them: who it was only the proposer can know
+            yield Lesson(agreement_of(before.deal.agreed).nodes[0], broken=1.0)
+        case _:
+            return
+
+
+def _part(start: Instant, now: Instant, whole: int) -> float:
+    return min(1.0, max(0.0, span_between(start, now) / whole))
+
+
+def _fading(standing: Standing, now: Instant) -> float:
+    return 0.5 ** (max(0, span_between(standing.at, now)) / HALVED_IN)
