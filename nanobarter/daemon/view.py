@@ -3,10 +3,11 @@
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 from nanobarter import __version__
 from nanobarter.core.ids import show_node
-from nanobarter.core.units import MIB, Instant
+from nanobarter.core.units import DAY, MIB, Instant, Span, before
 from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
@@ -21,6 +22,8 @@ from nanobarter.daemon.services import Node
 from nanobarter.daemon.storage_desk import StorageDesk
 from nanobarter.storage.geometry import recovery
 from nanobarter.translator.plan import make_plan
+
+LOSSES_TOLD: Final = Span(30 * DAY)  # a month's report tells it too; afterwards the status is quiet about it
 
 
 class NodeView:
@@ -76,6 +79,11 @@ class NodeView:
         told = [*self._node.memory.problems(), *self._missing_folders()]
         if many := self._node.wallet.copies_seen():
             told.append(f"another copy of this wallet is in use: {many} mints saw it; run only one of them")
+        lost = self._node.wallet.remembrance.losses(before(self._node.clock.now(), LOSSES_TOLD))
+        told += [
+            f"{mib} MiB of notes went to nothing: {show_node(mint)} was put back from an older copy"
+            for mint, mib in lost.items()
+        ]
         return told
 
     def _missing_folders(self) -> list[str]:

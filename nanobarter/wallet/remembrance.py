@@ -93,7 +93,7 @@ def is_exposed(notices: list[Restored]) -> bool:
 def withdraw(db: Connection, mint: NodeId, keysets: set[KeysetId], now: Instant) -> list[WalletEvent]:
     """Drop the notes of keysets that their mint retired; those in bodies under way fall free first, or are answered."""
     sql = "SELECT note, body, kind, quantity, state FROM wallet_notes WHERE issuer = ? AND state <> 'held'"
-    events = list[WalletEvent]()
+    events, lost = list[WalletEvent](), 0
     for note, body, kind, quantity, state in db.execute(sql, (mint,)).fetchall():
         if decode(body, Note, size_max=_ROW_BYTES_MAX).keyset not in keysets:
             continue
@@ -101,7 +101,17 @@ def withdraw(db: Connection, mint: NodeId, keysets: set[KeysetId], now: Instant)
         if state == "free":
             quality = Quality(mint, LeaseKind(kind))
             events.append(NotesSpent(quality, Quantity(quantity), "lapsed", b"gone" + NoteId(note), now))
+            lost += quantity
+    sql = """UPDATE wallet_restorations SET lost = lost + ? WHERE issuer = ?
+        AND generation = (SELECT max(generation) FROM wallet_restorations WHERE issuer = ?)"""
+    db.execute(sql, (lost, mint, mint))
     return events
+
+
+def losses(db: Connection, since: Instant) -> dict[NodeId, Quantity]:
+    """Return how many MiB of our notes went to nothing since an instant, by the restored mints that owed them."""
+    sql = "SELECT issuer, sum(lost) FROM wallet_restorations WHERE since >= ? AND lost > 0 GROUP BY issuer"
+    return {NodeId(issuer): Quantity(lost) for issuer, lost in db.execute(sql, (since,))}
 
 
 class Remembrance:
@@ -121,6 +131,10 @@ class Remembrance:
     def notices(self) -> dict[NodeId, list[Restored]]:
         """Return what mints said of their restorations."""
         return self._store.read_now(restorations)
+
+    def losses(self, since: Instant) -> dict[NodeId, Quantity]:
+        """Return how many MiB of our notes restored mints have retired since an instant."""
+        return self._store.read_now(lambda db: losses(db, since))
 
     async def withdraw(self) -> None:
         """Drop the notes that restored mints have retired, and never make notes of those keysets again."""

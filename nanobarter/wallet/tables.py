@@ -80,4 +80,9 @@ MIGRATIONS = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration(
+        "wallet_restorations",
+        2,
+        "ALTER TABLE wallet_restorations ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;",  # MiB of notes held here
+    ),
 )

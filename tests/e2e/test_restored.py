@@ -1,12 +1,15 @@
 """At stake: a home put back from an old copy, on real daemons: its notes are retired, and nothing is accepted twice."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.node import wait_until
+from nanobarter.core.ids import parse_node
 from tests.e2e.village import READY_SECONDS, Machine, Village, network, village
 
 pytestmark = pytest.mark.e2e
@@ -45,6 +48,8 @@ def test_a_home_from_an_old_copy_retires_its_notes(made: Village, place: int, *,
     mint.up()
     line = giver.nbctl("note", "send", "1MiB", "--issuer", mint.node).out.strip()
     assert taker.ok("note", "receive", line)["state"] == "yours"
+    losers = [machine for machine in (giver, taker) if held(machine, mint)]
+    assert taker in losers
     stop(mint)
     shutil.rmtree(mint.path)
     shutil.copytree(copy, mint.path)
@@ -55,7 +60,20 @@ def test_a_home_from_an_old_copy_retires_its_notes(made: Village, place: int, *,
     assert "put back from an older copy" in " ".join(mint.ok("status")["problems"])
     for machine in (giver, taker):  # its notes are worth nothing, also those that it has forgotten
         assert wait_until(lambda machine=machine: held(machine, mint) == 0, READY_SECONDS), machine.log()
+    for machine in losers:
+        told = " ".join(machine.ask("/v1/status")["problems"])
+        assert f"of notes went to nothing: {mint.node} was put back from an older copy" in told
     assert wait_until(lambda: giver.nbctl("note", "receive", line).code == Exit.FAILED, READY_SECONDS)
     assert held(giver, mint) == 0
     assert mint.ok("mint", "audit")["ok"]
     assert [row["notes_mib"] for row in mint.ok("offer")["kinds"]] == [0]
+
+
+def test_the_status_says_that_another_copy_of_the_wallet_is_in_use(made: Village) -> None:
+    owner, mint = made.machines[0], made.machines[1]
+    assert "another copy" not in " ".join(owner.ask("/v1/status")["problems"])
+    stop(owner)
+    with closing(sqlite3.connect(owner.home.state_path)) as db, db:  # as after a note that a copy had spent first
+        db.execute("INSERT INTO wallet_copies (issuer, at, spent) VALUES (?, 0, 1)", (parse_node(mint.node),))
+    owner.up()
+    assert "another copy of this wallet is in use: 1 mints saw it" in " ".join(owner.ask("/v1/status")["problems"])
