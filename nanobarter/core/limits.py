@@ -51,6 +51,7 @@ class Limits:
     gossip_burst_bytes: int = 4 * 1024 * 1024  # all items of a busy author at once, after a partition
     gossip_served_bytes_per_s: int = 1024 * 1024  # answers to one peer that catches up
     gossip_degree: int = 6  # GossipSub's D: peers that an item is passed on to; one's own goes to all
+    gossip_beat: Span = Span(1 * SECOND)  # GossipSub's heartbeat; no beat happens while there is nothing to do
     gossip_queue_max: int = 4096  # items that wait for one peer; what does not fit is caught up with
     gossip_seen_max: int = 65_536  # ids of items refused or replaced lately, so that they are judged once
     gossip_faults_max: int = 16  # forged or senseless items until a peer is not listened to

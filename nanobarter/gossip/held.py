@@ -6,15 +6,14 @@ is remembered until the latest expiry ever seen in its slot: else an older versi
 back when the newer one, say a withdrawal, has expired.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nanobarter.core.errors import Reason, Refused
-from nanobarter.core.ids import Hash, sha256
+from nanobarter.core.ids import Hash
 from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import Instant, after
-from nanobarter.gossip.messages import RANGES
+from nanobarter.gossip.ids import IdSet
 
 Slot = tuple[str, bytes, bytes]
 
@@ -37,8 +36,8 @@ class Held:
         self._by_id: dict[Hash, Slot] = {}
         self._per_author: dict[bytes, int] = {}
         self._proofs = 0
-        self._ranges = [set[Hash]() for _ in range(RANGES)]
-        self._digests: list[Hash | None] = [None] * RANGES
+        self.ids = IdSet()
+        """The ids of the items that are offered to others: the winning ones that have not expired."""
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -93,8 +92,7 @@ class Held:
             self._proofs += entry.item.topic == "proof"
         self._slots[entry.item.slot] = entry
         self._by_id[entry.item_id] = entry.item.slot
-        self._ranges[entry.item_id[0]].add(entry.item_id)
-        self._digests[entry.item_id[0]] = None
+        self.ids.add(entry.item_id)
 
     def live(self, topic: str, now: Instant) -> list[Item]:
         """Return what is said now: neither expired nor withdrawn."""
@@ -116,31 +114,6 @@ class Held:
                     del self._per_author[entry.item.author]
         return dropped
 
-    # -- digests, for comparing with a peer
-
-    def ids(self, number: int) -> list[Hash]:
-        """Return the ids of the items offered in one range, sorted."""
-        return sorted(self._ranges[number])
-
-    def digests(self) -> tuple[Hash, ...]:
-        """Return one digest for each range: the hash of its sorted ids, so that nobody can craft an equal one."""
-        result = list[Hash]()
-        for number, known in enumerate(self._digests):
-            digest = known if known is not None else sha256(b"".join(self.ids(number)))
-            self._digests[number] = digest
-            result.append(digest)
-        return tuple(result)
-
-    def root(self) -> Hash:
-        """Return the digest over all ranges."""
-        return root_of(self.digests())
-
     def _unlist(self, item_id: Hash) -> None:
-        self._by_id.pop(item_id, None)
-        self._ranges[item_id[0]].discard(item_id)
-        self._digests[item_id[0]] = None
-
-
-def root_of(digests: Iterable[Hash]) -> Hash:
-    """Return the digest over the digests of all ranges."""
-    return sha256(b"".join(digests))
+        if self._by_id.pop(item_id, None) is not None:
+            self.ids.discard(item_id)

@@ -1,70 +1,115 @@
 """What nodes say to each other about items. All are calls; see docs/spec/network.md."""
 
+from enum import IntEnum, unique
 from typing import Annotated, Final
 
 from msgspec import Meta
 
 from nanobarter.core.canonical import Record
-from nanobarter.core.ids import Hash
 from nanobarter.core.item import PROOF_ITEM_MAX, Item
+from nanobarter.gossip.ids import DEPTH_MAX, PREFIX_BYTES, PRINT_BYTES, SHORT_BYTES, Reach
 
-RANGES: Final = 256  # by the first byte of the item id
 PUSH_ITEMS_MAX: Final = 64
+PUSH_NAMES_MAX: Final = 512
 GET_IDS_MAX: Final = 256
-LIST_IDS_MAX: Final = 8192
 GET_BYTES_MAX: Final = 512 * 1024
-PUSH_BYTES_MAX: Final = 128 * 1024 + PROOF_ITEM_MAX
+ITEMS_BYTES_MAX: Final = 128 * 1024 + PROOF_ITEM_MAX  # of the items of one push
+PUSH_BYTES_MAX: Final = ITEMS_BYTES_MAX + PUSH_NAMES_MAX * PREFIX_BYTES + 64
+
+CUT_MAX: Final = 8  # a range is cut into at most 256 parts at once
+PARTS_MAX: Final = 1024
+PRINTS_MAX: Final = 1024  # of one question
+LIST_MAX: Final = 24  # a range with so few ids is listed instead of being cut once more
+LIST_CROWDED_MAX: Final = 512  # of a range that cannot be cut any more; nobody's ids get there by chance
 
 PUSH: Final = "gossip.push"
-SUMMARY: Final = "gossip.summary"
-LIST: Final = "gossip.list"
+COMPARE: Final = "gossip.compare"
+FETCH: Final = "gossip.fetch"
 GET: Final = "gossip.get"
+
+Salt = Annotated[bytes, Meta(min_length=8, max_length=8)]
+_Depth = Annotated[int, Meta(ge=0, le=DEPTH_MAX)]
+_Number = Annotated[int, Meta(ge=0, lt=2**DEPTH_MAX)]
+Names = Annotated[bytes, Meta(max_length=PUSH_NAMES_MAX * PREFIX_BYTES)]
+
+
+@unique
+class Bond(IntEnum):
+    """What a push says about the mesh. The numbers travel on the wire."""
+
+    NOTHING = 0
+    JOIN = 1  # pass on to each other from now on
+    LEAVE = 2  # no longer; do not ask again for a minute
 
 
 class Push(Record, frozen=True):
-    """New items for the receiver. The answer is empty."""
+    """News for the receiver: items, the names of items that the sender has, and the mesh. The answer is empty."""
 
     items: Annotated[tuple[Item, ...], Meta(max_length=PUSH_ITEMS_MAX)]
+    has: Names
+    bond: Annotated[int, Meta(ge=0, le=2)]
 
 
-class SummaryRequest(Record, frozen=True):
-    """Asks for the digests of all ranges, unless the asker's digest over them is the same."""
+class Part(Record, frozen=True):
+    """A range, cut into 2^cut equal parts, and the print of each part."""
 
-    root: Hash
+    depth: _Depth
+    number: _Number
+    cut: Annotated[int, Meta(ge=0, le=CUT_MAX)]
+    prints: Annotated[bytes, Meta(min_length=PRINT_BYTES, max_length=PRINT_BYTES << CUT_MAX)]
 
-
-class Summary(Record, frozen=True):
-    """One digest for each range, or none when the roots are equal."""
-
-    digests: Annotated[tuple[Hash, ...], Meta(max_length=RANGES)]
-
-
-class ListRequest(Record, frozen=True):
-    """Asks for the ids in some ranges."""
-
-    ranges: Annotated[tuple[Annotated[int, Meta(ge=0, lt=RANGES)], ...], Meta(max_length=RANGES)]
+    @property
+    def reach(self) -> Reach:
+        """The range that is cut."""
+        return Reach(self.depth, self.number)
 
 
 class Listed(Record, frozen=True):
-    """The ids of one range."""
+    """Short names of ids in one range."""
 
-    number: Annotated[int, Meta(ge=0, lt=RANGES)]
-    ids: Annotated[tuple[Hash, ...], Meta(max_length=LIST_IDS_MAX)]
+    depth: _Depth
+    number: _Number
+    shorts: Annotated[bytes, Meta(max_length=LIST_CROWDED_MAX * SHORT_BYTES)]
+
+    @property
+    def reach(self) -> Reach:
+        """The range."""
+        return Reach(self.depth, self.number)
 
 
-class ListAnswer(Record, frozen=True):
-    """As many of the ranges asked for as fit, the first always."""
+class CompareRequest(Record, frozen=True):
+    """Asks which parts of these ranges are different at the receiver."""
 
-    ranges: Annotated[tuple[Listed, ...], Meta(max_length=RANGES)]
+    salt: Salt
+    parts: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=PARTS_MAX)]
+
+
+class CompareAnswer(Record, frozen=True):
+    """The parts that are different: cut further, or with short names of all their ids."""
+
+    parts: Annotated[tuple[Part, ...], Meta(max_length=PRINTS_MAX)]
+    lists: Annotated[tuple[Listed, ...], Meta(max_length=PRINTS_MAX)]
+
+
+class FetchRequest(Record, frozen=True):
+    """Asks for items by the short names of a comparison."""
+
+    salt: Salt
+    lists: Annotated[tuple[Listed, ...], Meta(min_length=1, max_length=GET_IDS_MAX)]
 
 
 class GetRequest(Record, frozen=True):
-    """Asks for items by id."""
+    """Asks for items by the first 8 bytes of their ids, joined."""
 
-    ids: Annotated[tuple[Hash, ...], Meta(max_length=GET_IDS_MAX)]
+    names: Annotated[bytes, Meta(max_length=GET_IDS_MAX * PREFIX_BYTES)]
 
 
-class GetAnswer(Record, frozen=True):
-    """Those of the items that the answerer still holds, as many as fit."""
+class Items(Record, frozen=True):
+    """Those of the items asked for that the answerer still holds, as many as fit, proofs of fraud first."""
 
     items: Annotated[tuple[Item, ...], Meta(max_length=GET_IDS_MAX)]
+
+
+def split_names(names: bytes, size: int) -> list[bytes]:
+    """Return the names that were joined; a rest that is too short is no name."""
+    return [names[at : at + size] for at in range(0, len(names) - size + 1, size)]

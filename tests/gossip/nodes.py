@@ -15,6 +15,8 @@ from nanobarter.core.units import HOUR, Span, after
 from nanobarter.gossip.service import MIGRATIONS, Gossip
 from nanobarter.net.memory import MemoryNetwork, MemoryNode
 
+QUICK = Limits(gossip_beat=Span(50))
+
 
 def key(number: int) -> SigningKey:
     return SigningKey(number.to_bytes(32, "big"))
@@ -58,7 +60,7 @@ class Village:
         store = Store.open(self.folder / f"{number}.db", MIGRATIONS)
         network = self.hub.node(key(number))
         entropy = SeededEntropy(number, "gossip")
-        gossip = Gossip(network=network, store=store, clock=self.clock, entropy=entropy, limits=limits or Limits())
+        gossip = Gossip(network=network, store=store, clock=self.clock, entropy=entropy, limits=limits or QUICK)
         if prepare is not None:
             prepare(gossip)
         node = Node(gossip, network, store)

@@ -22,7 +22,7 @@ TIMEOUT = Span(5 * SECOND)
 
 
 async def push(stranger: MemoryNode, to: MemoryNode, *items: Item) -> None:
-    await stranger.call(to.node_id, "gossip.push", encode(Push(items)), timeout=TIMEOUT)
+    await stranger.call(to.node_id, "gossip.push", encode(Push(items, b"", 0)), timeout=TIMEOUT)
 
 
 async def test_a_forged_item_is_blamed_and_goes_no_further(tmp_path: Path) -> None:

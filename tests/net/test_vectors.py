@@ -11,7 +11,16 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import Hash
 from nanobarter.core.item import ITEM_MAX, Item, make_item
 from nanobarter.core.units import Instant
-from nanobarter.gossip.messages import GetRequest, ListAnswer, Listed, ListRequest, Push, Summary, SummaryRequest
+from nanobarter.gossip.messages import (
+    CompareAnswer,
+    CompareRequest,
+    FetchRequest,
+    GetRequest,
+    Items,
+    Listed,
+    Part,
+    Push,
+)
 from nanobarter.net.address import Address
 from nanobarter.net.certificates import key_of_certificate, leaf_certificate, public_authority, public_authority_key
 from nanobarter.net.frames import Kind, encode_message
@@ -35,12 +44,12 @@ RECORDS: dict[str, Record] = {
     "peers request": PeersRequest(RECORD, (key(2).node_id,), 64),
     "peers answer": PeersAnswer((RECORD,)),
     "item": ITEM,
-    "push": Push((ITEM,)),
-    "summary request": SummaryRequest(HASH),
-    "summary": Summary((HASH,)),
-    "list request": ListRequest((0, 255)),
-    "list answer": ListAnswer((Listed(0, (HASH,)),)),
-    "get request": GetRequest((HASH,)),
+    "push": Push((ITEM,), bytes(range(16)), 1),
+    "compare request": CompareRequest(bytes(range(8)), (Part(0, 0, 0, b"abcd"),)),
+    "compare answer": CompareAnswer((Part(0, 0, 1, b"abcdefgh"),), (Listed(7, 127, b"ijklmnop"),)),
+    "fetch request": FetchRequest(bytes(range(8)), (Listed(7, 127, b"ijkl"),)),
+    "get request": GetRequest(bytes(range(16))),
+    "items": Items((ITEM,)),
 }
 
 
