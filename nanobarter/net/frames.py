@@ -76,6 +76,12 @@ class FrameDecoder:
         self._body: bytearray | None = None  # of a frame that has not come whole
         self._unfinished: dict[int, list[bytes | bytearray]] = {}
 
+    @property
+    def held(self) -> int:
+        """Bytes of messages that are not whole yet."""
+        begun = len(self._head) + (0 if self._body is None else len(self._body))
+        return begun + sum(PART_BYTES * len(parts) for parts in self._unfinished.values())
+
     def feed(self, data: bytes | bytearray) -> list[Message]:
         """Return the messages that these bytes complete. Raises Malformed; the decoder is then of no more use."""
         messages, at, view = list[Message](), 0, memoryview(data)

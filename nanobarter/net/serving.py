@@ -52,19 +52,21 @@ class Serving:
         )
 
     async def _serve(self, number: int, request: Request, scope: trio.CancelScope) -> None:
-        with scope:
-            if request.bulk:
-                async with self._bulk_turns:
+        try:
+            with scope:
+                if request.bulk:
+                    async with self._bulk_turns:
+                        answer = await self._methods.answer(self._peer, request.method, request.body)
+                else:
                     answer = await self._methods.answer(self._peer, request.method, request.body)
-            else:
-                answer = await self._methods.answer(self._peer, request.method, request.body)
-            if isinstance(answer, Failed):
-                self._post_failed(number, answer)
-            else:
-                self._post(Kind.ANSWER, number, answer, bulk=request.bulk)
-        del self._scopes[number]
-        self._owed -= len(request.body)
-        self.served += 1
+                if isinstance(answer, Failed):
+                    self._post_failed(number, answer)
+                else:
+                    self._post(Kind.ANSWER, number, answer, bulk=request.bulk)
+                self.served += 1
+        finally:
+            del self._scopes[number]
+            self._owed -= len(request.body)
 
     def _post_failed(self, number: int, failed: Failed) -> None:
         self._post(Kind.FAILED, number, failed_body(failed))

@@ -1,8 +1,7 @@
 """A connection must outlive nothing it should not: dead peers, hostile frames, floods; and never blame the innocent."""
 
-import random
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -15,7 +14,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.units import MINUTE, SECOND, Span
 from nanobarter.net.connection import Connection
 from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
-from nanobarter.net.messages import Credit, FailedBody, Hello, Open, Request
+from nanobarter.net.messages import Credit, FailedBody, Hello, Request
 from nanobarter.net.methods import Methods
 from nanobarter.net.stream import Stream
 from tests.net.nodes import key
@@ -187,39 +186,3 @@ async def test_retiring_waits_for_the_last_answer() -> None:
         assert answers == [b"at last"]
         await bench.connection.closed.wait()
         assert bench.connection.fault is None
-
-
-def frames(rng: random.Random) -> bytes:
-    """Return a few frames with bodies that are right, almost right, or noise."""
-    data = bytearray()
-    for _ in range(rng.randrange(1, 8)):
-        bodies = [b"", rng.randbytes(12), request("t.echo", b"x"), request("t.never"), encode(Open("t.swallow", b""))]
-        bodies += [encode(Credit(5)), encode(FailedBody(9, "no"))]
-        kind, number = rng.choice(list(Kind)), rng.choice([0, 1, 2, 4, 5])
-        body = rng.choice(bodies)
-        data += len(body).to_bytes(4, "big") + bytes([kind]) + number.to_bytes(4, "big") + body
-    return bytes(data)
-
-
-async def test_no_sequence_of_frames_raises_anything(autojump_clock: trio.testing.MockClock) -> None:
-    for seed in range(400):
-        rng = random.Random(seed)
-        async with running() as bench, trio.open_nursery() as nursery:
-
-            async def ask(bench: Bench = bench) -> None:
-                with suppress(Unreachable, PeerFault):
-                    await bench.connection.call("t.x", b"", timeout=LONG, priority="control")
-
-            nursery.start_soon(ask)
-            stream = bench.connection.open_stream("t.y", b"")
-            data = frames(rng)
-            step = rng.choice([1, len(data)])
-            try:
-                for start in range(0, len(data), step):
-                    await bench.wire.send_all(data[start : start + step])
-            except trio.BrokenResourceError:
-                pass
-            await bench.wire.aclose()
-            await bench.connection.closed.wait()
-            with pytest.raises((Unreachable, PeerFault)):
-                await stream.send(b"x")
