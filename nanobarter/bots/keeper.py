@@ -15,6 +15,7 @@ from nanobarter.core.units import LeaseKind, Quantity, Span
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan
 from nanobarter.translator.plan import Held, Plan, make_plan
+from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,15 @@ class Orders(Protocol):
         ...
 
 
-def choose(plan: Plan | None, held: Mapping[NodeId, Held], offering: Sequence[NodeId], policy: Policy) -> list[Order]:
+def choose(
+    plan: Plan | None,
+    held: Mapping[NodeId, Held],
+    offering: Sequence[NodeId],
+    policy: Policy,
+    trust: Trust = BLIND_TRUST,
+) -> list[Order]:
     """Return the orders for the folders, and those for the reserve that they leave open."""
-    orders = orders_for_plan(plan, held, offering) if plan is not None else []
+    orders = orders_for_plan(plan, held, offering, trust) if plan is not None else []
     if policy.reserve:
         in_hand = Quantity(sum(h.notes for h in held.values()))
         taken = {order.issuer for order in orders}
@@ -67,7 +74,10 @@ class Keeper:
         folder_bytes: Callable[[], Awaitable[int]],
         geometry: Callable[[int], Geometry],
         policy: Policy,
+        trust: Callable[[Sequence[NodeId], int], Trust] = lambda _offering, _needed: BLIND_TRUST,
     ) -> None:
+        """``trust`` tells what is known of the issuers that offer, when the code wants so many of them."""
+        self._trust = trust
         self._orders, self._held, self._folder_bytes = orders, held, folder_bytes
         self._geometry, self._policy = geometry, policy
         self._news = trio.Event()
@@ -96,7 +106,8 @@ class Keeper:
         if code is not None and not self.is_settled:
             return self.plan
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
-        self._orders.set_orders(choose(self.plan, held, allowed, self._policy))
+        trust = self._trust(allowed, code.n if code is not None else 0)
+        self._orders.set_orders(choose(self.plan, held, allowed, self._policy, trust))
         return self.plan
 
     @property

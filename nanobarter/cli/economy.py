@@ -3,8 +3,14 @@
 import argparse
 
 from nanobarter.cli.exits import CommandFailed, Exit
-from nanobarter.cli.reading import client_of
+from nanobarter.cli.reading import client_of, put
 from nanobarter.cli.talk import answer_json, say
+
+
+def reliability(asked: argparse.Namespace) -> int:
+    """Show how far peers can be relied on."""
+    put(client_of(asked).get(f"/v1/peers/reliability?node={asked.node}"), as_json=asked.json)
+    return Exit.DONE
 
 
 def export(asked: argparse.Namespace) -> int:

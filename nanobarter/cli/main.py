@@ -21,7 +21,6 @@ Command = Callable[[argparse.Namespace], int]
 
 READING = {
     "status": ("the node at a glance; exit 4 when a pack is below its repair threshold", "/v1/status"),
-    "peers": ("every node we know of", "/v1/peers"),
     "snapshots": ("what can be restored", "/v1/snapshots"),
     "balance": ("what stands where, in your own currency", "/v1/balance"),
     "leases": ("space held at others and given to them", "/v1/leases"),

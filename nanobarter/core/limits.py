@@ -179,6 +179,12 @@ class Limits:
     market_busy: Span = Span(3 * SECOND)  # how long a bid that is in another's draft is left alone: as drafts take
     market_silence: Span = Span(5 * SECOND)  # how long a ring waits for one of its issuers that may be restarting
 
+    # -- reliability of peers, as seen from here
+    reliability_peers_max: int = 4096  # peers remembered, 200 bytes each; those met first are known best
+    ping_peers_max: int = 256  # watched at once: a quarter of a ping per second, and more than any code needs
+    ping_parallel: int = 32
+    ping_timeout: Span = Span(10 * SECOND)  # a home line that is busy uploading answers within it
+
     # -- ledger
     ledger_batch_max: int = 500  # wallet events booked in one commit: a few ms of the one writer
     ledger_deals_max: int = 5_000  # newest agreements that rates are made from; older ones weigh next to nothing

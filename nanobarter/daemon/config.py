@@ -24,6 +24,7 @@ Durability = Literal["normal", "high"]
 MarketMode = Literal["par"]
 Approval = Literal["auto", "manual"]
 PeerPolicy = Literal["open", "only"]
+Switch = Literal["on", "off"]
 
 _ANCHOR = re.compile(
     r"^\s*(?P<size>[0-9.]+\s*[KMGT]?i?B)\s+for\s+(?P<days>[1-9][0-9]{0,3})\s+days?"
@@ -222,6 +223,14 @@ class Audit(_Section, frozen=True, kw_only=True):
         return parse_span(self.grace)
 
 
+class Bots(_Section, frozen=True, kw_only=True):
+    """``[bots]``: what acts by itself. ``dry``: it only tells what it would do."""
+
+    keeper: Switch = "on"
+    pinger: Switch = "on"
+    auditor: Switch = "on"
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """The whole of config.toml."""
 
@@ -232,6 +241,7 @@ class Config(_Section, frozen=True, kw_only=True):
     network: Network = Network()
     swap: Swap = Swap()
     audit: Audit = Audit()
+    bots: Bots = Bots()
 
 
 def parse_offered(text: str) -> tuple[LeaseKind, int | None]:

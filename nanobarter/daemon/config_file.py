@@ -266,6 +266,10 @@ _COMMENTS: Final[dict[str, str]] = {
     "network.friends": 'Ids of the nodes that may connect when peers = "only".',
     "network.same_host_ok": "Count nodes on this same machine as different ones: only for demos and tests.",
     "swap": "The clock of an agreement; partners must run the same delta.",
+    "bots": 'What acts by itself; "off" turns one off.',
+    "bots.keeper": "Keeps the plan: orders space, renews leases, replaces what failed.",
+    "bots.pinger": "Asks peers four times an hour whether they are there; reliability is learned from it.",
+    "bots.auditor": "Has peers prove what they store. Off: nothing counts as proven after a while.",
     "audit": "How often peers must prove what they store, and how long they may be away.",
 }
 

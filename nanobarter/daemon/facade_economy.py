@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-from nanobarter.daemon.shape import Shape
+from nanobarter.daemon.shape import Part, Shape
 
 ExportFormat = Literal["hledger", "beancount", "csv"]
 
@@ -15,9 +15,50 @@ class LedgerExport(Shape, frozen=True, kw_only=True, tag="ledger_export"):
     text: str
 
 
+class ReliabilityRow(Part, frozen=True, kw_only=True):
+    """How far one peer can be relied on, and what that was learned from.
+
+    ``reach``, ``data`` and ``survival`` are cautious estimates; ``r`` is their product, and ``value`` what a note of
+    it is worth, as a fraction of one on a peer of 95 %. ``missing`` says what it lacks to be vetted.
+    """
+
+    node: str
+    r: float
+    value: float
+    reach: float
+    data: float
+    survival: float
+    vetted: bool
+    missing: tuple[str, ...] = ()
+    first_seen: int = 0
+    last_heard: int = 0
+    windows: int = 0
+    asked_now: int = 0
+    answered_now: int = 0
+    audits: int = 0
+    faults: int = 0
+    clean_leases: int = 0
+    gone: int | None = None
+
+
+class Reliability(Shape, frozen=True, kw_only=True, tag="reliability"):
+    """What this node learned of its peers by itself, the most reliable first; over a lease of ``term_days``.
+
+    ``hazards`` are deaths per day by age, as our own history has it: up to 7, 30, 90 days, and older.
+    """
+
+    term_days: int
+    peers: tuple[ReliabilityRow, ...] = ()
+    hazards: tuple[float, ...] = ()
+
+
 class EconomyFacade(Protocol):
     """The economy of one node. Raises what ``NodeFacade`` raises."""
 
     async def export(self, form: ExportFormat) -> LedgerExport:
         """Write the whole book for another program."""
+        ...
+
+    async def reliability(self, node: str) -> Reliability:
+        """Tell how far peers can be relied on; only those whose id begins so."""
         ...

@@ -9,8 +9,13 @@ class _Export(Asked, frozen=True):
     format: ExportFormat = "hledger"
 
 
+class _Peer(Asked, frozen=True):
+    node: str = ""
+
+
 def economy_routes(economy: EconomyFacade) -> Routes:
     """Return the routes that serve this economy."""
     return {
+        ("GET", "/v1/peers/reliability"): one(_Peer, lambda asked: economy.reliability(asked.node)),
         ("GET", "/v1/ledger/export"): one(_Export, lambda asked: economy.export(asked.format)),
     }

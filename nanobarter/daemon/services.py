@@ -4,28 +4,34 @@ This is where everything meets. It routes and decides nothing: what a service ne
 a callable or a port, and what one tells is wired here to whoever listens.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import trio
 
 from nanobarter.bots.keeper import Keeper, Policy
+from nanobarter.bots.pinger import Pinger
+from nanobarter.bots.pinger import choose as watched
 from nanobarter.bots.scheduler import Scheduler
+from nanobarter.core.ids import NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import SECOND, Instant, Span
+from nanobarter.core.units import MIB, SECOND, Instant, Quantity, Span
 from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import Chronicle
-from nanobarter.daemon.config import Config
+from nanobarter.daemon.config import Config, Switch
 from nanobarter.daemon.holdings import Folders, reserve_quantity
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.matching.wire import bid_id_of
+from nanobarter.storage.audit import Auditor
 from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
 from nanobarter.translator.ledger import Ledger
+from nanobarter.translator.vetting import Trust, caps
 
 KEEPER_PERIOD: Final = Span(30 * SECOND)
 SETTLE: Final = Span(3 * SECOND)  # a catch-up with the first peers takes less
@@ -46,6 +52,7 @@ class Node(Storage):
             pet=pet_of(self.config),
             limits=self.limits,
             worthless=self._shuns,
+            reliability=self.watch.reliability,
         )
         self.chronicle = Chronicle(
             store=self.store, clock=self.clock, ledger=self.ledger, wallet=self.wallet, mint=self.mint
@@ -64,6 +71,15 @@ class Node(Storage):
             folder_bytes=self._folder_bytes,
             geometry=self.geometry,
             policy=policy,
+            trust=self.trust,
+        )
+        self.pinger = Pinger(
+            watch=self.watch,
+            caller=self.network,
+            peers=self.watched,
+            clock=self.clock,
+            entropy=self.entropy,
+            limits=self.limits,
         )
         self.scheduler = Scheduler(
             every=self.config.backup.every, last=self._last_snapshot, backup=self._backup, clock=self.clock
@@ -75,6 +91,18 @@ class Node(Storage):
         self.court.observe(lambda _conviction: self.keeper.wake())
 
     # -- what one service needs of another
+
+    def watched(self) -> list[NodeId]:
+        """Return the peers whose reliability matters to us: who holds or owes something, then who offers."""
+        return watched(self.held(), self.market.offering(), self.me, self.limits.ping_peers_max)
+
+    def trust(self, offering: Sequence[NodeId], needed: int) -> Trust:
+        """Return what the keeper should know of those who offer."""
+        known = [node for node in (*offering, *self.held()) if self.watch.score(node) is not None]
+        vetted = frozenset(node for node in known if self.watch.is_vetted(node))
+        capacity = Quantity(self.config.offer.space_bytes // MIB)
+        bounds = caps(offering, vetted, self.ledger.clean_leases(), needed=needed, capacity=capacity)
+        return Trust({node: self.watch.reliability(node) or 0.0 for node in known}, vetted, bounds)
 
     def _traded(self, event: SwapEvent) -> None:
         if isinstance(event, Settled):
@@ -98,12 +126,17 @@ class Node(Storage):
             pass
         await keep_by_policy(self)
 
+    def _bots(self) -> list[tuple[Keeper | Pinger | Auditor, Switch]]:
+        bots = self.config.bots
+        return [(self.keeper, bots.keeper), (self.pinger, bots.pinger), (self.auditor, bots.auditor)]
+
     # -- life
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled. Tells where it listens once all services are up."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.store.run)
+            self.watch.load()
             await self.vault.start()
             await self.placer.start()
             await self.memory.look()
@@ -120,8 +153,9 @@ class Node(Storage):
             await nursery.start(self.jobs.run)
             await nursery.start(self.swap.run)
             await nursery.start(self.market.run)
-            await nursery.start(self.keeper.run)
-            await nursery.start(self.auditor.run)
+            for bot, switch in self._bots():
+                if switch == "on":
+                    await nursery.start(bot.run)
             await nursery.start(self.repairer.run)
             await nursery.start(self.scheduler.run)
             task_status.started(bound.show() if bound else "nowhere")

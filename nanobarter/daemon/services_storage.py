@@ -22,6 +22,7 @@ from nanobarter.storage.recovery import reader_for
 from nanobarter.storage.repair import Repairer
 from nanobarter.storage.vault import Vault
 from nanobarter.translator.plan import Held
+from nanobarter.translator.watch import Watch
 
 
 class Storage(Barter):
@@ -33,6 +34,7 @@ class Storage(Barter):
 
     def _build_storage(self) -> None:
         store, clock, limits = self.store, self.clock, self.limits
+        self.watch = Watch(store=store, clock=clock, limits=limits)
         same_host_ok = self.config.network.same_host_ok
         self.vault_keys = VaultKeys.from_seed(self.home.read_seed())
         self.vault = Vault(
@@ -76,6 +78,7 @@ class Storage(Barter):
             period=Span(min(limits.audit_period, limits.audit_cover // 4)),
             caught=self._repair_soon,
         )
+        self.auditor.observe(self._judged)
         self.repairer = Repairer(
             store=store,
             leases=self.leases,
@@ -86,6 +89,9 @@ class Storage(Barter):
         )
         self.proofs = Proofs(store, self.auditor)
         self.catalog = Catalog(store, limits)
+
+    async def _judged(self, node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
+        await self.watch.audit(node, proven=right)
 
     def _repair_soon(self) -> None:
         self.repairer.wake()

@@ -5,7 +5,7 @@ for the shares proven longest ago, so that all are covered in time; and it draws
 cannot tell which comes next. One wrong answer has the whole rest of that peer's shares asked for in the same round.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -77,6 +77,11 @@ class Auditor:
         self._limits = limits
         self._period = period or limits.audit_period
         self._caught = caught
+        self._judged: Callable[[NodeId, bool], Awaitable[None]] | None = None
+
+    def observe(self, judged: Callable[[NodeId, bool], Awaitable[None]]) -> None:
+        """Have one observer told of each answer whether it was right; silence is not an answer."""
+        self._judged = judged
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Audit every period, give or take a third, until cancelled."""
@@ -122,6 +127,10 @@ class Auditor:
         """Return the one answer to "is it backed up?"."""
         return sum_up(self.health())
 
+    async def _tell(self, node: NodeId, *, right: bool) -> None:
+        if self._judged is not None:
+            await self._judged(node, right)
+
     async def _ask_peer(self, queue: list[Placement], rest: list[Placement], found: "_Found") -> None:
         for placement in queue:  # grows when the peer is caught
             outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)
@@ -130,12 +139,14 @@ class Auditor:
                 case Proven():
                     await self._store.write(lambda db, p=placement, at=now: rows.proven(db, p, at))
                     found.proven.append(placement)
+                    await self._tell(placement.node, right=True)
                 case Wrong():
                     problem, evidence = outcome.problem, outcome.evidence
                     await self._store.write(
                         lambda db, p=placement, at=now, w=problem, e=evidence: rows.wrong(db, p, at, w, e)
                     )
                     found.wrong.append((placement.node, placement, problem))
+                    await self._tell(placement.node, right=False)
                     queue += rest
                     rest = []
                 case Silent():

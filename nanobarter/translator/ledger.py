@@ -153,6 +153,11 @@ class Ledger:
         """Return what went for what in the settled agreements, the newest ones that are looked at, oldest first."""
         return self._store.read_now(lambda db: read_deals(db, self._limits.ledger_deals_max))[::-1]
 
+    def clean_leases(self) -> dict[NodeId, int]:
+        """Return how many terms each issuer has kept for us to the end."""
+        sql = "SELECT issuer, count(*) FROM ledger_postings WHERE account = 'expenses:used' GROUP BY issuer"
+        return {NodeId(i): many for i, many in self._store.read_now(lambda db: db.execute(sql).fetchall())}
+
     def figure(self, quality: Quality) -> Figure | None:
         """Return what one MiB of a quality is worth and where that came from."""
         return self.rates().figure(quality)

@@ -12,6 +12,7 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.units import LeaseKind, Quantity
 from nanobarter.matching.wire import BidBody, Ratio, Want, bid_id_for
 from nanobarter.translator.plan import Held, Plan
+from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
 ORDERS_MAX: Final = 32  # bids one node may have open; gossip holds others to the same
 BY_HAND_MAX: Final = 8  # of them placed by hand: the folders must not wait for want of a bid
@@ -45,21 +46,29 @@ class Order:
         return bid_id_for(owner, self.slot)
 
 
-def orders_for_plan(plan: Plan, held: Mapping[NodeId, Held], offering: Sequence[NodeId]) -> list[Order]:
+def orders_for_plan(
+    plan: Plan, held: Mapping[NodeId, Held], offering: Sequence[NodeId], trust: Trust = BLIND_TRUST
+) -> list[Order]:
     """Return one order per issuer that still owes us less than the plan wants.
 
-    Issuers that already hold something come first, then the offering ones in the order given; no more than
-    the plan's n are asked, so that space is not lent for nothing.
+    Issuers that already hold something come first, then the offering ones: vetted ones, the most reliable first, then
+    strangers in the order given. No more than the plan's n are asked, so that space is not lent for nothing; those
+    who are gone are not among them, and of newcomers under caps one at most, for no more than its cap.
     """
     if not plan.per_issuer:
         return []
-    ranked = sorted(held, key=lambda issuer: -held[issuer].total)
-    ranked += [issuer for issuer in offering if issuer not in held]
-    orders = list[Order]()
+    known = [issuer for issuer in held if not trust.is_gone(issuer)]
+    ranked = sorted(known, key=lambda issuer: -held[issuer].total)
+    new = [issuer for issuer in offering if issuer not in held and not trust.is_gone(issuer)]
+    ranked += trust.ranked(new, have=len(ranked), needed=plan.geometry.n)
+    orders, totals = list[Order](), {issuer: owed.total for issuer, owed in held.items()}
     for issuer in ranked[: min(plan.geometry.n, ORDERS_MAX)]:
-        have = held[issuer].total if issuer in held else 0
-        if have < plan.per_issuer:
-            orders.append(Order(plan.kind, issuer, Quantity(plan.per_issuer - have)))
+        have = totals.get(issuer, 0)
+        room = trust.caps.room(issuer, totals)
+        wanted = plan.per_issuer - have if room is None else min(plan.per_issuer - have, room)
+        if wanted > 0:
+            orders.append(Order(plan.kind, issuer, Quantity(wanted)))
+            totals[issuer] = have + wanted
     return orders
 
 

@@ -66,4 +66,17 @@ MIGRATIONS = (
         ) STRICT;
         """,
     ),
+    Migration(
+        "reliability",
+        1,
+        """
+        CREATE TABLE reliability_peers (
+            node BLOB PRIMARY KEY, first INTEGER NOT NULL, heard INTEGER NOT NULL,
+            reach_good REAL NOT NULL, reach_bad REAL NOT NULL, data_good REAL NOT NULL, data_bad REAL NOT NULL,
+            windows INTEGER NOT NULL, audits INTEGER NOT NULL, faults INTEGER NOT NULL, gone INTEGER,
+            window_start INTEGER NOT NULL, asked INTEGER NOT NULL, answered INTEGER NOT NULL,
+            proven INTEGER NOT NULL, wrong INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )

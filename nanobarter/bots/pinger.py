@@ -1,0 +1,73 @@
+"""The pinger: asks the peers that matter, some four times an hour, whether they are there.
+
+A nonce goes out and must come back, over the connection that is pinned to the peer's key. What counts is decided in
+``translator.reliability``; a round in which nobody answers is our own line's fault.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import trio
+
+from nanobarter.core.errors import PeerFault, Unreachable
+from nanobarter.core.ids import NodeId
+from nanobarter.core.limits import Limits
+from nanobarter.core.ports import Caller, Clock, Entropy
+from nanobarter.core.units import SECOND, span_between
+from nanobarter.translator.lastlook import PING
+from nanobarter.translator.reliability import next_ping
+from nanobarter.translator.watch import Outcome, Watch
+
+NONCE_BYTES: Final = 16
+
+
+def choose(held: Iterable[NodeId], offering: Iterable[NodeId], me: NodeId, most: int) -> list[NodeId]:
+    """Return whom to ping: first those who keep something for us or owe us something, then those who offer."""
+    return [node for node in dict.fromkeys([*held, *offering]) if node != me][:most]
+
+
+class Pinger:
+    """Pings ``peers()`` every quarter of an hour, give or take, and notes what came of it."""
+
+    def __init__(
+        self,
+        *,
+        watch: Watch,
+        caller: Caller,
+        peers: Callable[[], Sequence[NodeId]],
+        clock: Clock,
+        entropy: Entropy,
+        limits: Limits,
+    ) -> None:
+        self._watch, self._caller, self._peers = watch, caller, peers
+        self._clock, self._entropy, self._limits = clock, entropy, limits
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ping until cancelled."""
+        task_status.started()
+        while True:
+            now = self._clock.now()
+            wait = span_between(now, next_ping(now, int.from_bytes(self._entropy.token(4), "big")))
+            await trio.sleep(wait / SECOND)
+            await self.round_now()
+
+    async def round_now(self) -> list[Outcome]:
+        """Ping everybody once, note and return what came of it."""
+        outcomes, gate = list[Outcome](), trio.CapacityLimiter(self._limits.ping_parallel)
+
+        async def one(node: NodeId) -> None:
+            async with gate:
+                outcomes.append(Outcome(node, await self._answers(node)))
+
+        async with trio.open_nursery() as nursery:
+            for node in self._peers():
+                nursery.start_soon(one, node)
+        await self._watch.pings(outcomes)
+        return outcomes
+
+    async def _answers(self, node: NodeId) -> bool:
+        nonce = self._entropy.token(NONCE_BYTES)
+        try:
+            return await self._caller.call(node, PING, nonce, timeout=self._limits.ping_timeout) == nonce
+        except (Unreachable, PeerFault):
+            return False

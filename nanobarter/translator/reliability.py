@@ -1,0 +1,230 @@
+"""How far a peer can be relied on, from what this node saw of it by itself: reach, data and survival.
+
+Others' reports can be bought, so none is taken. Each of the three is a lower bound, and r is their product:
+
+- reach: does it answer? Pings are gathered into windows of six hours; each window counts as one trial of a Beta
+  distribution that begins at (2, 1) and forgets one part in a hundred per window, so that half of what is known is
+  from the last 17 days. A window in which nobody answered us tells about our own line and is not counted.
+- data: does it have what it took? Audits of shares, gathered and forgotten in the same way. One wrong answer weighs
+  as many as ``FAULT_WEIGHT`` windows: who lost one share silently has seldom lost only that one.
+- survival: will it still be there when the lease ends? Deaths per day among the peers that we knew, by their age,
+  with a prior for the first weeks; leaving is likelier for the young (Maymounkov and Mazieres, "Kademlia", 2002, and
+  the studies of file-sharing networks that it cites).
+
+Everything here is pure: states go in with ``now``, states come out.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Span, after, span_between
+
+WINDOW: Final = Span(6 * HOUR)
+PING_PERIOD: Final = Span(15 * MINUTE)
+FORGETTING: Final = 0.99  # per window
+FAULT_WEIGHT: Final = 20.0  # windows: a fifth of all that is remembered
+GONE_AFTER: Final = Span(14 * DAY)  # silent for so long while we were on line: it will not come back
+VETTED_AGE: Final = Span(14 * DAY)
+VETTED_WINDOWS: Final = 50
+VETTED_AUDITS: Final = 30
+AGES_DAYS: Final = (7, 30, 90)  # where the classes of age end; the last has no end
+HAZARDS: Final = (0.005, 0.002, 0.0005, 0.0002)  # deaths per day by class, before anything was seen
+PRIOR_DAYS: Final = 500.0  # peer days that the prior counts for: twenty peers seen for a month outweigh it
+
+
+@dataclass(frozen=True, slots=True)
+class Beta:
+    """What is believed of a probability: so many successes and failures, old ones counting less."""
+
+    good: float = 2.0
+    bad: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        """The expected probability."""
+        return self.good / (self.good + self.bad)
+
+    @property
+    def lower(self) -> float:
+        """The mean less one standard deviation, not below zero."""
+        total = self.good + self.bad
+        mean = self.good / total
+        return max(0.0, mean - math.sqrt(mean * (1 - mean) / (total + 1)))
+
+    def seen(self, share: float, weight: float = 1.0) -> "Beta":
+        """Return the belief after one more trial, of which ``share`` succeeded; 0 <= share <= 1."""
+        return Beta(FORGETTING * self.good + share, FORGETTING * self.bad + weight * (1 - share))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was seen of one peer in one window: pings sent and answered, audits passed and failed."""
+
+    start: Instant
+    asked: int = 0
+    answered: int = 0
+    proven: int = 0
+    wrong: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that this node remembers of one peer. ``heard`` is its last answer of any sort."""
+
+    first: Instant
+    heard: Instant
+    window: Window
+    reach: Beta = Beta()
+    data: Beta = Beta()
+    windows: int = 0
+    audits: int = 0
+    faults: int = 0
+    gone: Instant | None = None
+
+    @property
+    def age(self) -> Span:
+        """From its first answer to its last."""
+        return span_between(self.first, self.heard)
+
+
+def first_seen(now: Instant) -> Observed:
+    """Return what is known of a peer that has just been met."""
+    return Observed(now, now, Window(now))
+
+
+def pinged(observed: Observed, now: Instant, *, answered: bool) -> Observed:
+    """Return what is known after one ping."""
+    observed = rolled(observed, now)
+    w = observed.window
+    window = replace(w, asked=w.asked + 1, answered=w.answered + answered)
+    return replace(observed, window=window, heard=now, gone=None) if answered else replace(observed, window=window)
+
+
+def audited(observed: Observed, now: Instant, *, proven: bool) -> Observed:
+    """Return what is known after one audit that was answered, rightly or wrongly."""
+    observed = rolled(observed, now)
+    w = observed.window
+    window = replace(w, proven=w.proven + proven, wrong=w.wrong + (not proven))
+    return replace(observed, window=window, heard=now, gone=None)
+
+
+def rolled(observed: Observed, now: Instant) -> Observed:
+    """Close the window if it is over, and open the one that ``now`` lies in."""
+    if span_between(observed.window.start, now) < WINDOW:
+        return observed
+    return closed(observed, observed.window, now)
+
+
+def closed(observed: Observed, window: Window, now: Instant) -> Observed:
+    """Return what is known once a window is over, with an empty one in its place."""
+    reach, data = observed.reach, observed.data
+    if window.asked:
+        reach = reach.seen(window.answered / window.asked)
+    audits = window.proven + window.wrong
+    if audits:
+        data = data.seen(0.0 if window.wrong else 1.0, FAULT_WEIGHT)
+    silent = window.asked > 0 and span_between(observed.heard, now) > GONE_AFTER
+    return Observed(
+        observed.first,
+        observed.heard,
+        Window(now),
+        reach,
+        data,
+        observed.windows + (window.asked > 0),
+        observed.audits + audits,
+        observed.faults + window.wrong,
+        (observed.gone or observed.heard) if silent else None,
+    )
+
+
+# -- survival
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """Deaths per day by class of age, each the mean and one standard deviation above it."""
+
+    hazards: tuple[float, ...] = HAZARDS
+    bounds: tuple[float, ...] = tuple(h + math.sqrt(h / PRIOR_DAYS) for h in HAZARDS)
+
+    def until(self, age_days: float, term_days: float) -> float:
+        """Return the lower bound of the probability that a peer of this age lives for so many days more."""
+        total, at, end = 0.0, age_days, age_days + term_days
+        for limit, hazard in zip((*AGES_DAYS, math.inf), self.bounds, strict=True):
+            if at < limit:
+                total += hazard * (min(end, limit) - at)
+                at = min(end, limit)
+        return math.exp(-total)
+
+
+def fit(peers: Iterable[Observed]) -> Survival:
+    """Return the survival that one's own history teaches: days lived and deaths in each class of age."""
+    days, deaths = [0.0] * len(HAZARDS), [0] * len(HAZARDS)
+    for peer in peers:
+        end = span_between(peer.first, peer.gone if peer.gone is not None else peer.heard) / DAY
+        begin = 0.0
+        for place, limit in enumerate((*AGES_DAYS, math.inf)):
+            days[place] += max(0.0, min(end, limit) - begin)
+            if peer.gone is not None and begin <= end < limit:
+                deaths[place] += 1
+            begin = float(limit)
+    found = [
+        ((h * PRIOR_DAYS + died) / (PRIOR_DAYS + lived), PRIOR_DAYS + lived)
+        for h, lived, died in zip(HAZARDS, days, deaths, strict=True)
+    ]
+    return Survival(tuple(h for h, _ in found), tuple(h + math.sqrt(h / lived) for h, lived in found))
+
+
+# -- the score
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The reliability of a peer for one term, and the three bounds that it is the product of."""
+
+    reach: float
+    data: float
+    survival: float
+
+    @property
+    def r(self) -> float:
+        """The probability, cautiously, that a share stored there now can be had at any time of the term."""
+        return self.reach * self.data * self.survival
+
+
+def score(observed: Observed, survival: Survival, now: Instant, term_days: float) -> Score:
+    """Return the reliability of a peer over a lease of so many days that begins now.
+
+    A peer that was never audited is believed to keep data as far as the prior goes. One that is gone has no future.
+    """
+    if observed.gone is not None:
+        return Score(observed.reach.lower, observed.data.lower, 0.0)
+    age = span_between(observed.first, now) / DAY
+    return Score(observed.reach.lower, observed.data.lower, survival.until(age, term_days))
+
+
+def missing_for_vetting(observed: Observed) -> tuple[str, ...]:
+    """Return what a peer still lacks to be vetted, in words; empty: it is vetted."""
+    found = list[str]()
+    if observed.faults:
+        found.append(f"{observed.faults} wrong answers to audits")
+    if observed.age < VETTED_AGE:
+        found.append(f"{VETTED_AGE // DAY - observed.age // DAY} days of age")
+    if observed.windows < VETTED_WINDOWS:
+        found.append(f"{VETTED_WINDOWS - observed.windows} windows of pings")
+    if observed.audits < VETTED_AUDITS:
+        found.append(f"{VETTED_AUDITS - observed.audits} audits")
+    return tuple(found)
+
+
+def is_vetted(observed: Observed | None) -> bool:
+    """Tell whether a peer has been watched for long enough, without a proof against it."""
+    return observed is not None and not missing_for_vetting(observed)
+
+
+def next_ping(now: Instant, dice: int) -> Instant:
+    """Return when to ping next: a period later, give or take a third. ``dice`` is any number that nobody foresees."""
+    third = PING_PERIOD // 3
+    return after(now, Span(PING_PERIOD - third + dice % (2 * third + 1)))

@@ -1,0 +1,79 @@
+"""How much a newcomer is trusted with: small lots at once, twice as much after each lease that ended clean.
+
+Without such lots no trade between strangers ever starts. The caps hold only for space that vetted issuers could take
+instead: a network that is young has none, and everybody in it takes one share each, at par.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import Quantity
+
+LOT_FIRST: Final = Quantity(953)  # MiB: 1 GB
+LOTS_DOUBLED_MAX: Final = 10  # a thousand times the first lot: no cap for anybody at home
+CAPACITY_FRACTION: Final = 20  # all unvetted issuers together hold at most one part in twenty of our own space
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How much may be held at most of each unvetted issuer that is offered now; others have no cap."""
+
+    lots: Mapping[NodeId, int]
+    together: int
+
+    def room(self, node: NodeId, held: Mapping[NodeId, int]) -> int | None:
+        """Return how much more of an issuer may be ordered, None for no bound. ``held``: what each holds already."""
+        if node not in self.lots:
+            return None
+        sum_held = sum(held.get(each, 0) for each in self.lots)
+        return max(0, min(self.lots[node] - held.get(node, 0), self.together - sum_held))
+
+
+NO_CAPS: Final = Caps({}, 0)
+
+
+def caps(
+    offering: Collection[NodeId],
+    vetted: Collection[NodeId],
+    clean_leases: Mapping[NodeId, int],
+    *,
+    needed: int,
+    capacity: Quantity,
+) -> Caps:
+    """Return the caps on unvetted issuers. ``needed``: how many issuers the code wants; ``capacity``: our own space.
+
+    With fewer vetted issuers than are needed there are no caps: better thin on strangers than not at all.
+    """
+    if len(set(offering) & set(vetted)) < needed:
+        return NO_CAPS
+    lots = {
+        node: LOT_FIRST << min(clean_leases.get(node, 0), LOTS_DOUBLED_MAX) for node in offering if node not in vetted
+    }
+    return Caps(lots, capacity // CAPACITY_FRACTION)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the keeper knows of issuers when it decides whom to ask: r of each, who is vetted, and the caps."""
+
+    reliability: Mapping[NodeId, float] = field(default_factory=dict[NodeId, float])
+    vetted: frozenset[NodeId] = frozenset()
+    caps: Caps = NO_CAPS
+
+    def is_gone(self, node: NodeId) -> bool:
+        """Tell whether a node was silent for so long that it will not come back. A stranger is not gone."""
+        return self.reliability.get(node, 1.0) <= 0
+
+    def ranked(self, new: Sequence[NodeId], *, have: int, needed: int) -> list[NodeId]:
+        """Return the issuers to ask first, and of those under a cap only one, unless the others are too few."""
+        vetted = sorted((n for n in new if n in self.vetted), key=lambda n: -self.reliability.get(n, 0.0))
+        strangers = [n for n in new if n not in self.vetted]
+        if not self.caps.lots or have + len(vetted) < needed - 1:
+            return [*vetted, *strangers]
+        return [*vetted[: max(needed - have - 1, 0)], *strangers[:1], *vetted[max(needed - have - 1, 0) :]]
+
+
+BLIND_TRUST: Final = Trust()
+"""Before anything is known: whoever offers is as good as any other."""

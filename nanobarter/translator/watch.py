@@ -1,0 +1,128 @@
+"""What this node has seen of its peers, kept in its store: one row per peer, and the scores that follow."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.limits import Limits
+from nanobarter.core.ports import Clock
+from nanobarter.core.store import Store
+from nanobarter.core.units import Instant
+from nanobarter.translator.rates import REFERENCE_DAYS
+from nanobarter.translator.reliability import (
+    Beta,
+    Observed,
+    Score,
+    Survival,
+    Window,
+    audited,
+    first_seen,
+    fit,
+    is_vetted,
+    pinged,
+    score,
+)
+
+Change = Callable[[Observed], Observed]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of asking one peer once."""
+
+    node: NodeId
+    answered: bool
+
+
+class Watch:
+    """The peers of one node, as it saw them. Reads come from memory; writes are durable on return."""
+
+    def __init__(self, *, store: Store, clock: Clock, limits: Limits) -> None:
+        self._store, self._clock, self._limits = store, clock, limits
+        self._known = dict[NodeId, Observed]()
+        self._survival = Survival()
+
+    def load(self) -> None:
+        """Read what the disk remembers. Call it once, before use."""
+        self._known = self._store.read_now(read_all)
+        self._survival = fit(self._known.values())
+
+    @property
+    def known(self) -> Mapping[NodeId, Observed]:
+        """What was seen of each peer."""
+        return self._known
+
+    @property
+    def survival(self) -> Survival:
+        """What our own history teaches about how long peers live."""
+        return self._survival
+
+    async def pings(self, outcomes: Iterable[Outcome]) -> None:
+        """Take note of one round of pings. When nobody answered, our own line is to blame, and nothing is noted."""
+        round_ = list(outcomes)
+        if not any(outcome.answered for outcome in round_):
+            return
+        now = self._clock.now()
+        await self._change({o.node: lambda seen, o=o: pinged(seen, now, answered=o.answered) for o in round_})
+        self._survival = fit(self._known.values())
+
+    async def audit(self, node: NodeId, *, proven: bool) -> None:
+        """Take note of one answer to an audit."""
+        now = self._clock.now()
+        await self._change({node: lambda seen: audited(seen, now, proven=proven)})
+
+    async def _change(self, changes: Mapping[NodeId, Change]) -> None:
+        now, changed = self._clock.now(), dict[NodeId, Observed]()
+        for node, change in changes.items():
+            before = self._known.get(node)
+            if before is None and len(self._known) + len(changed) >= self._limits.reliability_peers_max:
+                continue
+            changed[node] = change(before or first_seen(now))
+        await self._store.write(lambda db: write(db, changed))
+        self._known = {**self._known, **changed}
+
+    def score(self, node: NodeId, term_days: float = REFERENCE_DAYS) -> Score | None:
+        """Return the score of a peer, None for one of which nothing was seen."""
+        seen = self._known.get(node)
+        return None if seen is None else score(seen, self._survival, self._clock.now(), term_days)
+
+    def reliability(self, node: NodeId) -> float | None:
+        """Return r of a peer over the reference term, None when nothing is known."""
+        found = self.score(node)
+        return None if found is None else found.r
+
+    def is_vetted(self, node: NodeId) -> bool:
+        """Tell whether a peer was watched for long enough, without a proof against it."""
+        return is_vetted(self._known.get(node))
+
+
+# -- rows
+
+
+def write(db: sqlite3.Connection, changed: Mapping[NodeId, Observed]) -> None:
+    """Write what is known of these peers."""
+    rows = [(node, *_row(seen)) for node, seen in changed.items()]
+    marks = ", ".join("?" * 16)
+    db.executemany(f"INSERT OR REPLACE INTO reliability_peers VALUES ({marks})", rows)  # noqa: S608 - question marks
+
+
+def read_all(db: sqlite3.Connection) -> dict[NodeId, Observed]:
+    """Return what is known of every peer."""
+    return {NodeId(row[0]): _observed(row[1:]) for row in db.execute("SELECT * FROM reliability_peers")}
+
+
+def _row(seen: Observed) -> tuple[Any, ...]:
+    w = seen.window
+    return (
+        seen.first, seen.heard, seen.reach.good, seen.reach.bad, seen.data.good, seen.data.bad,
+        seen.windows, seen.audits, seen.faults, seen.gone,
+        w.start, w.asked, w.answered, w.proven, w.wrong,
+    )  # fmt: skip
+
+
+def _observed(row: tuple[Any, ...]) -> Observed:
+    first, heard, good, bad, kept, lost, windows, audits, faults, gone, start, asked, answered, proven, wrong = row
+    window = Window(Instant(start), asked, answered, proven, wrong)
+    return Observed(first, heard, window, Beta(good, bad), Beta(kept, lost), windows, audits, faults, gone)

@@ -1,0 +1,223 @@
+"""At stake: who is trusted with data. A score must fall when a peer fails, and never rise by what others say."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobarter.bots.pinger import Pinger, choose
+from nanobarter.core.ids import NodeId
+from nanobarter.core.keys import SigningKey
+from nanobarter.core.limits import LIMITS
+from nanobarter.core.store import Store
+from nanobarter.core.system import ManualClock, SeededEntropy
+from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, Span, after
+from nanobarter.net.memory import MemoryNetwork
+from nanobarter.storage.geometry import Geometry
+from nanobarter.translator.lastlook import PING, answer_ping
+from nanobarter.translator.orders import orders_for_plan
+from nanobarter.translator.plan import Held, make_plan
+from nanobarter.translator.reliability import (
+    GONE_AFTER,
+    PING_PERIOD,
+    WINDOW,
+    Beta,
+    Observed,
+    Survival,
+    audited,
+    first_seen,
+    fit,
+    is_vetted,
+    next_ping,
+    pinged,
+    score,
+)
+from nanobarter.translator.tables import MIGRATIONS
+from nanobarter.translator.vetting import LOT_FIRST, Caps, Trust, caps
+from nanobarter.translator.watch import Outcome, Watch
+
+START = Instant(1_700_000_000_000)
+NODES = [NodeId(bytes([i]) * 32) for i in range(1, 13)]
+KIND = LeaseKind("30d")
+
+
+def lived(seen: Observed, days: float, *, answers: float = 1.0, proven: bool | None = True) -> Observed:
+    """Watch a peer for so many days: it answers such a part of its pings, and passes its daily audit or not."""
+    now, credit = seen.window.start, 0.0
+    end = after(now, Span(int(days * DAY)))
+    next_audit = now
+    while now < end:
+        now = after(now, PING_PERIOD)
+        credit += answers
+        seen = pinged(seen, now, answered=credit >= 1)
+        credit -= credit >= 1
+        if proven is not None and now >= next_audit and answers:
+            seen, next_audit = audited(seen, now, proven=proven), after(now, Span(DAY // 3))
+    return seen
+
+
+def r_of(seen: Observed, term: float = 30) -> float:
+    return score(seen, Survival(), seen.window.start, term).r
+
+
+@given(st.lists(st.floats(0, 1), max_size=200), st.floats(0, 1))
+def test_a_belief_stays_a_probability_and_one_more_success_never_lowers_it(shares: list[float], more: float) -> None:
+    belief = Beta()
+    for share in shares:
+        belief = belief.seen(share)
+    assert 0 <= belief.lower <= belief.mean <= 1
+    assert belief.seen(more).mean <= belief.seen(1.0).mean
+    assert belief.good + belief.bad <= 101
+
+
+@pytest.mark.parametrize("truth", [0.3, 0.6, 0.9, 0.99])
+def test_reach_comes_to_the_truth_from_below(truth: float) -> None:
+    seen = lived(first_seen(START), 40, answers=truth)
+    assert truth - 0.09 < seen.reach.lower < truth + 0.01
+
+
+def test_a_failure_is_priced_within_a_month_and_a_wrong_answer_at_once() -> None:
+    good = lived(first_seen(START), 60)
+    assert r_of(good) > 0.93
+    half = r_of(lived(good, 30, answers=0.3))
+    assert half < 0.6
+    caught = r_of(audited(good, good.window.start, proven=False))
+    later = r_of(lived(audited(good, good.window.start, proven=False), 0.5))
+    assert later < 0.85 < caught  # from the end of its window on
+    assert not is_vetted(lived(audited(good, good.window.start, proven=False), 0.5))
+
+
+def test_who_is_silent_for_two_weeks_is_gone_until_it_answers_again() -> None:
+    seen = lived(lived(first_seen(START), 20), GONE_AFTER / DAY + 1, answers=0)
+    assert seen.gone == seen.heard
+    assert r_of(seen) == 0
+    assert pinged(seen, after(seen.window.start, Span(1)), answered=True).gone is None
+
+
+def test_vetting_takes_two_weeks_of_pings_and_audits() -> None:
+    assert not is_vetted(None)
+    assert not is_vetted(lived(first_seen(START), 13))
+    assert not is_vetted(lived(first_seen(START), 40, proven=None))
+    assert is_vetted(lived(first_seen(START), 15))
+
+
+@given(st.floats(0, 400), st.floats(0, 365), st.floats(0, 365))
+def test_the_old_live_on_more_surely_and_longer_terms_are_less_sure(age: float, term: float, more: float) -> None:
+    one = Survival()
+    slack = 1e-12  # of floats
+    assert one.until(age, term + more) <= one.until(age, term) + slack
+    assert one.until(age, term) <= one.until(age + more, term) + slack <= 1 + slack
+
+
+def test_survival_is_refitted_on_own_history() -> None:
+    young = [lived(lived(first_seen(START), 3, proven=None), 20, answers=0, proven=None)] * 30
+    old = [Observed(START, after(START, Span(300 * DAY)), first_seen(START).window)] * 30
+    learned = fit([*young, *old])
+    assert learned.hazards[0] > 5 * Survival().hazards[0]
+    assert learned.hazards[3] < Survival().hazards[3]
+    assert learned.until(0, 30) < Survival().until(0, 30)
+
+
+@given(st.integers(0, 2**32))
+def test_pings_are_a_quarter_of_an_hour_apart_give_or_take(dice: int) -> None:
+    assert PING_PERIOD * 2 // 3 <= next_ping(START, dice) - START <= PING_PERIOD * 4 // 3
+
+
+def test_own_peers_are_pinged_before_strangers() -> None:
+    assert choose(NODES[2:4], NODES, NODES[0], 4) == [NODES[2], NODES[3], NODES[1], NODES[4]]
+
+
+# -- vetting
+
+
+@given(
+    st.sets(st.sampled_from(NODES)),
+    st.sets(st.sampled_from(NODES)),
+    st.dictionaries(st.sampled_from(NODES), st.integers(0, 400)),
+    st.integers(0, 10**10),
+    st.integers(100, 50_000),
+)
+def test_newcomers_get_no_more_than_their_lots_and_only_where_others_could_serve(
+    offering: set[NodeId], vetted: set[NodeId], notes: dict[NodeId, int], folder_bytes: int, capacity: int
+) -> None:
+    bounds = caps(sorted(offering), vetted, {}, needed=5, capacity=Quantity(capacity))
+    assert bool(bounds.lots) == (len(offering & vetted) >= 5 and bool(offering - vetted))
+    trust = Trust(dict.fromkeys(sorted(vetted), 0.9), frozenset(vetted), bounds)
+    held = {node: Held(node, Quantity(q), Quantity(0)) for node, q in notes.items()}
+    orders = orders_for_plan(make_plan(folder_bytes, KIND, Geometry(2, 5)), held, sorted(offering), trust)
+    assert len(orders) <= 5
+    ordered = {order.issuer: int(order.quantity) for order in orders if order.issuer in bounds.lots}
+    before = sum(notes.get(node, 0) for node in bounds.lots)
+    assert sum(ordered.values()) <= max(0, bounds.together - before)
+    assert all(quantity + notes.get(node, 0) <= LOT_FIRST for node, quantity in ordered.items() if node is not None)
+    if bounds.lots:
+        assert sum(node not in notes for node in ordered) <= 1
+
+
+@given(st.integers(0, 10**10), st.integers(0, 10**9), st.sampled_from([(2, 5), (3, 6), (4, 10)]))
+def test_more_data_never_orders_fewer_bytes_and_more_shares_never_fewer_leases(
+    size: int, more: int, code: tuple[int, int]
+) -> None:
+    geometry = Geometry(*code)
+    small = orders_for_plan(make_plan(size, KIND, geometry), {}, NODES)
+    large = orders_for_plan(make_plan(size + more, KIND, geometry), {}, NODES)
+    safer = orders_for_plan(make_plan(size, KIND, Geometry(code[0], code[1] + 1)), {}, NODES)
+    assert sum(o.quantity for o in large) >= sum(o.quantity for o in small)
+    assert len(safer) >= len(small)
+
+
+def test_a_lot_doubles_with_each_clean_lease() -> None:
+    bounds = caps(NODES, NODES[:5], {NODES[6]: 2}, needed=5, capacity=Quantity(10**6))
+    assert (bounds.lots[NODES[5]], bounds.lots[NODES[6]]) == (LOT_FIRST, 4 * LOT_FIRST)
+    assert bounds.room(NODES[0], {}) is None
+    assert Caps({NODES[5]: 10}, 8).room(NODES[5], {NODES[5]: 3}) == 5
+
+
+# -- the watch and the pinger
+
+
+async def test_what_was_seen_outlives_a_restart(tmp_path: Path) -> None:
+    clock, seen = ManualClock(START), dict[NodeId, Observed]()
+    for step in range(3):
+        store = Store.open(tmp_path / "s", MIGRATIONS)
+        watch = Watch(store=store, clock=clock, limits=LIMITS)
+        watch.load()
+        assert dict(watch.known) == seen
+        async with trio.open_nursery() as nursery:
+            await nursery.start(store.run)
+            await watch.pings([Outcome(NODES[0], answered=True), Outcome(NODES[1], answered=step > 1)])
+            await watch.audit(NODES[0], proven=step < 2)
+            nursery.cancel_scope.cancel()
+        seen = dict(watch.known)
+        clock.advance(WINDOW)
+        store.close()
+    assert seen[NODES[0]].windows == 2
+    assert seen[NODES[0]].window.wrong == 1
+
+
+async def test_a_round_without_any_answer_is_our_own_fault(tmp_path: Path) -> None:
+    hub, clock = MemoryNetwork(LIMITS), ManualClock(START)
+    me, *others = (hub.node(SigningKey(bytes([n]) * 32)) for n in range(1, 5))
+    for other in others:
+        other.add(PING, answer_ping, body_max=32)
+    store = Store.open(tmp_path / "s", MIGRATIONS)
+    watch = Watch(store=store, clock=clock, limits=LIMITS)
+    watch.load()
+    names = [other.node_id for other in others]
+    pinger = Pinger(
+        watch=watch, caller=me, peers=lambda: names, clock=clock, entropy=SeededEntropy(1, "p"), limits=LIMITS
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        await pinger.round_now()
+        hub.disconnect(names[0])
+        await pinger.round_now()
+        assert [watch.known[n].window.answered for n in names] == [1, 2, 2]
+        for name in names[1:]:
+            hub.disconnect(name)
+        await pinger.round_now()
+        assert [watch.known[n].window.asked for n in names] == [2, 2, 2]
+        nursery.cancel_scope.cancel()
+    store.close()
