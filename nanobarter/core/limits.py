@@ -77,6 +77,7 @@ class Limits:
     mint_batches_max: int = 3  # at once: one is checked while one is committed and one is signed
     mint_sign_together: int = 8  # of a batch, in one visit to a worker: fewer visits, and yet all cores at work
     mint_lock_min: int = 4  # MiB of notes: a pledge of 400 GB is less than ``mint_locks_max`` such locks
+    mint_locks_per_node_max: int = 256  # of notes, without an outcome: two hours of a ring each half minute that fails
     mint_locks_max: int = 100_000  # live locks: bounds the work of a sweep and an audit
     mint_heads_kept: Span = Span(63 * DAY)  # an epoch's notes can be spent and asked after for so long
     heads_seen_per_node: int = 48  # two days of heads of one other mint: what contradicts them comes sooner

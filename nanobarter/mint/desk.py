@@ -13,6 +13,7 @@ import trio
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import InvariantBroken, NanobarterError, Reason, Refused, Unreachable
+from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Change, Store
@@ -42,11 +43,11 @@ class _Waiting:
             self.done.set()
 
 
-def read_case(body: bytes) -> Case:
+def read_case(body: bytes, sender: NodeId | None = None) -> Case:
     """Return the request that these bytes are. Raises Malformed when they are none."""
     request = decode(body, Request, size_max=REQUEST_BYTES_MAX)
     inner = decode(request.body, cast("type[Body]", Body), size_max=REQUEST_BYTES_MAX)
-    return Case(request_id_of(request.body), inner, request.witnesses)
+    return Case(request_id_of(request.body), inner, request.witnesses, sender)
 
 
 def _is_expected(error: Exception) -> bool:
@@ -71,13 +72,13 @@ class Desk:
         self._open = False
         self._queue_in, self._queue_out = trio.open_memory_channel[_Waiting](limits.mint_queue_max)
 
-    async def serve(self, body: bytes) -> bytes:
+    async def serve(self, body: bytes, sender: NodeId | None = None) -> bytes:
         """Return the signed answer to one request. Raises Malformed when the bytes are none.
 
         While ``run`` runs, the work is done by its tasks and the caller only waits: a peer that hangs up cancels
         its handler, but what it asked for may be committed already, and then our own observers must hear of it.
         """
-        waiting = _Waiting(read_case(body))
+        waiting = _Waiting(read_case(body, sender))
         if self._open:
             try:
                 self._queue_in.send_nowait(waiting)

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from nanobarter.core.errors import Reason, Refused
-from nanobarter.mint import rows, rules, times
-from nanobarter.mint.messages import LockBody, Locked, OpenBody, RefundBody, ReleaseBody, TakeBody
+from nanobarter.mint import pending, rows, rules, times
+from nanobarter.mint.messages import LockBody, Locked, LockTerms, OpenBody, RefundBody, ReleaseBody, TakeBody
 from nanobarter.mint.outcomes import Locking, Outcome, Settling
 from nanobarter.mint.rules import Lot
 from nanobarter.mint.steps import Steps
@@ -25,6 +25,8 @@ def lock(work: Steps, body: LockBody) -> Outcome | Refused:
     work.spend(number)
     rows.move(work.db, terms.kind, locked=terms.quantity, outstanding=-terms.quantity if body.inputs else 0)
     lock = rows.add_lock(work.db, terms, fresh=not body.inputs, request=number, at=work.now)
+    if body.inputs and work.case.sender is not None:
+        pending.add(work.db, terms.lock_id, work.case.sender)
     return Locking(Locked(terms, lock.locked_at))
 
 
@@ -33,11 +35,23 @@ def _lock_pays(work: Steps, body: LockBody) -> Lot | Refused:
     if live is not None and live[0] >= work.book.locks_max:
         return Refused(Reason.TOO_MANY, "this mint holds too many locks")
     if body.inputs:
+        if no := _too_much_trouble(work, body.terms):
+            return no
         return rules.lot_of_notes(body.inputs, work.book.keysets, work.now)
     terms = body.terms
     if no := rules.room(rows.free(work.db, terms.kind), terms.quantity):
         return no
     return Lot(terms.kind, work.book.terms_of(terms.kind, work.now), terms.quantity)
+
+
+def _too_much_trouble(work: Steps, terms: LockTerms) -> Refused | None:
+    """Refuse locks of others that are too small, or too many of one node: each is a row for weeks."""
+    if terms.quantity < work.book.lock_min:
+        return Refused(Reason.WRONG_TERMS, f"a lock holds at least {work.book.lock_min} MiB of notes")
+    sender = work.case.sender
+    if sender is not None and pending.count(work.db, sender) >= work.book.locks_per_node_max:
+        return Refused(Reason.TOO_MANY, "too many locks of this node are neither opened nor returned")
+    return None
 
 
 def open_lock(work: Steps, body: OpenBody) -> Outcome | Refused:

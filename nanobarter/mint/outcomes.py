@@ -41,6 +41,8 @@ class Book:
     request_valid_max: Span
     locks_max: int
     alive_gap: Span
+    lock_min: int = 1
+    locks_per_node_max: int = 2**31
 
     def terms_of(self, kind: LeaseKind, now: Instant) -> Hash:
         """Return the terms of promises made now: those of the keyset that issues, changed ones once it is over.
@@ -68,6 +70,8 @@ class Case:
     request: RequestId
     body: Body
     witnesses: tuple[Signature, ...]
+    sender: NodeId | None = None
+    """The node that brought it, whoever made it."""
 
     @cached_property
     def note_ids(self) -> tuple[NoteId, ...]:

@@ -13,6 +13,7 @@ from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import InvariantBroken
 from nanobarter.core.ids import Hash, KeysetId, LeaseId, LockId, NoteId, RequestId, Signature, sha256
 from nanobarter.core.units import Instant, LeaseKind, Quantity
+from nanobarter.mint import pending
 from nanobarter.mint.messages import NOTES_MAX, Contract, LockTerms, Preimage, SpentState
 from nanobarter.mint.rules import Lock
 
@@ -209,6 +210,7 @@ def open_lock(db: Db, lock_id: LockId, preimages: tuple[Preimage, ...], at: Inst
         encode(preimages),
         lock_id,
     )
+    pending.drop(db, lock_id)
     _reseal(db, "mint_locks", "lock_id", lock_id)
 
 
@@ -222,12 +224,14 @@ def return_lock(db: Db, lock_id: LockId, how: str, at: Instant) -> None:
         how,
         lock_id,
     )
+    pending.drop(db, lock_id)
     _reseal(db, "mint_locks", "lock_id", lock_id)
 
 
 def end_lock(db: Db, lock_id: LockId, ended: str, at: Instant) -> None:
     """Let a lock hold space no longer."""
     change_one(db, "UPDATE mint_locks SET ended = ?, ended_at = ? WHERE lock_id = ? AND ended = ''", ended, at, lock_id)
+    pending.drop(db, lock_id)
     _reseal(db, "mint_locks", "lock_id", lock_id)
 
 

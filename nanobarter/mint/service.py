@@ -67,6 +67,8 @@ class Mint:
             request_valid_max=limits.request_valid_max,
             locks_max=limits.mint_locks_max,
             alive_gap=limits.mint_alive_gap,
+            lock_min=limits.mint_lock_min,
+            locks_per_node_max=limits.mint_locks_per_node_max,
         )
         self._speaker = Speaker(store, key)
         self._desk = Desk(
@@ -201,12 +203,13 @@ class Mint:
 
     # -- requests
 
-    async def handle(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - anyone may relay a request
+    async def handle(self, peer: NodeId, body: bytes) -> bytes:
         """Answer one request ("mint.request"): a canonical Request in, a canonical Signed Answer out.
 
-        Raises Malformed, blaming the peer, when the bytes are no request. Every other no is a signed Refusal.
+        Anyone may relay a request; only new locks are counted, by who brings them. Raises Malformed, blaming the peer,
+        when the bytes are no request. Every other no is a signed Refusal.
         """
-        return await self._desk.serve(body)
+        return await self._desk.serve(body, peer)
 
     async def announcements(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - the same for all
         """Answer "mint.announcements": the canonical tuple of signed announcements that are of use now."""

@@ -170,6 +170,17 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         ALTER TABLE mint_spent_by_place RENAME TO mint_spent;
         """,
     ),
+    Migration(
+        "mint",
+        3,
+        """
+        CREATE TABLE mint_lock_senders ( -- of the locks made of notes that have no outcome
+            lock_id BLOB PRIMARY KEY CHECK (length(lock_id) = 32),
+            sender BLOB NOT NULL CHECK (length(sender) = 32)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX mint_lock_senders_of ON mint_lock_senders (sender);
+        """,
+    ),
     *HEAD_TABLES,
     Migration(
         "mint_restoration",

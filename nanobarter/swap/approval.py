@@ -20,7 +20,7 @@ from nanobarter.mint.service import Mint
 from nanobarter.swap.asking import Asker
 from nanobarter.swap.making import make_approve
 from nanobarter.swap.messages import DOMAIN_TERMS, SMALL_MAX, Draft, IssuerTerms, TermsQuestion, draft_id_of
-from nanobarter.swap.objections import Short, draft_objection
+from nanobarter.swap.objections import Short, crumb_objection, draft_objection
 from nanobarter.swap.policy import Policy
 from nanobarter.swap.questions import asks
 from nanobarter.swap.standing import Standing, objection
@@ -59,7 +59,8 @@ class Approver:
 
     async def position(self, signed: Signed, draft: Draft, index: int) -> Mine | Refused:
         """Return our position with its quantity reserved, or why we do not take it."""
-        if (refused := draft_objection(draft, index, self._times, self._clock.now())) is not None:
+        refused = draft_objection(draft, index, self._times, self._clock.now())
+        if refused := refused or crumb_objection(draft, self._limits.mint_lock_min):
             return refused
         if isinstance(consent := self._asker.consent_to(draft, index), Refused):
             if asks(draft, index):

@@ -39,6 +39,12 @@ def draft_objection(draft: Draft, index: int, times: SwapTimes, now: Instant) ->
     return None
 
 
+def crumb_objection(draft: Draft, lock_min: int) -> Refused | None:
+    """Return why an arc is too small for its issuer, which locks no crumbs of its notes; its own it may give."""
+    crumbs = (arc for arc in draft.arcs if arc.quantity < lock_min and arc.giver != arc.quality.issuer)
+    return Refused(Reason.WRONG_TERMS, f"issuers lock {lock_min} MiB of notes or more") if any(crumbs) else None
+
+
 def bid_objection(draft: Draft, j: int, now: Instant) -> Refused | None:
     """Return why the bid behind arc j does not carry it: identity, life, stock, pattern, limit."""
     arc, item, received = draft.arcs[j], draft.bids[j], draft.arcs[(j - 1) % len(draft.arcs)]

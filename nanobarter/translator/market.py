@@ -24,7 +24,7 @@ from nanobarter.matching.network import Match, bid_from_item, quality_of
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.translator.choosing import Chooser
 from nanobarter.translator.market_ports import Board, Drawer, Pace, Proposer
-from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for
+from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for, crumb
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,8 @@ class Market:
 
     async def place(self, order: Order) -> Refused | None:
         """Let an order by hand stand until it is filled or taken back; posted and durable on return."""
+        if order.quantity <= crumb(order, self.me, self._limits.mint_lock_min):
+            return Refused(Reason.WRONG_TERMS, f"issuers lock {self._limits.mint_lock_min} MiB of their notes or more")
         if len(self._by_hand) >= BY_HAND_MAX:
             return Refused(Reason.TOO_MANY, f"{BY_HAND_MAX} bids stand by hand already")
         bid_id = order.bid_id(self.me)
@@ -164,7 +166,7 @@ class Market:
         Otherwise the same order would be traded again in the meantime.
         """
         order = self._wanted.get(bid)
-        if order is not None and order.quantity > quantity:
+        if order is not None and order.quantity > quantity + crumb(order, self.me, self._limits.mint_lock_min):
             self._wanted[bid] = replace(order, quantity=Quantity(order.quantity - quantity))
         else:
             self._wanted.pop(bid, None)

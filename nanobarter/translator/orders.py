@@ -85,6 +85,11 @@ def order_for_reserve(kind: LeaseKind, reserve: Quantity, in_hand: Quantity, wan
     return [Order(kind, issuer, missing, patient=True) for issuer in sorted(wanted)[:ORDERS_MAX]]
 
 
+def crumb(order: Order, me: NodeId, lock_min: int) -> int:
+    """Return the most of an order that no ring can move: issuers lock no less of their notes for others."""
+    return 0 if order.gives is None or order.gives.issuer == me else lock_min - 1
+
+
 def bid_for(order: Order, me: NodeId, refused: Collection[NodeId] = ()) -> BidBody:
     """Return the public bid of an order: our own notes unless it says others, never at a worse price than it says."""
     gives = order.gives or Quality(me, order.kind)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import trio
 
@@ -46,6 +46,8 @@ from nanobarter.wallet.service import Wallet
 
 T = TypeVar("T")
 HOLDER = SigningKey(sha256(b"holder"))
+SHORTLY: Final = Span(4_000)
+REFUNDED_WITHIN: Final = Span(20_000)
 EMPTY_HANDED = (Reason.NO_STOCK, Reason.TOO_MANY)  # another chain of the same wallet has the notes just now
 
 
@@ -135,8 +137,8 @@ class Customer:
         """Go through a chain of operations; the seed says which."""
         quality = Quality(self._ports.mint.node_id, kind)
         await self._issue(label, quality, luck.randrange(1, 16))
-        chains = [self._barter, self._lend, self._hand_over, self._redeem]
-        for number, chain in enumerate(luck.sample(chains, 3)):
+        chains = [self._barter, self._lend, self._get_back, self._hand_over, self._redeem]
+        for number, chain in enumerate(luck.sample(chains, 4)):
             await chain(f"{label}/{number}", luck, quality, other)
 
     async def do(self, what: str, operation: Callable[[], Awaitable[T | Refused]]) -> T | None:
@@ -165,9 +167,9 @@ class Customer:
             raise WentWrongError(f"{self.name}: the mint did not issue: {answer}")
         self.done["issue"] += 1
 
-    def _terms(self, label: str, quality: Quality, quantity: int, taker: "Customer") -> LockTerms:
+    def _terms(self, label: str, quality: Quality, quantity: int, taker: "Customer", span: Span) -> LockTerms:
         agreement, draft = AgreementId(sha256(label.encode())), sha256(b"draft" + label.encode())
-        deadline = after(self._ports.clock.now(), Span(HOUR))
+        deadline = after(self._ports.clock.now(), span)
         keyset = next(k for k in self.wallet.keysets.of(quality.issuer) if k.quality == quality)
         return LockTerms(
             agreement=agreement,
@@ -187,12 +189,12 @@ class Customer:
         )
 
     async def _lock(self, label: str, quality: Quality, quantity: int, taker: "Customer") -> LockTerms | None:
-        terms, until = self._terms(label, quality, quantity, taker), self._acts.until()
+        terms, until = self._terms(label, quality, quantity, taker, HOUR), self._acts.until()
         locked = await self.do("lock", lambda: self.wallet.lock(b"ring", terms, until))
         return None if locked is None else terms
 
     async def _barter(self, label: str, luck: random.Random, quality: Quality, other: "Customer") -> None:
-        terms = await self._lock(label, quality, luck.randrange(1, 8), other)
+        terms = await self._lock(label, quality, luck.randrange(4, 10), other)
         if terms is None:
             return
         if luck.random() < 0.3:
@@ -202,8 +204,29 @@ class Customer:
         await self.do("open", lambda: self.wallet.open(terms, _preimages(label)))
         await other.do("take", lambda: other.wallet.take(terms))
 
+    async def _get_back(self, label: str, luck: random.Random, quality: Quality, other: "Customer") -> None:
+        """Lock, let nobody open it, and have it back after the deadline; a kill in between only delays that."""
+        terms, until = self._terms(label, quality, luck.randrange(4, 10), other, SHORTLY), self._acts.until()
+        locked = await insist(lambda: self.wallet.lock(b"ring", terms, until))
+        if isinstance(locked, Refused):
+            if locked.reason not in (*EMPTY_HANDED, Reason.TOO_LATE):  # late: the mint was down until the deadline
+                raise WentWrongError(f"{self.name}: a lock was refused: {locked.reason.name} {locked.detail}")
+            return
+        self.done["lock"] += 1
+        given_up_at = after(terms.deadline, REFUNDED_WITHIN)
+        while isinstance(back := await insist(lambda: self.wallet.refund(terms)), Refused):
+            if back.reason is not Reason.NOT_YET:
+                raise WentWrongError(f"{self.name}: a refund was refused: {back.reason.name} {back.detail}")
+            if self._ports.clock.now() > given_up_at:  # the mint takes itself for one that was away: a day, then
+                await other.do("release", lambda: other.wallet.release(terms))
+                break
+            await trio.sleep(0.5)
+        else:
+            self.done["refund"] += 1
+        await self.do("take back", lambda: self.wallet.take(terms))
+
     async def _lend(self, label: str, luck: random.Random, quality: Quality, other: "Customer") -> None:
-        terms = await self._lock(label, quality, luck.randrange(1, 4), other)
+        terms = await self._lock(label, quality, luck.randrange(4, 7), other)
         if terms is None:
             return
         await self.do("open", lambda: self.wallet.open(terms, _preimages(label)))

@@ -14,7 +14,7 @@ import trio
 from nanobarter.core.canonical import encode
 from nanobarter.core.ids import AgreementId, LeaseId, LockId, sha256
 from nanobarter.core.keys import SigningKey
-from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.limits import Limits
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
 from nanobarter.core.units import DAY, MINUTE, Instant, LeaseKind, Quantity, Span
@@ -53,6 +53,7 @@ OTHER = LeaseKind("7d")
 START = Instant(1_700_000_000_000 - 1_700_000_000_000 % (7 * DAY) + DAY)
 PLEDGED = {KIND: Quantity(255), OTHER: Quantity(15)}
 DELTA = Span(15 * MINUTE)
+SMALL = Limits(mint_lock_min=1)
 
 
 @cache
@@ -97,7 +98,7 @@ class Bench:
     ``crash_in`` says in how many durable writes the plug is pulled, ``crash_after`` whether after its commit.
     """
 
-    def __init__(self, path: Path, keys: Sequence[bytes], limits: Limits = LIMITS) -> None:
+    def __init__(self, path: Path, keys: Sequence[bytes], limits: Limits = SMALL) -> None:
         self.path, self.limits = path, limits
         self.crash_in, self.crash_after, self.crashes = 0, False, 0
         self.keys: Iterator[bytes] = cycle(keys)

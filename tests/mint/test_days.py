@@ -29,7 +29,7 @@ WEEK = Span(7 * DAY)
 KINDS = (LeaseKind("7d"), LeaseKind("30d"), LeaseKind("90d"))
 PLEDGED = {KINDS[0]: Quantity(31), KINDS[1]: Quantity(31), KINDS[2]: Quantity(63)}
 SWEPT = 6
-LIMITS = Limits(mint_sweep_rows_max=SWEPT, wallet_backoff=Span(0))
+LIMITS = Limits(mint_lock_min=1, mint_sweep_rows_max=SWEPT, wallet_backoff=Span(0))
 _TABLES = ("mint_spent", "mint_issued", "mint_locks", "mint_leases", "mint_requests", "mint_witnesses")
 
 

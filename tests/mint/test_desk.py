@@ -11,7 +11,6 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import InvariantBroken, Reason, Unreachable
 from nanobarter.core.ids import KeysetId
 from nanobarter.core.keys import verify
-from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Quantity
 from nanobarter.mint.answers import Speaker
 from nanobarter.mint.desk import read_case
@@ -26,7 +25,7 @@ from nanobarter.mint.messages import (
     open_answer,
 )
 from nanobarter.mint.outcomes import Done, Minting
-from tests.mint.purse import NODE, Bench, Held, Purse
+from tests.mint.purse import NODE, SMALL, Bench, Held, Purse
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ async def test_a_broken_rule_stops_the_mint_after_the_others_were_answered(bench
 
 
 async def test_who_waits_when_the_mint_closes_is_told_so_and_the_repeat_is_honoured(bench: Bench) -> None:
-    bench.limits = replace(LIMITS, mint_batch_max=1, mint_batches_max=1)  # some wait in the queue, and one in hand
+    bench.limits = replace(SMALL, mint_batch_max=1, mint_batches_max=1)  # some wait in the queue, and one in hand
     async with bench.open() as mint:
         purse = Purse(bench)
         requests = [swap_of(purse, held) for held in await purse.issue(*[1] * 10)]

@@ -392,3 +392,19 @@ async def test_what_a_swap_gave_before_a_crash_is_not_given_again(tmp_path: Path
     left = [by_hand(1, quantity=5), by_hand(3, quantity=15)]
     assert loaded(path, lambda _, bid: given[bid]) == left
     assert loaded(path) == left  # and is not forgotten when the swap forgets
+
+
+async def test_crumbs_of_anothers_notes_are_not_offered_since_no_issuer_locks_them(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    market = market_with(board, partner)
+    foreign = replace(by_hand(quantity=20), gives=Quality(NodeId(b"x" * 32), KIND))
+    refused = await market.place(replace(foreign, quantity=Quantity(3)))
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.WRONG_TERMS
+    assert await market.place(foreign) is None
+    market.executed(foreign.bid_id(ME.node_id), Quantity(16))
+    await run_for(market, 5)
+    assert said(board) == {foreign.bid_id(ME.node_id): 4}
+    market.executed(foreign.bid_id(ME.node_id), Quantity(1))
+    await run_for(market, 5)
+    assert said(board) == {}

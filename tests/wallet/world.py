@@ -29,7 +29,7 @@ T = TypeVar("T")
 KIND = LeaseKind("30d")
 HOLDER = SigningKey(b"h" * 32)
 PLEDGE = Quantity(500)
-LIMITS = Limits(wallet_backoff=Span(0), request_notes_max=12, wallet_tries_max=3)
+LIMITS = Limits(mint_lock_min=1, wallet_backoff=Span(0), request_notes_max=12, wallet_tries_max=3)
 _KEYS = Path(__file__).parents[1] / "vectors" / "mint-test-keys.json"
 
 
