@@ -42,7 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="measure one area of nanobarter")
     parser.add_argument("area", choices=areas())
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, about a minute")
     asked = parser.parse_args()
     figures: Callable[[bool], Iterator[Figure]] = importlib.import_module(f"bench.{asked.area}").figures
     for figure in figures(asked.quick):
