@@ -3,17 +3,22 @@
 import argparse
 import getpass
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nanobarter.cli.exits import Exit
+from nanobarter.cli.private import write_new
 from nanobarter.cli.reading import client_of, put
 from nanobarter.cli.talk import Follower, follow, say
 from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import seed_of
 from nanobarter.core.units import parse_span
 from nanobarter.daemon.config import parse_host_port
-from nanobarter.daemon.shape import Progress
+from nanobarter.daemon.shape import Progress, Shape
+
+if TYPE_CHECKING:
+    from nanobarter.daemon.recover import Phrase
 
 
 def backup(asked: argparse.Namespace) -> int:
@@ -48,8 +53,9 @@ def restore(asked: argparse.Namespace) -> int:
         "patience_ms": _span(asked.patience),
     }
     if asked.phrase_file is None:
-        if asked.bootstrap:
-            raise UsageError("--bootstrap goes with --phrase-file", hint="the daemon of a home knows its peers")
+        if asked.bootstrap or asked.scan:
+            flag = "--bootstrap" if asked.bootstrap else "--scan"
+            raise UsageError(f"{flag} goes with --phrase-file", hint="the daemon of a home knows its peers")
         done = follow(client_of(asked).stream("/v1/restore", wish))
     else:
         done = _restore_from_phrase(asked, wish)
@@ -83,15 +89,28 @@ def _span(text: str) -> int:
 
 
 def _restore_from_phrase(asked: argparse.Namespace, wish: dict[str, Any]) -> dict[str, Any]:
-    seed = seed_of(read_phrase(asked.phrase_file))
-    if not asked.bootstrap:
-        raise UsageError("a restore from the phrase needs one living node", hint="name it: --bootstrap HOST:PORT")
-    addresses = [_address(text) for text in asked.bootstrap]
     import msgspec  # noqa: PLC0415 - with trio, only here
-    import trio  # noqa: PLC0415 - as above
 
     from nanobarter.daemon.recover import recover_and_restore  # noqa: PLC0415 - as above
     from nanobarter.daemon.storage_facade import RestoreWish  # noqa: PLC0415 - as above
+
+    phrase = _phrase_of(asked, wish["patience_ms"])
+    return _followed(lambda say: recover_and_restore(phrase, msgspec.convert(wish, RestoreWish), say))
+
+
+def _phrase_of(asked: argparse.Namespace, patience_ms: int) -> "Phrase":
+    from nanobarter.daemon.recover import Phrase  # noqa: PLC0415 - with trio, only who needs it pays for it
+
+    seed = seed_of(read_phrase(asked.phrase_file))
+    if not asked.bootstrap:
+        raise UsageError("a restore from the phrase needs one living node", hint="name it: --bootstrap HOST:PORT")
+    return Phrase(seed, [_address(text) for text in asked.bootstrap], asked.scan, patience_ms)
+
+
+def _followed(work: "Callable[[Callable[[Progress], None]], Awaitable[Shape]]") -> dict[str, Any]:
+    """Run work of this process and show its progress; return its result as the daemon would answer it."""
+    import msgspec  # noqa: PLC0415 - with trio, only here
+    import trio  # noqa: PLC0415 - as above
 
     with Follower() as follower:
 
@@ -99,10 +118,25 @@ def _restore_from_phrase(asked: argparse.Namespace, wish: dict[str, Any]) -> dic
             follower.see(msgspec.to_builtins(progress))
 
         async def run() -> dict[str, Any]:
-            done = await recover_and_restore(seed, addresses, msgspec.convert(wish, RestoreWish), report)
-            return cast("dict[str, Any]", msgspec.to_builtins(done))
+            return cast("dict[str, Any]", msgspec.to_builtins(await work(report)))
 
         return trio.run(run)
+
+
+def recover(asked: argparse.Namespace) -> int:
+    """Tell what a phrase brings back; with --config, write the policies of the lost node to a new file."""
+    from nanobarter.daemon.recover import recover_only  # noqa: PLC0415 - with trio, only here
+
+    if asked.config and asked.config.exists():
+        raise UsageError(f"{asked.config} exists", hint="name a new file: --config FILE")
+    phrase = _phrase_of(asked, _span(asked.patience))
+    done = _followed(lambda say: recover_only(phrase, say))
+    if asked.config and done["policies"]:
+        write_new(asked.config, done["policies"].encode())
+    elif asked.config:
+        say("the policies of the lost node were not found", "nbctl init makes a config")
+    put(done, as_json=asked.json)
+    return Exit.DONE if done["snapshots"] else Exit.FAILED
 
 
 def _address(text: str) -> tuple[str, int]:

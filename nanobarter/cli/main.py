@@ -276,14 +276,26 @@ def _add_jobs(commands: Commands) -> None:
     restore.add_argument(
         "--at", default="", metavar="DATE", help="as it was then (UTC): 2026-11-20 or '2026-11-20 14:30'"
     )
-    restore.add_argument(
-        "--patience", default="10min", metavar="SPAN", help="how long to wait for peers who are away (default 10min)"
-    )
     restore.add_argument("--target", type=Path, required=True, metavar="DIR", help="where to put them")
     restore.add_argument("--snapshot", default="", metavar="ID", help="which (default: the newest)")
     restore.add_argument("--overwrite", action="store_true", help="replace files that are there")
     restore.add_argument("--phrase-file", metavar="FILE", help="restore from nothing but this phrase; - reads stdin")
-    restore.add_argument("--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a living node (repeat)")
+    recover = _command(commands, "recover", "what a phrase alone brings back", "jobs:recover", json=True)
+    recover.add_argument("--phrase-file", default="-", metavar="FILE", help="read it here (default: ask)")
+    recover.add_argument("--config", type=Path, metavar="FILE", help="write the lost node's config to this new file")
+    for command in (restore, recover):
+        command.add_argument(
+            "--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a living node (repeat)"
+        )
+        command.add_argument(
+            "--scan", action="store_true", help="if no peer has the vault's head, look through the shares themselves"
+        )
+        command.add_argument(
+            "--patience",
+            default="10min",
+            metavar="SPAN",
+            help="how long to wait for peers who are away (default 10min)",
+        )
 
 
 def _add_sim(commands: Commands) -> None:

@@ -7,7 +7,6 @@ with the home before anything is written. The page loads nothing and names nothi
 import argparse
 import hmac
 import html
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,8 +16,9 @@ from typing import Any, Final
 from nanobarter.cli.client import Client
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.jobs import read_phrase
+from nanobarter.cli.private import write_new
 from nanobarter.cli.talk import answer_json, say
-from nanobarter.core.errors import LocalFault, UsageError
+from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import show_node
 from nanobarter.core.keys import identity_of
 from nanobarter.core.phrase import seed_of, words_of
@@ -104,18 +104,6 @@ def _check_address(text: str) -> None:
     except ValueError as error:
         what, _, remedy = str(error).partition("; ")
         raise UsageError(f"--bootstrap: {what}", hint=remedy) from None
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600 that is not there yet. Raises LocalFault."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise LocalFault(f"cannot write {path}: {error.strerror}", hint="name another file: --output FILE") from None
 
 
 def _code(text: str) -> Any:

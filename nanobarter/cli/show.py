@@ -7,10 +7,11 @@ from typing import Any, Final, cast
 import msgspec
 
 from nanobarter.cli import show_drafts, show_economy, show_notes, show_pledge
+from nanobarter.cli.show_storage import recover_lines
 from nanobarter.cli.table import mib, short, table, when
 from nanobarter.core.units import show_size
 from nanobarter.daemon import facade as f
-from nanobarter.daemon.storage_facade import RestoreDone
+from nanobarter.daemon.storage_facade import RecoverDone, RestoreDone
 
 _NODE: Final = re.compile(r"nb1[0-9a-z]+")
 _HEALTH_TEXT: Final = {
@@ -251,6 +252,7 @@ _TELLERS: Final = cast(
         "market_rates": (f.MarketRates, _rates), "mint_audit": (f.MintAudit, _mint_audit),
         "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
         "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (RestoreDone, _restore),
+        "recover": (RecoverDone, recover_lines),
         "ledger": (f.Ledger, _ledger), "balance": (f.Balance, _balance), "report": (f.Report, _report),
     },
 )  # fmt: skip

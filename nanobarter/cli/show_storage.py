@@ -88,6 +88,19 @@ def _drill(done: f.Drilled) -> Iterator[str]:
     yield from done.problems
 
 
+def recover_lines(done: f.RecoverDone) -> Iterator[str]:
+    """Return the lines that tell what a phrase brings back."""
+    if done.scanned:
+        yield "no peer has the vault's head; this is what its shares tell, forgotten snapshots may be among it:"
+    rows = (
+        (row.snapshot_id[:12], when(row.at), str(row.files), show_size(row.size_bytes), ", ".join(row.folders))
+        for row in done.snapshots
+    )
+    yield from table(("snapshot", "made", "files", "size", "folders"), rows, "no snapshot was found")
+    if done.policies:
+        yield "the policies of the lost node are there: --config FILE writes them"
+
+
 _TELLERS: Final = cast(
     "dict[str, tuple[type[Shape], Callable[[Shape], Iterator[str]]]]",
     {

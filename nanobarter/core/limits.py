@@ -150,6 +150,11 @@ class Limits:
     recovery_asks_parallel: int = 16  # peers asked at once for the vault's head
     recovery_rounds_max: int = 10  # times that peers of peers are asked before giving up
     recovery_pause: Span = Span(500)  # between them; a first exchange of peers takes about as long
+    recovery_leases_max: int = 4096  # of one vault at one peer; a lease a day for eleven years
+    recovery_shares_max: int = 1_000_000  # that a search without a head looks at: about 1 TB as 2 MiB shares of 3-of-6
+    recovery_headers_parallel: int = 8  # shares of one peer that are looked at together: hides the way there and back
+    recovery_peek_bytes: int = 32 * 1024  # of a pack, to see its index: 700 chunks; a longer one is asked for again
+    recovery_subsets_max: int = 256  # choices of k shares that are tried when some of them are forged
     recovery_levels_max: int = 4  # a head that points to packs that hold a head, and so on
 
     # -- swap

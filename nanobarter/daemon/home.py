@@ -25,6 +25,7 @@ from nanobarter.core.errors import LocalFault, UsageError
 
 SEED_BYTES: Final = 64  # BIP 39
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path holds 108 with its final NUL (unix(7))
+POLICIES_BYTES_MAX: Final = 256 * 1024  # as long as a config may be
 _PRIVATE_FOLDER: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
 _LOCK_TRIES: Final = 5  # ``running_pid`` of another process holds the lock for some microseconds
@@ -134,6 +135,14 @@ class Home:
         if len(seed) != SEED_BYTES:
             raise LocalFault(f"{self.seed_path} is damaged", hint="make a new home and restore into it by the phrase")
         return seed
+
+    def read_policies(self) -> bytes:
+        """Return config.toml as it is, for the backup; nothing when it cannot be read or is no config by its size."""
+        try:
+            text = self.config_path.read_bytes()
+        except OSError:
+            return b""
+        return text if len(text) <= POLICIES_BYTES_MAX else b""
 
     def read_mark(self) -> int | None:
         """Return the counter beside the home; None where there is none."""

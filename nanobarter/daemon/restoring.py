@@ -84,6 +84,8 @@ class Supply:
     source: PackSource
     again: Callable[[], None]
     limits: Limits
+    scanned: bool = False
+    """Whether it was put together from shares, without a head."""
 
     def patient(self, patience_ms: int, say: Say) -> PatientSource:
         """Return the source that waits so long for peers who are away, and says so."""
@@ -161,7 +163,7 @@ class RestoreJob:
         rows = list[facade.SnapshotRow]()
         for line in sorted(await self._node.catalog.snapshots(), key=lambda line: line.started):
             snapshot = open_snapshot(line.body, self._node.vault_keys)
-            rows.append(_row(line, snapshot))
+            rows.append(snapshot_row(line, snapshot))
         return facade.Snapshots(snapshots=tuple(rows))
 
     def run(self, wish: RestoreWish) -> AsyncGenerator[Progress | RestoreDone]:
@@ -169,7 +171,8 @@ class RestoreJob:
         return self._node.jobs.events(lambda say: restore_wish(wish, supply_of(self._node), say))
 
 
-def _row(line: SnapshotLine, snapshot: Snapshot) -> facade.SnapshotRow:
+def snapshot_row(line: SnapshotLine, snapshot: Snapshot) -> facade.SnapshotRow:
+    """Return a snapshot as it is listed."""
     return facade.SnapshotRow(
         snapshot_id=line.snapshot_id.hex(),
         at=snapshot.started,

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import trio
+
 from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
@@ -21,6 +23,7 @@ from nanobarter.storage.publish import Publisher
 from nanobarter.storage.recovery import reader_for
 from nanobarter.storage.repair import Repairer
 from nanobarter.storage.vault import Vault
+from nanobarter.storage.vault_finding import LeaseFinder
 from nanobarter.translator.plan import Held
 from nanobarter.translator.watch import Watch
 
@@ -41,6 +44,7 @@ class Storage(Barter):
             home=self.home.path, store=store, key=self.key, lease=self.mint.lease, clock=clock, limits=limits
         )
         self.vault.register(self.network)
+        LeaseFinder(store=store, node=self.me, clock=clock, limits=limits).register(self.network)
         holder = self.vault_keys.signing
         self.leases = LeaseBook(store=store, source=self.wallet, holder=holder, clock=clock, limits=limits)
         self.reader = reader_for(
@@ -108,4 +112,5 @@ class Storage(Barter):
 
     async def publish_catalog(self) -> None:
         """Tell every holder where all packs are now, so that the phrase alone finds them."""
-        await self.publisher.publish(await self.catalog.export())
+        policies = await trio.to_thread.run_sync(self.home.read_policies)
+        await self.publisher.publish(await self.catalog.export(), policies)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
+from nanobarter.daemon.facade_backup import SnapshotRow
 from nanobarter.daemon.facade_explain import Explained
 from nanobarter.daemon.routing import Asked
 from nanobarter.daemon.shape import Part, Progress, Shape
@@ -74,6 +75,17 @@ class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
     kept_bytes: int = 0
     unfinished: bool = False
     seconds: float = 0.0
+
+
+class RecoverDone(Shape, frozen=True, kw_only=True, tag="recover"):
+    """What a phrase brings back: the snapshots, oldest first, and the config of the lost node as it was last published.
+
+    ``scanned``: no head was found, and the shares themselves told; forgotten snapshots may be among these.
+    """
+
+    snapshots: tuple[SnapshotRow, ...] = ()
+    policies: str = ""
+    scanned: bool = False
 
 
 class ListRow(Part, frozen=True, kw_only=True):

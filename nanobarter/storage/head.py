@@ -31,6 +31,8 @@ PAD_BYTES: Final = 4096
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 PART_OVERHEAD: Final = _NONCE_BYTES + _TAG_BYTES + 4
+POLICIES_BYTES_MAX: Final = 256 * 1024  # as long as a config may be
+CATALOG_TEXT_MAX: Final = 4 * 1024 * 1024 * 1024
 _PLAIN_MAX: Final = 4 * 1024 * 1024
 
 
@@ -84,11 +86,32 @@ class HeadPlain(Record, frozen=True):
 
 
 class CatalogFile(Record, frozen=True):
-    """What the catalog packs hold, joined: the engine's catalog, and where all other packs are."""
+    """What the catalog packs hold, joined: the engine's catalog, where all other packs are, and the policies.
+
+    ``policies`` is the text of config.toml: what the person wanted to be kept, how safe, for how long.
+    """
 
     catalog: bytes
     packs: tuple[PlacedPack, ...]
     leases: tuple[Signed, ...]
+    policies: Annotated[bytes, Meta(max_length=POLICIES_BYTES_MAX)] = b""
+
+
+class _CatalogWithoutPolicies(Record, frozen=True):
+    """The same as nodes published it before policies went with it."""
+
+    catalog: bytes
+    packs: tuple[PlacedPack, ...]
+    leases: tuple[Signed, ...]
+
+
+def read_catalog_file(text: bytes) -> CatalogFile:
+    """Return what the joined catalog packs say, in the present form or the one before. Raises Malformed."""
+    try:
+        return decode(text, CatalogFile, size_max=CATALOG_TEXT_MAX)
+    except Malformed:
+        old = decode(text, _CatalogWithoutPolicies, size_max=CATALOG_TEXT_MAX)
+        return CatalogFile(old.catalog, old.packs, old.leases)
 
 
 def head_id_of(keys: VaultKeys) -> Hash:

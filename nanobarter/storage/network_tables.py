@@ -81,4 +81,9 @@ NETWORK_MIGRATIONS: Final = (
         ) STRICT;
         """,
     ),
+    Migration(
+        "storage_network",
+        2,
+        "CREATE INDEX storage_vault_leases_by_holder ON storage_vault_leases (holder, lease_id);",
+    ),
 )

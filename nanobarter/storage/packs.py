@@ -204,8 +204,8 @@ def _opened(seal: AESGCM, nonce: bytes, sealed: bytes) -> bytes:
         raise Malformed("a seal in the pack does not open") from None
 
 
-def open_pack(body: bytes, keys: VaultKeys) -> OpenPack:
-    """Return the pack behind a body. Raises Malformed for any other bytes; check the pack id yourself."""
+def _open_front(body: bytes, keys: VaultKeys) -> tuple[AESGCM, int]:
+    """Return the pack's key and where its index ends. Raises Malformed."""
     if len(body) < _PREFIX_BYTES:
         raise Malformed(f"a pack of {len(body)} bytes is too short")
     try:
@@ -214,10 +214,26 @@ def open_pack(body: bytes, keys: VaultKeys) -> OpenPack:
     except (InvalidTag, ValueError):
         raise Malformed("the pack is not sealed to this vault, or damaged") from None
     size = int.from_bytes(_opened(seal, _nonce(0), body[SEALED_KEY_BYTES:_PREFIX_BYTES]), "big")
-    end = _PREFIX_BYTES + size + TAG_BYTES
-    index = decode(_opened(seal, _nonce(1), body[_PREFIX_BYTES:end]), PackIndex, size_max=len(body))
+    return seal, _PREFIX_BYTES + size + TAG_BYTES
+
+
+def _open_index(seal: AESGCM, body: bytes, end: int, keys: VaultKeys) -> PackIndex:
+    index = decode(_opened(seal, _nonce(1), body[_PREFIX_BYTES:end]), PackIndex, size_max=end)
     if index.vault != keys.vault_id:
         raise Malformed("the pack is of another vault")
+    return index
+
+
+def peek_index(front: bytes, keys: VaultKeys) -> PackIndex | int:
+    """Return the index of a pack from its first bytes, or how many of them it takes. Raises Malformed."""
+    seal, end = _open_front(front, keys)
+    return end if end > len(front) else _open_index(seal, front, end, keys)
+
+
+def open_pack(body: bytes, keys: VaultKeys) -> OpenPack:
+    """Return the pack behind a body. Raises Malformed for any other bytes; check the pack id yourself."""
+    seal, end = _open_front(body, keys)
+    index = _open_index(seal, body, end, keys)
     places = dict[ChunkId, tuple[int, int]]()
     for number, entry in enumerate(index.entries):
         places[entry.chunk_id] = (number, end)

@@ -79,15 +79,15 @@ class Publisher:
         self._limits = limits
         self._one_at_a_time = trio.Lock()
 
-    async def publish(self, catalog: bytes) -> Published:
-        """Store the engine's catalog and where all packs are, then tell every holder.
+    async def publish(self, catalog: bytes, policies: bytes = b"") -> Published:
+        """Store the engine's catalog, where all packs are and the text of the policies, then tell every holder.
 
         Returns when each holder was asked once. Raises NotPlaced when the catalog found too few peers; the head
         before stays good.
         """
         async with self._one_at_a_time:
             needed = list[PackId]()
-            plain = await self._store_text(0, await self._catalog_file(catalog), needed)
+            plain = await self._store_text(0, await self._catalog_file(catalog, policies), needed)
             sequence = await self._next_sequence()
             head = make_head(self._keys, sequence, self._clock.now(), plain, self._entropy)
             while len(encode(head)) > self._limits.vault_head_bytes_max:
@@ -111,11 +111,12 @@ class Publisher:
         found = await self._store.read(last_head)
         return max(found[0] + 1 if found else 1, self._clock.now())
 
-    async def _catalog_file(self, catalog: bytes) -> bytes:
+    async def _catalog_file(self, catalog: bytes, policies: bytes) -> bytes:
         placed = by_pack(await self._store.read(lambda db: rows.in_state(db, "held")))
         packs = [row for row in await self._store.read(rows.all_packs) if row.kind != "catalog"]
         leases = tuple(lease.contract for lease in self._leases.live())
-        file = CatalogFile(catalog, tuple(placed_pack(row, placed.get(row.pack_id, [])) for row in packs), leases)
+        where = tuple(placed_pack(row, placed.get(row.pack_id, [])) for row in packs)
+        file = CatalogFile(catalog, where, leases, policies)
         return await trio.to_thread.run_sync(encode, file)
 
     async def _store_text(self, level: int, text: bytes, needed: list[PackId]) -> HeadPlain:

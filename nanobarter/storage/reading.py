@@ -135,11 +135,13 @@ class PackReader:
         async with self._transfers:
             try:
                 raw = await self.client.get(placement.node, placement.lease_id, placement.root, placement.size)
-                if not isinstance(raw, Refused):
-                    _, data = await trio.to_thread.run_sync(open_share, raw, self._mask)
-                    return data
-                if raw.reason == Reason.BUSY:
-                    away.add(placement.node)
+                if isinstance(raw, Refused):
+                    if raw.reason == Reason.BUSY:
+                        away.add(placement.node)
+                else:
+                    header, data = await trio.to_thread.run_sync(open_share, raw, self._mask)
+                    if (header.pack, header.index) == (placement.pack_id, placement.index):
+                        return data  # else it was recorded by its word as another, which it is not
             except Unreachable:
                 away.add(placement.node)
                 self.rest(placement.node)

@@ -36,7 +36,7 @@ async def rebuild(catalog: Catalog, packs: Sequence[StoredPack], *, keys: VaultK
     for stored in packs:
         try:
             pack = await fetch_pack(source, stored.pack_id, keys)
-            lines = await trio.to_thread.run_sync(_snapshots_in, stored.pack_id, pack, keys)
+            lines = await trio.to_thread.run_sync(snapshots_in, stored.pack_id, pack, keys)
         except (PackMissing, Malformed, Unreachable) as error:
             lost.append((stored.pack_id, str(error)))
             continue
@@ -50,7 +50,8 @@ async def rebuild(catalog: Catalog, packs: Sequence[StoredPack], *, keys: VaultK
     return Rebuilt(found, snapshots, tuple(lost))
 
 
-def _snapshots_in(pack_id: PackId, pack: OpenPack, keys: VaultKeys) -> list[SnapshotLine]:
+def snapshots_in(pack_id: PackId, pack: OpenPack, keys: VaultKeys) -> list[SnapshotLine]:
+    """Return the snapshots that a pack holds. Raises Malformed for one that this vault did not make."""
     lines = list[SnapshotLine]()
     for entry in pack.index.entries:
         if entry.role == SNAPSHOT:

@@ -7,7 +7,7 @@ Only the keys decide what is believed: peers can hold back a head, but not make 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import trio
 
@@ -20,15 +20,22 @@ from nanobarter.core.ports import Caller, Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Instant
 from nanobarter.net.address import Address
-from nanobarter.storage.head import CatalogFile, HeadBody, HeadPlain, head_id_of, open_head, unseal_part
+from nanobarter.storage.head import (
+    CATALOG_TEXT_MAX,
+    CatalogFile,
+    HeadBody,
+    HeadPlain,
+    head_id_of,
+    open_head,
+    read_catalog_file,
+    unseal_part,
+)
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import keep_contract, read_contract
 from nanobarter.storage.ports import PackMissing
 from nanobarter.storage.publish import adopt, keep_head
 from nanobarter.storage.reading import HostPort, PackReader
 from nanobarter.storage.vault_client import VaultClient, get_head
-
-_TEXT_MAX: Final = 4 * 1024 * 1024 * 1024
 
 
 class NothingFound(Unreachable):
@@ -83,13 +90,17 @@ class FoundHead:
 
 @dataclass(frozen=True)
 class Recovered:
-    """What came back: the engine's catalog (``Catalog.import_``), as of when, from how many packs and peers."""
+    """What came back: the engine's catalog (``Catalog.import_``), as of when, from how many packs and peers.
+
+    ``policies`` is the text of the lost node's config.toml; empty when it published none.
+    """
 
     catalog: bytes
     sequence: int
     at: Instant
     packs: int
     peers_asked: int
+    policies: bytes = b""
 
 
 async def find_heads(*, keys: VaultKeys, network: Reach, limits: Limits = LIMITS) -> tuple[list[FoundHead], int]:
@@ -158,7 +169,7 @@ async def recover(
         await store.write(lambda db, f=file: adopt(db, f.packs))
         await _adopt_leases(file, keys, store)
         await store.write(lambda db, f=found, ids=packs: keep_head(db, f.body.sequence, f.head, ids))
-        return Recovered(file.catalog, found.body.sequence, found.body.at, len(file.packs), answered)
+        return Recovered(file.catalog, found.body.sequence, found.body.at, len(file.packs), answered, file.policies)
     told = f"a backup for this phrase is known, but its catalog cannot be had now: {problems[0]}"
     raise NothingFound(told, later=later)
 
@@ -186,8 +197,8 @@ async def _follow(
         if len(text) != plain.size:
             raise Malformed(f"the catalog has {len(text)} bytes instead of {plain.size}")
         if plain.level == 0:
-            return await trio.to_thread.run_sync(lambda t=text: decode(t, CatalogFile, size_max=_TEXT_MAX)), ids
-        below = decode(text, HeadPlain, size_max=_TEXT_MAX)
+            return await trio.to_thread.run_sync(read_catalog_file, text), ids
+        below = decode(text, HeadPlain, size_max=CATALOG_TEXT_MAX)
         if below.level != plain.level - 1:
             raise Malformed(f"level {below.level} below level {plain.level}")
         plain = below

@@ -22,6 +22,7 @@ from nanobarter.storage.share import BLOCK_BYTES, Share, Tree, block_count, veri
 from nanobarter.storage.vault_messages import (
     ANSWER,
     DOMAIN_ASK,
+    DOMAIN_FIND,
     DOMAIN_RECEIPT,
     ENVELOPE_BYTES,
     RECEIPT_BODY,
@@ -34,9 +35,12 @@ from nanobarter.storage.vault_messages import (
     Deed,
     Delete,
     Done,
+    FindLeases,
+    FoundLease,
     GetHead,
     HeadAnswer,
     Held,
+    Leases,
     List,
     Listing,
     NoProof,
@@ -62,6 +66,7 @@ _METHODS: Final[dict[type, str]] = {
     Delete: "storage.delete",
     PutHead: "storage.head.put",
 }
+FOUND_LEASE_BYTES: Final = 64  # one of a list of leases: an id and two numbers
 _PROOF_BYTES: Final = ENVELOPE_BYTES + BLOCK_BYTES
 
 
@@ -147,6 +152,11 @@ class VaultClient:
         if len(raw) != size or (await trio.to_thread.run_sync(Tree, raw)).root != root:
             raise PeerFault(f"the bytes that came back are not share {root.hex()[:16]}")
         return raw
+
+    async def read(self, node: NodeId, lease: LeaseId, root: Hash, start: int, length: int) -> bytes | Refused:
+        """Return a range of a share, which nothing vouches for. Raises Unreachable and PeerFault."""
+        answer = await self._ask(node, lease, Read(root, start, length))
+        return answer if isinstance(answer, Refused) else self._expect(answer, Data).data
 
     async def challenge(self, node: NodeId, lease: LeaseId, root: Hash, size: int) -> Outcome:
         """Ask for a block that nobody could foresee, and judge the answer."""
@@ -237,6 +247,26 @@ async def call(caller: Caller, node: NodeId, method: str, body: bytes, *, timeou
         return decode(data, ANSWER, size_max=size_max)
     except Malformed as error:
         raise PeerFault(f"the answer to {method} cannot be read: {error}", evidence=data[:ENVELOPE_BYTES]) from None
+
+
+async def find_leases(
+    caller: Caller, node: NodeId, holder: SigningKey, *, clock: Clock, entropy: Entropy, limits: Limits
+) -> list[FoundLease]:
+    """Return the leases under which a peer keeps something of this holder. Raises Unreachable and PeerFault."""
+    found = list[FoundLease]()
+    size_max = ENVELOPE_BYTES + limits.vault_list_max * FOUND_LEASE_BYTES
+    while len(found) < limits.recovery_leases_max:
+        after = found[-1].lease if found else b""
+        ask = seal_signed(holder, DOMAIN_FIND, FindLeases(node, clock.now(), entropy.token(16), after))
+        answer = await call(caller, node, "storage.leases", encode(ask), timeout=limits.call_timeout, size_max=size_max)
+        if not isinstance(answer, Leases):
+            raise PeerFault("the answer is not a list of leases", evidence=encode(answer))
+        if any(one.lease <= after for one in answer.leases):
+            raise PeerFault("the list of leases does not go on", evidence=encode(answer))
+        found += answer.leases
+        if not answer.more or not answer.leases:
+            break
+    return found
 
 
 async def get_head(caller: Caller, node: NodeId, head_id: Hash, limits: Limits) -> Signed | None:

@@ -19,6 +19,7 @@ from nanobarter.storage.share import BLOCK_BYTES, SHARE_BYTES_MAX, Path, ShareBy
 DOMAIN_ASK: Final = "storage/ask"
 DOMAIN_RECEIPT: Final = "storage/receipt"
 DOMAIN_HEAD: Final = "storage/head"
+DOMAIN_FIND: Final = "storage/find"
 
 ENVELOPE_BYTES: Final = 2048  # an ask without its data, or an answer without its bytes
 RANGES_MAX: Final = 64
@@ -111,6 +112,18 @@ class GetHead(Record, frozen=True):
     head_id: Hash
 
 
+class FindLeases(Record, frozen=True):
+    """Which leases does the key that signs this, under DOMAIN_FIND, hold at this vault? From after that id on.
+
+    For an owner who has lost everything but the phrase, and so does not know the leases under which to ask.
+    """
+
+    node: NodeId
+    at: Instant
+    nonce: Nonce
+    after: Annotated[bytes, Meta(max_length=32)]
+
+
 # -- answers
 
 
@@ -153,6 +166,21 @@ class HeadAnswer(Record, frozen=True, tag="head"):
     head: Signed | None
 
 
+class FoundLease(Record, frozen=True):
+    """A lease under which something of its holder is kept."""
+
+    lease: LeaseId
+    used_bytes: Annotated[int, Meta(ge=0)]
+    ends_at: Instant
+
+
+class Leases(Record, frozen=True, tag="leases"):
+    """Leases of one holder in the order of their ids. ``more`` says that the list goes on after the last."""
+
+    leases: tuple[FoundLease, ...]
+    more: bool
+
+
 class Receipt(Record, frozen=True, tag="receipt"):
     """An answer that the vault's node key signed under DOMAIN_RECEIPT: evidence if it turns out wrong."""
 
@@ -166,7 +194,7 @@ class Refusal(Record, frozen=True, tag="refusal"):
     detail: Detail
 
 
-Answer = Allocated | Done | Data | Listing | HeadAnswer | Receipt | Refusal
+Answer = Allocated | Done | Data | Listing | HeadAnswer | Leases | Receipt | Refusal
 ANSWER: Final = cast("type[Answer]", Answer)  # as a decoder wants it
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import Hash, LeaseId, PublicKey
 from nanobarter.core.units import Instant
-from nanobarter.storage.vault_messages import Entry
+from nanobarter.storage.vault_messages import Entry, FoundLease
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,16 @@ def all_leases(db: sqlite3.Connection) -> list[Lease]:
     """Return every lease under which anything was kept."""
     rows = db.execute("SELECT lease_id, holder, quota_bytes, ends_at FROM storage_vault_leases")
     return [Lease(*row) for row in rows]
+
+
+def leases_of(db: sqlite3.Connection, holder: PublicKey, after: bytes, count: int) -> list[FoundLease]:
+    """Return so many leases of a holder whose id sorts after this one."""
+    rows = db.execute(
+        "SELECT lease_id, used_bytes, ends_at FROM storage_vault_leases WHERE holder = ? AND lease_id > ? "
+        "ORDER BY lease_id LIMIT ?",
+        (holder, after, count),
+    )
+    return [FoundLease(*row) for row in rows]
 
 
 def forget_lease(db: sqlite3.Connection, lease_id: LeaseId) -> None:

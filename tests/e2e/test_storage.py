@@ -3,7 +3,9 @@
 import os
 import random
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,3 +145,23 @@ def test_a_forgotten_snapshot_gives_its_space_back_and_the_others_come_back(scen
 
 def leases(scene: Scene) -> list[dict[str, int]]:
     return [row for row in scene.owner.ok("leases")["leases"] if row["side"] == "held"]
+
+
+def test_with_every_head_lost_the_shares_themselves_bring_it_back(scene: Scene) -> None:
+    owner, peers, back = scene.owner, scene.village.machines[1:], scene.village.folder / "scanned"
+    words = ("--phrase-file", str(owner.phrase_file), "--bootstrap", peers[0].address)
+    policies = scene.village.folder / "policies.toml"
+    told = owner.ok("recover", *words, "--config", str(policies))
+    assert [row["snapshot_id"] for row in told["snapshots"]] == [scene.second]
+    assert policies.read_bytes() == owner.home.config_path.read_bytes()
+    owner.kill()
+    for peer in peers:
+        peer.kill()
+        with closing(sqlite3.connect(peer.home.state_path)) as db, db:
+            db.execute("DELETE FROM storage_vault_heads")
+    scene.village.up(peers)
+    asked = ("restore", "--target", str(back), *words)
+    owner.nbctl(*asked, "--patience", "1s").refused(6, "--scan looks for what is left of it")
+    done = owner.ok(*asked, "--scan", "--snapshot", scene.second)  # forgotten ones may come to light again
+    assert done["problem_count"] == 0
+    same(scene.folder, back)
