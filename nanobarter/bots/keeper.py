@@ -75,11 +75,12 @@ class Keeper:
         geometry: Callable[[int], Geometry],
         policy: Policy,
         trust: Callable[[Sequence[NodeId], int], Trust] = lambda _offering, _needed: BLIND_TRUST,
+        avoid: Callable[[], Collection[NodeId]] = tuple,
     ) -> None:
         """``trust`` tells what is known of the issuers that offer, when the code wants so many of them."""
         self._trust = trust
         self._orders, self._held, self._folder_bytes = orders, held, folder_bytes
-        self._geometry, self._policy = geometry, policy
+        self._geometry, self._policy, self._avoid = geometry, policy, avoid
         self._news = trio.Event()
         self._code: Geometry | None = None
         self._code_since = 0.0
@@ -98,7 +99,8 @@ class Keeper:
         """Make the plan anew and set the orders; return the plan (None without folders or peers, or not settled)."""
         size = await self._folder_bytes()
         held = self._held()  # no waiting from here on: what is ordered must follow from what is held at this moment
-        allowed = _allowed(self._orders.offering(), self._policy.wants)
+        gone = self._avoid()  # their bids live on for a while
+        allowed = [node for node in _allowed(self._orders.offering(), self._policy.wants) if node not in gone]
         issuers = {*held, *allowed}
         code = self._geometry(len(issuers)) if issuers else None
         if code != self._code:

@@ -1,7 +1,8 @@
 """The scheduler: starts a backup by itself, so long after the last one as the person said.
 
 A machine that was off makes its missed backup soon after it is on again, once. A backup that fails is tried again
-sooner than the next one would be, but not at once: the peers or the disk need time.
+sooner than the next one would be, but not at once: the peers or the disk need time. And when something that is stored
+is lost, the next backup, which stores again what the folders still hold of it, does not wait for its turn.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import Final
 import trio
 
 from nanobarter.core.errors import InvariantBroken
+from nanobarter.core.ids import PackId
 from nanobarter.core.ports import Clock
 from nanobarter.core.units import HOUR, MINUTE, SECOND, Instant, Span, after, span_between
 
@@ -36,23 +38,26 @@ class Scheduler:
         last: Callable[[], Awaitable[Instant | None]],
         backup: Callable[[], Awaitable[None]],
         clock: Clock,
+        lost: Callable[[], frozenset[PackId]] = frozenset,
     ) -> None:
-        self._every, self._last, self._backup, self._clock = every, last, backup, clock
+        self._every, self._last, self._backup, self._clock, self._lost = every, last, backup, clock, lost
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Back up whenever it is due, until cancelled."""
         task_status.started()
         if self._every is None:
             return
-        started, failed = self._clock.now(), None
+        started, failed, tried = self._clock.now(), None, frozenset[PackId]()
         while True:
-            now, due = self._clock.now(), due_at(started, await self._last(), failed, self._every)
+            lost = self._lost()  # once for each loss: what no folder holds any more stays lost
+            every = min(self._every, RETRY) if lost - tried else self._every
+            now, due = self._clock.now(), due_at(started, await self._last(), failed, every)
             if now < due:
                 await trio.sleep(min(span_between(now, due), LOOK_AGAIN) / SECOND)
                 continue
             try:
                 await self._backup()
-                failed = None
+                failed, tried = None, lost
             except InvariantBroken:
                 raise
             except Exception as error:  # noqa: BLE001 - told in the log and by status; the next try comes by itself

@@ -51,6 +51,8 @@ def _health(health: f.Health) -> Iterator[str]:
         yield f"          {health.packs} packs, any {health.k} of {health.n} shares bring one back"
         oldest = when(health.oldest_proof)
         yield f"          {health.shares_proven} of {health.shares_placed} shares proven, oldest proof {oldest}"
+    if health.lost:
+        yield f"lost      {health.lost} packs cannot be brought back; nbctl backup stores again what the folders hold"
     for problem in health.problems:
         what = f"pack {problem.pack[:12]} at {short(problem.node)}" if problem.pack else short(problem.node)
         yield f"problem   {problem.kind}: {what} {problem.detail}".rstrip()

@@ -51,7 +51,10 @@ class HealthProblem(Part, frozen=True, kw_only=True):
 
 
 class Health(Shape, frozen=True, kw_only=True, tag="health"):
-    """What peers have proven to keep. ``below_threshold`` counts packs under k + 0.4 (n - k) proven shares."""
+    """What peers have proven to keep. ``below_threshold`` counts packs under k + 0.4 (n - k) proven shares.
+
+    ``lost`` of these have fewer than k. Audits are counted since the start of the daemon, those of every round.
+    """
 
     state: HealthState = "none"
     packs: int = 0
@@ -60,6 +63,7 @@ class Health(Shape, frozen=True, kw_only=True, tag="health"):
     shares_placed: int = 0
     shares_proven: int = 0
     below_threshold: int = 0
+    lost: int = 0
     audits_passed: int = 0
     audits_failed: int = 0
     oldest_proof: int | None = None

@@ -22,14 +22,10 @@ class Proofs:
 
     def __init__(self, store: Store, auditor: Auditor) -> None:
         self._store, self._auditor = store, auditor
-        self.passed = 0
-        self.failed = 0
 
     async def audit_all(self) -> None:
         """Challenge every share now."""
-        went = await self._auditor.round_now(everything=True)
-        self.passed += went.proven
-        self.failed += len(went.wrong)
+        await self._auditor.round_now(everything=True)
 
     async def health(self) -> facade.Health:
         """Tell what peers have proven, by the last audits."""
@@ -49,8 +45,9 @@ class Proofs:
             shares_placed=len(counted),
             shares_proven=sum(h.proven for h in health),
             below_threshold=status.below + status.lost,
-            audits_passed=self.passed,
-            audits_failed=self.failed,
+            lost=status.lost,
+            audits_passed=self._auditor.passed,
+            audits_failed=self._auditor.failed,
             oldest_proof=status.oldest_proof,
             holders=_holders(packs, counted),
             problems=tuple(_problems(counted))[:PROBLEMS_SHOWN_MAX],

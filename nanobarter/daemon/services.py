@@ -32,6 +32,7 @@ from nanobarter.storage.audit import Auditor
 from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
 from nanobarter.translator.ledger import Ledger
 from nanobarter.translator.vetting import Trust, caps
+from nanobarter.wallet.events import NotesReceived, WalletEvent
 
 KEEPER_PERIOD: Final = Span(30 * SECOND)
 SETTLE: Final = Span(3 * SECOND)  # a catch-up with the first peers takes less
@@ -72,6 +73,7 @@ class Node(Storage):
             geometry=self.geometry,
             policy=policy,
             trust=self.trust,
+            avoid=lambda: self.auditor.forsaken,
         )
         self.pinger = Pinger(
             watch=self.watch,
@@ -82,9 +84,13 @@ class Node(Storage):
             limits=self.limits,
         )
         self.scheduler = Scheduler(
-            every=self.config.backup.every, last=self._last_snapshot, backup=self._backup, clock=self.clock
+            every=self.config.backup.every,
+            last=self._last_snapshot,
+            backup=self._backup,
+            clock=self.clock,
+            lost=lambda: self.auditor.lost,
         )
-        self.wallet.observe(lambda _event: self.keeper.wake())
+        self.wallet.observe(self._notes_moved)
         self.swap.observe(self._traded)
         self.swap.observe(self.chronicle.take)
         self.gossip.subscribe("bid", self._bid_heard)
@@ -103,6 +109,15 @@ class Node(Storage):
         capacity = Quantity(self.config.offer.space_bytes // MIB)
         bounds = caps(offering, vetted, self.ledger.clean_leases(), needed=needed, capacity=capacity)
         return Trust({node: self.watch.reliability(node) or 0.0 for node in known}, vetted, bounds)
+
+    def _repair_soon(self) -> None:
+        super()._repair_soon()
+        self.keeper.wake()  # a peer that is gone or was caught leaves space to be found elsewhere
+
+    def _notes_moved(self, event: WalletEvent) -> None:
+        self.keeper.wake()
+        if self.auditor.unwell and isinstance(event, NotesReceived):
+            self.repairer.wake()  # there may be room now for what is missing
 
     def _traded(self, event: SwapEvent) -> None:
         if isinstance(event, Settled):

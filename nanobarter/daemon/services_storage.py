@@ -101,9 +101,11 @@ class Storage(Barter):
         self.repairer.wake()
 
     def held(self) -> dict[NodeId, Held]:
-        """Return what each issuer owes us."""
+        """Return what each issuer owes us; who is gone or was caught owes nothing, so that others are asked."""
         found = held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
         nothing = Quantity(0)
+        for node in self.auditor.forsaken:
+            found.pop(node, None)
         return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
 
     def geometry(self, peers: int) -> Geometry:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import trio
 from blake3 import blake3
 
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import NodeId, PackId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
-from nanobarter.core.units import SECOND, Span
+from nanobarter.core.units import SECOND, Span, before
 from nanobarter.storage import placements as rows
-from nanobarter.storage.health import PackHealth, StorageStatus, by_pack, pack_health, sum_up
+from nanobarter.storage.health import PackHealth, StorageStatus, by_pack, forsaken, pack_health, sum_up
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.placements import Placement
 from nanobarter.storage.vault_client import Proven, Silent, VaultClient, Wrong
@@ -54,8 +54,18 @@ def _dice(draw: bytes, count: int) -> list[bytes]:
 class Auditor:
     """Audits one's own shares. ``run`` does so every period; ``round_now`` at once, for instance for ``check``.
 
-    ``caught`` is called after a round that met a wrong answer: there is something to repair.
+    ``caught`` is called after a round that leaves something to repair: a wrong answer, or a share too few.
+    ``passed`` and ``failed`` count the challenges since the start, those of every round; ``forsaken`` are the peers to
+    which, as of the last round, nothing is to be entrusted as long as others can be had (``health.forsaken``), and
+    ``lost`` the packs of data and metadata that could not be brought back then; ``unwell`` tells whether any pack had
+    fewer shares than it should.
     """
+
+    passed: int = 0
+    failed: int = 0
+    forsaken: frozenset[NodeId] = frozenset()
+    lost: frozenset[PackId] = frozenset()
+    unwell: bool = False
 
     def __init__(
         self,
@@ -112,7 +122,10 @@ class Auditor:
         async with trio.open_nursery() as nursery:
             for node in dict.fromkeys(p.node for p in chosen):
                 nursery.start_soon(one_peer, node)
-        if found.wrong and self._caught is not None:
+        self.passed += len(found.proven)
+        self.failed += len(found.wrong)
+        self.unwell = await trio.to_thread.run_sync(self._look) not in ("healthy", "empty")
+        if self._caught is not None and (found.wrong or self.unwell):
             self._caught()
         return Round(len(found.proven), len(found.silent), tuple(found.wrong))
 
@@ -130,6 +143,17 @@ class Auditor:
     async def _tell(self, node: NodeId, *, right: bool) -> None:
         if self._judged is not None:
             await self._judged(node, right)
+
+    def _look(self) -> str:
+        """Note which peers are forsaken, and return the worst verdict on a pack."""
+        now, live = self._clock.now(), {lease.lease_id for lease in self._leases.live()}
+        since = before(now, Span(self._limits.audit_cover + self._limits.audit_offline))
+        caught = self._store.read_now(lambda db: rows.caught_since(db, since))
+        placed = self._store.read_now(rows.all_placements)
+        self.forsaken = frozenset(forsaken(placed, caught, now, live, self._limits))
+        health = self.health()
+        self.lost = frozenset(h.row.pack_id for h in health if h.verdict == "lost" and h.row.kind != "catalog")
+        return sum_up(health).verdict
 
     async def _ask_peer(self, queue: list[Placement], rest: list[Placement], found: "_Found") -> None:
         for placement in queue:  # grows when the peer is caught

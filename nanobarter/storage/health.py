@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nanobarter.core.ids import LeaseId, PackId
+from nanobarter.core.ids import LeaseId, NodeId, PackId
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import Instant, span_between
 from nanobarter.storage.geometry import repair_below
@@ -76,6 +76,26 @@ def pack_health(
     proven = min(len({p.node for p in good}), len({p.index for p in good}))
     oldest = min((p.last_proof_at for p in good), default=None)
     return PackHealth(row, proven, sum(p.state == "bad" for p in found), oldest)
+
+
+def forsaken(
+    placements: Iterable[Placement],
+    caught: Collection[NodeId],
+    now: Instant,
+    live: Collection[LeaseId],
+    limits: Limits,
+) -> set[NodeId]:
+    """Return the peers that were silent for too long or were ``caught``, and of whose shares none counts.
+
+    What they owe us is worth nothing to a repair, so space is sought elsewhere; one that proves a share is back.
+    """
+    found, good = set(caught), set[NodeId]()
+    for placement in placements:
+        if counts(placement, now, live, limits):
+            good.add(placement.node)
+        elif placement.silent_since is not None and span_between(placement.silent_since, now) >= limits.audit_offline:
+            found.add(placement.node)
+    return found - good
 
 
 def by_pack(placements: Iterable[Placement]) -> Mapping[PackId, list[Placement]]:

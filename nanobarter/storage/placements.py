@@ -217,3 +217,10 @@ def wrong(db: sqlite3.Connection, placement: Placement, at: Instant, problem: st
             "INSERT INTO storage_evidence (node, root, at, problem, answer) VALUES (?, ?, ?, ?, ?)",
             (placement.node, placement.root, at, problem, evidence),
         )
+
+
+def caught_since(db: sqlite3.Connection, since: Instant) -> set[NodeId]:
+    """Return the peers that broke their promise since then."""
+    return {
+        NodeId(node) for (node,) in db.execute("SELECT DISTINCT node FROM storage_evidence WHERE at >= ?", (since,))
+    }

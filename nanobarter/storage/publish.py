@@ -5,6 +5,7 @@ that was away still hands out the older one.
 """
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -166,7 +167,10 @@ class Publisher:
         return Published(sequence, tuple(kept), tuple(failed))
 
     async def _drop_old_packs(self) -> None:
-        needed = await self._store.write(trim_heads)
+        placed = by_pack(await self._store.read(lambda db: rows.in_state(db, "held")))
+        packs = await self._store.read(rows.all_packs)
+        lost = {row.pack_id for row in packs if len(placed.get(row.pack_id, ())) < row.k}
+        needed = await self._store.write(lambda db: trim_heads(db, lost))
         for row in await self._store.read(rows.all_packs):
             if row.kind == "catalog" and row.pack_id not in needed:
                 await self._placer.remove(row.pack_id)
@@ -192,16 +196,21 @@ def last_head(db: sqlite3.Connection) -> tuple[int, Signed] | None:
     return (row[0], decode(row[1], Signed, size_max=_PACKS_BYTES_MAX)) if row else None
 
 
-def trim_heads(db: sqlite3.Connection) -> set[PackId]:
-    """Forget all but the last heads; return the packs that these need."""
+def trim_heads(db: sqlite3.Connection, lost: Collection[PackId]) -> set[PackId]:
+    """Forget all but the last heads, and older ones that need a lost pack; return the packs that the rest need."""
     db.execute(
         "DELETE FROM storage_heads_published WHERE sequence NOT IN "
         "(SELECT sequence FROM storage_heads_published ORDER BY sequence DESC LIMIT ?)",
         (_HEADS_KEPT,),
     )
     found = set[PackId]()
-    for (packs,) in db.execute("SELECT packs FROM storage_heads_published"):
-        found |= set(decode(packs, tuple[PackId, ...], size_max=_PACKS_BYTES_MAX))
+    kept = db.execute("SELECT sequence, packs FROM storage_heads_published ORDER BY sequence DESC").fetchall()
+    for place, (sequence, packs) in enumerate(kept):
+        needed = set(decode(packs, tuple[PackId, ...], size_max=_PACKS_BYTES_MAX))
+        if place and needed & set(lost):
+            db.execute("DELETE FROM storage_heads_published WHERE sequence = ?", (sequence,))
+        else:
+            found |= needed
     return found
 
 

@@ -92,7 +92,7 @@ class Repairer:
     async def _round(self) -> Repaired:
         await self._leases.adopt()
         await self._leases.extend_due()
-        repaired, failed = list[PackId](), list[tuple[PackId, str]]()
+        repaired, failed, astray = list[PackId](), list[tuple[PackId, str]](), False
         placed = by_pack(await self._store.read(rows.all_placements))
         for row in await self._store.read(rows.all_packs):
             now, live = self._clock.now(), self._live()
@@ -101,6 +101,7 @@ class Repairer:
             good = [p for p in placements if counts(p, now, live, self._limits)]
             if health.proven < row.k and not any(p.state == "held" for p in placements):
                 failed.append((row.pack_id, "no share is left"))
+                astray = astray or row.kind == "catalog"  # it is made of what is here, and can be made again
             elif needs_repair(health, self._placer.spare_places(row, good)):
                 problem = await self._repair(health, placements, good)
                 if problem is None:
@@ -108,7 +109,7 @@ class Repairer:
                 else:
                     failed.append((row.pack_id, problem))
         await self._placer.tidy()
-        if repaired and self._moved is not None:
+        if (repaired or astray) and self._moved is not None:
             with suppress(Unreachable):  # too few peers for the catalog just now; the next backup publishes again
                 await self._moved()
         return Repaired(tuple(repaired), tuple(failed[:_FAILED_MAX]))

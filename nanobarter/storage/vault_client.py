@@ -77,10 +77,13 @@ class Proven:
 
 @dataclass(frozen=True)
 class Wrong:
-    """The peer signed something that breaks its promise; ``evidence`` is the canonical Signed receipt."""
+    """The peer breaks its promise; ``evidence`` is the canonical Signed receipt, or nothing if it signed none."""
 
     problem: str
     evidence: bytes
+
+
+_DENIALS: Final = frozenset({Reason.UNKNOWN_LEASE, Reason.NOT_OWNER, Reason.NOT_FOUND, Reason.EXPIRED})
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,8 @@ class VaultClient:
         try:
             answer = await self._ask(node, lease, Prove(root, nonce, block_index))
             if isinstance(answer, Refused):
+                if answer.reason in _DENIALS:  # no evidence for others, since a refusal is not signed
+                    return Wrong(f"the peer denies the lease: {answer.detail}", b"")
                 return Silent(f"refused: {answer.detail}")
             body, evidence = self._open(node, answer)
         except Unreachable as error:

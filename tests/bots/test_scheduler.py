@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from nanobarter.bots.scheduler import SETTLE, Scheduler, due_at
+from nanobarter.core.ids import PackId
 from nanobarter.core.units import HOUR, Instant, Span
 
 instants = st.integers(0, 10**13).map(Instant)
@@ -21,6 +22,26 @@ def test_a_backup_is_due_once_per_span_and_never_right_after_a_start_or_a_failur
     assert due >= started + SETTLE
     assert last is None or due >= last + every
     assert failed is None or due >= failed + min(every, HOUR)
+
+
+async def test_a_loss_is_met_by_one_backup_before_its_time(autojump_clock: MockClock) -> None:
+    clock, at = _TrioClock(), list[Instant]()
+
+    async def last() -> Instant | None:
+        await trio.lowlevel.checkpoint()
+        return at[-1] if at else None
+
+    async def backup() -> None:
+        at.append(clock.now())
+        await trio.sleep(10)
+
+    def lost() -> frozenset[PackId]:
+        return frozenset({PackId(bytes(32))}) if len(at) > 1 else frozenset()  # and it stays so
+
+    with trio.move_on_after(30 * 3600):
+        await Scheduler(every=Span(6 * HOUR), last=last, backup=backup, clock=clock, lost=lost).run()
+    gaps = [round((b - a) / HOUR, 1) for a, b in pairwise(at)]
+    assert gaps[:4] == [6.0, 1.0, 6.0, 6.0]
 
 
 class _TrioClock:

@@ -12,7 +12,8 @@ from nanobarter.core.keys import Signed, open_signed
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Span
 from nanobarter.storage import placements as rows
-from nanobarter.storage.audit import choose
+from nanobarter.storage import vault_rows
+from nanobarter.storage.audit import Auditor, choose
 from nanobarter.storage.health import pack_health
 from nanobarter.storage.placements import PlacedPackRow, Placement
 from nanobarter.storage.vault_messages import DOMAIN_RECEIPT, RECEIPT_BODY, NoProof
@@ -139,3 +140,58 @@ async def test_a_share_under_an_ended_lease_does_not_count(tmp_path: Path) -> No
         assert (found.proven, found.silent) == (0, 0)
         assert here.auditor.status().verdict == "lost"
         assert here.store.read_now(rows.all_placements)
+
+
+async def test_a_peer_that_denies_the_lease_is_wrong_at_once(tmp_path: Path) -> None:
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack_of("a", 2, 4))
+        forgetful = here.peers[1]
+        for lease_id, contract in list(here.mints.contracts.items()):
+            if contract.issuer == forgetful.node_id:  # its mint and its vault come from an older copy
+                del here.mints.contracts[lease_id]
+                await forgetful.store.write(lambda db, gone=lease_id: vault_rows.forget_lease(db, gone))
+        found = await here.auditor.round_now()
+        assert [node for node, _, _ in found.wrong] == [forgetful.node_id]
+        assert here.auditor.health()[0].proven == 3
+        assert here.auditor.forsaken == {forgetful.node_id}
+
+
+async def test_who_is_gone_or_was_caught_is_forsaken_until_a_share_is_proven(tmp_path: Path) -> None:
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack_of("a", 2, 4))
+        away, cheat = here.peers[0], here.peers[1]
+        here.hub.disconnect(away.node_id)
+        cheat.files()[0].unlink()
+        await here.auditor.round_now()
+        assert here.auditor.forsaken == {cheat.node_id}  # one who is away for a moment is not given up
+        here.clock.advance(Span(72 * HOUR))
+        await here.auditor.round_now()
+        assert here.auditor.forsaken == {away.node_id, cheat.node_id}
+        here.hub.reconnect(away.node_id)
+        await here.repairer.round_now()
+        here.clock.advance(Span(5 * MINUTE))
+        await here.repairer.round_now()
+        await here.auditor.round_now(everything=True)
+        assert here.auditor.forsaken == set()
+
+
+async def test_a_pack_without_all_its_shares_calls_for_repair_though_nobody_was_caught(tmp_path: Path) -> None:
+    async with town(tmp_path, 5) as (here, _):
+        await here.placer.put(pack_of("a", 2, 5))
+        called = list[bool]()
+        here.auditor = Auditor(
+            store=here.store,
+            leases=here.leases,
+            client=here.client,
+            clock=here.clock,
+            entropy=here.entropy,
+            limits=here.limits,
+            caught=lambda: called.append(True),
+        )
+        for peer in here.peers[:2]:
+            here.hub.disconnect(peer.node_id)
+        await here.auditor.round_now()
+        assert (called, here.auditor.unwell) == ([], False)
+        here.clock.advance(Span(72 * HOUR))
+        await here.auditor.round_now()
+        assert (called, here.auditor.unwell) == ([True], True)

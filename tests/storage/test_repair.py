@@ -6,6 +6,7 @@ import trio
 
 from nanobarter.core.units import DAY, HOUR, MINUTE, Span
 from nanobarter.storage.placement import Placer
+from nanobarter.storage.repair import Repairer
 from tests.storage.vaults import Town, pack_of, town
 
 
@@ -72,6 +73,33 @@ async def test_a_share_that_is_caught_wrong_is_replaced_at_once(tmp_path: Path) 
                 await trio.sleep(0.01)
         assert here.peers[0].node_id not in spread(here, pack.pack_id)
         nursery.cancel_scope.cancel()
+
+
+async def test_lost_packs_of_the_catalog_are_made_again_and_older_heads_forgotten(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        await here.publisher.publish(b"first")
+        await here.publisher.publish(b"second")
+        here.repairer = Repairer(
+            store=here.store,
+            leases=here.leases,
+            placer=here.placer,
+            clock=here.clock,
+            limits=here.limits,
+            moved=lambda: publish(here),
+        )
+        for peer in here.peers:
+            for file in peer.files():
+                file.unlink()
+        await here.auditor.round_now(everything=True)
+        assert (here.auditor.status().verdict, here.auditor.lost) == ("lost", frozenset())
+        here.clock.advance(Span(5 * MINUTE))
+        await here.repairer.round_now()
+        status = here.auditor.status()
+        assert (status.verdict, status.packs) == ("healthy", 1)
+
+
+async def publish(here: Town) -> None:
+    await here.publisher.publish(b"third")
 
 
 async def test_a_thin_pack_is_filled_up_when_peers_come(tmp_path: Path) -> None:
