@@ -163,6 +163,7 @@ class Node(Storage):
             await nursery.start(self.court.run)
             await nursery.start(self.memory.run)
             await nursery.start(self.wallet.run)
+            await nursery.start(self.examiner.run)
             await nursery.start(self.vault.run)
             await nursery.start(self.chronicle.run)
             await nursery.start(self.jobs.run)

@@ -15,6 +15,7 @@ from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import MIB, LeaseKind, Quantity
 from nanobarter.court.board import CleanBoard
+from nanobarter.court.examiner import Examiner
 from nanobarter.court.service import Court
 from nanobarter.court.witness import Witness
 from nanobarter.daemon.config import Config
@@ -138,6 +139,15 @@ class Barter:
             entropy=entropy,
             limits=limits,
             free_own=self._free_own,
+        )
+        self.examiner = Examiner(
+            caller=self.network,
+            mints=self.wallet.remembrance.mints,
+            remembered=self.wallet.remembrance.of,
+            accuse=self.court.accuse,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
         )
         look = LastLook(self.network, self._shuns, quiet=self.memory.quarantined)
         self.swap = Swap(

@@ -124,6 +124,11 @@ class Remembrance:
         """Return the newest of what this mint signed and the wallet holds."""
         return self._store.read_now(lambda db: remembered(db, mint, self._clock.now()))
 
+    def mints(self) -> list[NodeId]:
+        """Return the mints whose answers to requests the wallet keeps."""
+        sql = "SELECT DISTINCT mint FROM wallet_journal WHERE state = 'done'"
+        return [NodeId(mint) for (mint,) in self._store.read_now(lambda db: db.execute(sql).fetchall())]
+
     async def hear(self, signed: Signed) -> bool:
         """Take note that a mint was restored; tell whether that is news. Raises Malformed for what is no notice."""
         return await self._store.write(lambda db: note_restoration(db, signed))

@@ -53,3 +53,11 @@ def of_lock(
         yield from (records.FalseOutcome(lock, answer) for answer in said)
         for exchange in opens:
             yield from (records.OpenRefused(lock, exchange.body, exchange.answer, later) for later in (None, *said))
+
+
+def receipts_of(exchange: Exchange) -> Iterator[records.Receipt]:
+    """Yield the receipts in an exchange that the head of its epoch has to account for. Raises Malformed."""
+    body = read_body(exchange.body)
+    yield from (records.SpentReceipt(exchange, place) for place in range(len(inputs_of(body))))
+    if isinstance(body, SwapBody | IssueBody | TakeBody):
+        yield from (records.IssuedReceipt(exchange, place) for place in range(len(body.outputs)))

@@ -111,7 +111,7 @@ def _ran_back(one: Head, two: Head) -> bool:
 def omitted(proof: Omitted) -> Convicted:
     """Convict over a receipt of the head's epoch, behind its ``since``, that the head's tree does not account for."""
     head, node = open_head(proof.head), proof.head.signer
-    signer, tree, entry, at = _claim(proof.receipt)
+    signer, tree, entry, at = claim_of(proof.receipt)
     need(signer == node, "the receipt and the head are of two mints")
     need(epoch_of(at) == head.epoch, "the receipt is of another epoch")
     need(head.covers(at), "the mint was restored since, and said so")
@@ -125,7 +125,8 @@ def omitted(proof: Omitted) -> Convicted:
     return Convicted(node, "its epoch's root says something else than its receipt")
 
 
-def _claim(receipt: Receipt) -> tuple[bytes, int, entries.Entry, Instant]:
+def claim_of(receipt: Receipt) -> tuple[bytes, int, entries.Entry, Instant]:
+    """Return the mint of a receipt, the tree and the entry that its head owes it, and its date. Raises Malformed."""
     match receipt:
         case SpentReceipt():
             node, at, notes, _ = _honoured(receipt.exchange)
