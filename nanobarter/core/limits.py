@@ -134,7 +134,8 @@ class Limits:
     vault_disk_reserve_bytes: int = 256 * 1024 * 1024  # left free for the node's own database and log
     vault_sweep_period: Span = Span(1 * HOUR)
     share_range_bytes: int = 512 * 1024  # one write or read of a share; a home line carries it within call_timeout
-    share_patience: Span = Span(3 * SECOND)  # what a laggard gets beyond the time that k others took
+    share_patience: Span = Span(2 * SECOND)  # what a laggard gets beyond the time that k others took
+    sign_timeout: Span = Span(1 * SECOND)  # a peer that failed shows within it that it is back: a round trip, no more
     share_peer_rest: Span = Span(2 * MINUTE)  # a peer that failed is asked last for so long
     share_transfers_max: int = 24  # shares under way at once, 2 MiB each; bounds memory
     share_packs_max: int = 3  # packs under way at once, 16 MiB and their shares each; bounds memory

@@ -204,17 +204,22 @@ class BackupJob:
         return f"only {filled} of {plan.geometry.n} peers traded space for ours so far; try again later"
 
     async def _fill(self, say: Say) -> None:
-        """Give every peer another chance: a slow one was passed over, so that it would not hold up the upload."""
+        """Give peers that answer another chance: a slow one was passed over, so that it would not hold up the upload.
+
+        One that hangs is left to the repairs to come.
+        """
         node = self._node
         for _ in range(FILLS_MAX):
             missing = sum(max(h.row.n - h.proven, 0) for h in node.auditor.health())
             if not missing:
                 return
             say(facade.Progress(phase="placing what slow peers missed", done=0, total=missing, unit="shares"))
-            node.reader.forgive()
+            back = await node.reader.forgive_who_answer()
             await node.repairer.round_now()
             if {lease.issuer for lease in node.leases.live()} - set(node.network.connected()):
                 await trio.sleep(FILL_AGAIN)
+            elif not back:
+                return
 
     async def _done(self, summary: engine.Summary, plan: Plan, seconds: float) -> facade.BackupDone:
         node, snapshot = self._node, summary.snapshot

@@ -119,8 +119,11 @@ class Placer:
             count += 1
         return count
 
-    async def tidy(self) -> int:
-        """Delete at the peers what is to leave; return how many placements are still waiting for theirs."""
+    async def tidy(self, *, resting_too: bool = False) -> int:
+        """Delete at the peers what is to leave; return how many placements are still waiting for theirs.
+
+        Peers that failed lately are left for the next time, unless ``resting_too``.
+        """
         await self._store.write(rows.leave_given_up)  # a repair may have placed one meanwhile
         waiting = await self._store.read(lambda db: rows.in_state(db, "leaving"))
         live = {lease.lease_id for lease in self._leases.live()}
@@ -129,7 +132,8 @@ class Placer:
 
         async def forget(placement: Placement) -> None:
             async with gate:
-                if placement.lease_id in live and not await self._forget(placement):
+                skipped = self._reader.resting(placement.node) and not resting_too
+                if placement.lease_id in live and (skipped or not await self._forget(placement)):
                     left.append(placement)
                 elif placement.lease_id not in live:
                     await self._store.write(lambda db: rows.drop_if_leaving(db, placement))
@@ -278,6 +282,7 @@ class Placer:
                 return False
             await self._store.write(lambda db: rows.drop_if_leaving(db, placement))
         except (Unreachable, PeerFault):
+            self._reader.rest(placement.node)
             return False
         finally:
             self._busy.discard(name)

@@ -12,13 +12,13 @@ from typing import Final
 import trio
 
 from nanobarter.core.canonical import decode, encode
-from nanobarter.core.errors import InvariantBroken, PeerFault, Refused, Unreachable
+from nanobarter.core.errors import InvariantBroken, PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import NodeId, PackId
 from nanobarter.core.keys import Signed
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Entropy
 from nanobarter.core.store import Store
-from nanobarter.core.units import Instant
+from nanobarter.core.units import SECOND, Instant
 from nanobarter.storage import placements as rows
 from nanobarter.storage.geometry import body_bytes_max, share_size_for
 from nanobarter.storage.head import (
@@ -73,6 +73,7 @@ class Publisher:
         self._keys = keys
         self._leases = leases
         self._placer = placer
+        self._reader = reader
         self._client = reader.client
         self._directory = reader.directory
         self._clock = reader.clock
@@ -151,8 +152,12 @@ class Publisher:
         kept, failed = list[NodeId](), list[tuple[NodeId, str]]()
 
         async def tell(lease: HeldLease) -> None:
+            # A peer that failed lately is asked like the others, and waited for no longer than a sign of life takes.
+            span = self._limits.sign_timeout if self._reader.resting(lease.issuer) else self._limits.call_timeout
+            no: Refused | None = Refused(Reason.BUSY, "it failed lately, and does not answer")
             try:
-                no: Refused | None = await self._client.put_head(lease.issuer, lease.lease_id, head)
+                with trio.move_on_after(span / SECOND):
+                    no = await self._client.put_head(lease.issuer, lease.lease_id, head)
             except (Unreachable, PeerFault) as error:
                 failed.append((lease.issuer, str(error)))
                 return

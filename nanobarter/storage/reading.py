@@ -77,6 +77,7 @@ class PackReader:
         self._mask = mask_secret(keys)
         self._limits = limits
         self._resting = dict[NodeId, Instant]()
+        self._mute = dict[NodeId, Instant]()  # who gave no sign of life in the rest that ends then
         self._packs = trio.CapacityLimiter(limits.share_packs_max)
         self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
 
@@ -91,6 +92,28 @@ class PackReader:
     def forgive(self) -> None:
         """Forget who failed lately: everybody gets another chance."""
         self._resting.clear()
+
+    async def forgive_who_answer(self) -> int:
+        """Forget the failures of the resting peers that answer now, and return how many do.
+
+        A hung peer takes connections and answers nothing; another share for it would cost another wait. It is asked
+        once in each of its rests.
+        """
+        now, back = self.clock.now(), list[NodeId]()
+        resting = {node: until for node, until in self._resting.items() if until > now}
+        fresh = {node: until for node, until in resting.items() if self._mute.get(node) != until}
+
+        async def ask(node: NodeId) -> None:
+            if await self.client.lives(node, self._limits.sign_timeout):
+                back.append(node)
+
+        async with trio.open_nursery() as nursery:
+            for node in fresh:
+                nursery.start_soon(ask, node)
+        self._mute = {node: until for node, until in resting.items() if node not in back}
+        for node in back:
+            self._resting.pop(node, None)
+        return len(back)
 
     async def get(self, pack_id: PackId) -> bytes:
         """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""

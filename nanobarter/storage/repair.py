@@ -129,7 +129,7 @@ class Repairer:
             self._placer.rest(placement.node)  # another peer first
             await self._store.write(lambda db, p=placement: rows.leave(db, p))
         if bad:
-            await self._placer.tidy()  # so that the same peer can get it again when there is no other
+            await self._placer.tidy(resting_too=True)  # so that the same peer can get it again when there is no other
         try:
             await self._placer.fill(row, body, good)
         except Unreachable as error:

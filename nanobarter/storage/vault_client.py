@@ -16,7 +16,7 @@ from nanobarter.core.ids import Hash, LeaseId, NodeId
 from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy
-from nanobarter.core.units import Instant, Span
+from nanobarter.core.units import SECOND, Instant, Span
 from nanobarter.storage.ranges import Ranges
 from nanobarter.storage.share import BLOCK_BYTES, Share, Tree, block_count, verify_block
 from nanobarter.storage.vault_messages import (
@@ -109,6 +109,7 @@ class VaultClient:
         self._entropy = entropy
         self._limits = limits
         self._last_at = 0
+        self._nobody = Hash(entropy.token(32))  # the name of a head that nobody has
 
     @property
     def node_id(self) -> NodeId:
@@ -177,6 +178,16 @@ class VaultClient:
         except PeerFault as error:
             return Silent(str(error))
         return judge_proof(body, evidence, Prove(root, nonce, block_index), lease, size)
+
+    async def lives(self, node: NodeId, within: Span) -> bool:
+        """Tell whether a vault answers anything at all within so short a time."""
+        with trio.move_on_after(within / SECOND):
+            try:
+                await get_head(self._caller, node, self._nobody, self._limits)
+            except (Unreachable, PeerFault):
+                return False
+            return True
+        return False
 
     async def delete(self, node: NodeId, lease: LeaseId, root: Hash) -> Refused | None:
         """Give a share's bytes back to the lease. Raises Unreachable and PeerFault."""

@@ -159,3 +159,23 @@ async def test_a_removed_pack_leaves_the_peers(tmp_path: Path) -> None:
         assert {lease.used_bytes for lease in here.leases.live()} == {0}
         with pytest.raises(PackMissing):
             await here.placer.get(pack.pack_id)
+
+
+async def test_a_peer_that_is_still_silent_stays_at_rest_and_costs_no_wait_when_things_are_tidied(
+    tmp_path: Path,
+) -> None:
+    pack = pack_of("a", 2, 3)
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack)
+        silent, back = (p.node for p in held(here, pack.pack_id)[:2])
+        here.hub.disconnect(silent)
+        for node in (silent, back):
+            here.reader.rest(node)
+        assert await here.reader.forgive_who_answer() == 1
+        assert here.reader.resting(silent)
+        assert not here.reader.resting(back)
+        await here.placer.remove(pack.pack_id)
+        here.hub.reconnect(silent)
+        assert await here.placer.tidy() == 1  # not asked while it rests
+        assert await here.reader.forgive_who_answer() == 0  # nor asked twice in one rest
+        assert await here.placer.tidy(resting_too=True) == 0
