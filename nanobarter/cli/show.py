@@ -63,11 +63,15 @@ def _peers(peers: f.Peers) -> Iterator[str]:
         (
             row.node,
             "connected" if row.connected else when(row.last_seen),
+            row.path,
+            "" if row.latency_ms is None else f"{row.latency_ms:.1f} ms",
+            f"{show_size(row.bytes_in)} / {show_size(row.bytes_out)}" if row.connected else "",
+            str(row.score),
             " ".join(row.addresses) + (f"  CONVICTED: {row.convicted}" if row.convicted else ""),
         )
         for row in peers.peers
     )
-    return table(("node", "seen", "addresses"), rows, "no peers yet")
+    return table(("node", "seen", "path", "latency", "in / out", "score", "addresses"), rows, "no peers yet")
 
 
 def _market(market: f.MarketView) -> Iterator[str]:

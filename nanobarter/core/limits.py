@@ -22,6 +22,8 @@ class Limits:
     handshake_timeout: Span = Span(10 * SECOND)  # three round trips over the worst satellite line, and a slow disk
     half_open_max: int = 64  # a handshake holds about 100 KB; the oldest one makes room for a new one
     connections_max: int = 512  # at about 50 KB each, idle
+    connections_reserved: int = 128  # of them for peers known before: strangers cannot keep them out
+    idle_stranger: Span = Span(10 * MINUTE)  # one that did nothing for so long gives its place to another
     connections_per_address_max: int = 8  # people behind one router; more would let one machine fill the table
     peers_target: int = 32  # dial until so many are connected: a random graph of this degree never falls apart
     dials_at_once_max: int = 16

@@ -14,6 +14,14 @@ class PeerRow(Part, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     connected: bool = False
     last_seen: int | None = None
+    path: str = ""
+    """How it is connected: ``out`` (dialled by us), ``in`` or ``relay``; with `` lan`` when it is near."""
+    latency_ms: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    """What this connection carried, before encryption."""
+    score: int = 50
+    """0 to 100: the share of calls to it that were answered; 50 before any, 0 while it is shunned for a breach."""
     convicted: str = ""
     """Of what, when somebody proved fraud of it: its notes are worth nothing here. A clause that begins with "it"."""
 

@@ -99,6 +99,11 @@ class NodeView:
                     addresses=tuple(address.show() for address in peer.addresses),
                     connected=peer.connected,
                     last_seen=peer.last_seen,
+                    path=peer.path,
+                    latency_ms=None if peer.latency is None else round(peer.latency * 1000, 2),
+                    bytes_in=peer.bytes_in,
+                    bytes_out=peer.bytes_out,
+                    score=peer.score,
                     convicted=why.get(peer.node, ""),
                 )
                 for peer in self._node.network.known()

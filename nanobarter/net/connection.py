@@ -57,6 +57,10 @@ class Connection:
         self.closed = trio.Event()
         self.fault: PeerFault | None = None
         self.since = trio.current_time()
+        self.last_work = self.since
+        """When it was last used for anything but signs of life."""
+        self.path = "out" if self.dialled else "in"
+        """How it came up, for people."""
         self.bytes_in = self.bytes_out = 0
         self.outbox = Outbox()
         self._rhythm = rhythm or Rhythm(limits)
@@ -228,14 +232,17 @@ class Connection:
     def _take(self, message: Message, nursery: trio.Nursery) -> None:
         kind, number, body = message
         if kind in _STREAM_KINDS and number in self.streams:
+            self.last_work = self.pulse.last_heard
             self.streams.take(message)
             return
         match kind:
             case Kind.REQUEST:
+                self.last_work = self.pulse.last_heard
                 self._check_new(number)
                 self.serving.take_request(number, body, nursery)
                 self._check_outbox()
             case Kind.ANSWER:
+                self.last_work = self.pulse.last_heard
                 self.calls.take_answer(number, body)
             case Kind.FAILED:
                 self.calls.take_answer(number, read_failed(body))

@@ -1,6 +1,7 @@
 """The network of one node: it listens, dials, keeps connections, and carries calls and streams to peers by id."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import trio
 
@@ -15,11 +16,13 @@ from nanobarter.net.address import Address, parse_address
 from nanobarter.net.calls import Retired
 from nanobarter.net.circle import Circle, Invitation
 from nanobarter.net.connection import Connection
+from nanobarter.net.dialling import Dialling
 from nanobarter.net.doors import Doors, open_listeners
+from nanobarter.net.entry import Entry
 from nanobarter.net.exchange import Exchange
 from nanobarter.net.links import Links
 from nanobarter.net.methods import Methods, StreamHandler, unwrap
-from nanobarter.net.peers import KnownPeer, PeerBook
+from nanobarter.net.peers import KnownPeer, Peer, PeerBook
 from nanobarter.net.stream import Stream
 from nanobarter.net.tables import MIGRATIONS
 
@@ -68,8 +71,9 @@ class Network:
             entropy=entropy,
             limits=limits,
             circle=self.circle,
-            same_host_ok=same_host_ok,
         )
+        self._entry = Entry(self._doors, same_host_ok=same_host_ok)
+        self._dialling = Dialling(self._doors)
         for address in bootstrap:
             self._book.learn(None, address)
 
@@ -89,7 +93,9 @@ class Network:
         async with trio.open_nursery() as nursery:
             await self._exchange.start(bound)
             nursery.start_soon(self._exchange.keep_fresh)
-            self._doors.open(nursery, listeners)
+            nursery.start_soon(self._doors.run)
+            self._dialling.open(nursery)
+            self._entry.open(nursery, listeners)
             task_status.started(bound)
 
     # -- Registrar
@@ -135,9 +141,9 @@ class Network:
         connection = self._links.best(peer)
         if connection is not None:
             return connection
-        if not self._book.due_at(peer, trio.current_time()) and not self._doors.is_dialling(peer):
+        if not self._book.due_at(peer, trio.current_time()) and not self._dialling.is_dialling(peer):
             await self._exchange.look_up(peer)
-        return await self._doors.dial_now(peer)
+        return await self._dialling.dial_now(peer)
 
     # -- who is there
 
@@ -161,8 +167,22 @@ class Network:
         peers, up = list[KnownPeer](), set(self.connected())
         for node in self._book.nodes():
             if (peer := self._book.get(node)) is not None:
-                peers.append(KnownPeer(node, tuple(peer.addresses), node in up, peer.last_seen))
+                peers.append(self._tell(node, peer, connected=node in up))
         return peers
+
+    def _tell(self, node: NodeId, peer: Peer, *, connected: bool) -> KnownPeer:
+        link, shunned = self._links.best(node), self._doors.shunned.is_shunned(node, trio.current_time())
+        told = KnownPeer(node, tuple(peer.addresses), connected, peer.last_seen)
+        if link is None:
+            return replace(told, score=0 if shunned else peer.score())
+        return replace(
+            told,
+            path=link.path,
+            latency=link.pulse.latency,
+            bytes_in=link.bytes_in,
+            bytes_out=link.bytes_out,
+            score=peer.score(link.calls.answered, link.calls.failed),
+        )
 
     def address_of(self, node: NodeId) -> Address | None:
         """Return where a node is best dialled; our own address for our own id."""

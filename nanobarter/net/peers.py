@@ -24,6 +24,14 @@ class KnownPeer:
     addresses: tuple[Address, ...]
     connected: bool
     last_seen: Instant | None
+    path: str = ""
+    """How it is connected: ``out`` (we dialled), ``in``, ``relay``; nothing when it is not."""
+    latency: float | None = None
+    """Seconds of a round trip."""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    score: int = 50
+    """0 to 100: how much of what was asked of it was answered. 50 is nothing known; 0 also while it is shunned."""
 
 
 @dataclass
@@ -48,6 +56,14 @@ class Peer:
     record: Item | None = None
     addresses: dict[Address, Attempts] = field(default_factory=dict[Address, Attempts])
     last_seen: Instant | None = None
+    familiar: bool = False
+    answered: int = 0
+    failed: int = 0
+
+    def score(self, answered: int = 0, failed: int = 0) -> int:
+        """Return the share of answered calls in percent, those under way on a live connection included."""
+        good, bad = self.answered + answered, self.failed + failed
+        return round(100 * (good + 1) / (good + bad + 2))
 
 
 @dataclass(frozen=True)
@@ -105,10 +121,21 @@ class PeerBook:
         peer = self._peer(node)
         peer.key, peer.last_seen = key, now
         if address is not None:
+            peer.familiar = True
             self._add_addresses(peer, [address])
             peer.addresses[address] = Attempts()
             if address in self._bare:
                 self._bare[address] = (Attempts(), node)
+
+    def is_familiar(self, node: NodeId) -> bool:
+        """Tell whether we dialled a node with success, or had met it before this start."""
+        peer = self._peers.get(node)
+        return peer is not None and peer.familiar
+
+    def served(self, node: NodeId, answered: int, failed: int) -> None:
+        """Note how a connection did: how many calls were answered, and how many were not."""
+        if (peer := self._peers.get(node)) is not None:
+            peer.answered, peer.failed = peer.answered + answered, peer.failed + failed
 
     def failed(self, target: Target, now: float, *, jitter: float, wrong_owner: bool = False) -> None:
         """Note that a dial failed; an address that another node answers at is not this node's any more."""
@@ -178,6 +205,7 @@ class PeerBook:
         if node == self._own or len(self._peers) >= self._limits.known_peers_max:
             return
         self._peers[node] = peer
+        peer.familiar = peer.last_seen is not None
         if peer.record is not None:
             try:
                 self._add_addresses(peer, open_record(peer.record).addresses)
