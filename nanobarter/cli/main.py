@@ -28,7 +28,7 @@ READING = {
     "health": ("what peers have proven to keep", "/v1/health"),
 }
 
-SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers")
+SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers", "restored")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

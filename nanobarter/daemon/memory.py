@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, PeerFault, Unreachable
@@ -29,10 +30,11 @@ from nanobarter.matching.network import Match
 from nanobarter.mint import restoration, times
 from nanobarter.mint.heads.herald import Herald
 from nanobarter.mint.proofs.heads import Head
-from nanobarter.mint.restoration import REMEMBERED_BYTES_MAX, Remembered, open_restored
+from nanobarter.mint.restoration import REMEMBERED_BYTES_MAX, STATEMENTS_MAX, Remembered, open_restored
 from nanobarter.mint.service import Mint
 from nanobarter.net.network import Network
 from nanobarter.swap.events import Outcome
+from nanobarter.swap.tables import claims as claims_at
 from nanobarter.translator.market_ports import Proposer
 from nanobarter.wallet.remembrance import is_exposed
 from nanobarter.wallet.service import Wallet
@@ -214,7 +216,9 @@ class Memory:
         self._met(self._key.node_id)  # the round that asks a peer sees to it; we hold nothing of ourselves
 
     async def _tell_past(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - who asks is all that counts
-        return encode(self._wallet.remembrance.of(peer))
+        known = self._wallet.remembrance.of(peer)
+        claims = await self._store.read(lambda db: claims_at(db, peer))
+        return encode(replace(known, locked=(*claims, *known.locked)[:STATEMENTS_MAX]))
 
     # -- telling and hearing
 

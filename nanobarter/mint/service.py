@@ -181,8 +181,10 @@ class Mint:
 
     async def adopt(self, shown: restoration.Remembered) -> int:
         """Take up again the leases and locks of before a restoration that a holder shows; returns how many leases."""
-        now, me = self._now(), self._book.node
-        taken = await self._store.write(lambda db: restoration.adopt(db, me, shown, now))
+        me = self._book.node
+        taken = await self._store.write(
+            lambda db: restoration.adopt(db, me, shown, times.advance_time(db, self._clock.now()))
+        )
         for contract in taken:
             self._tell(LeaseStarted(contract))
         return len(taken)

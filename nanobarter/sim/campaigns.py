@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from nanobarter.core.units import SECOND
+from nanobarter.sim.backups import put_back
 from nanobarter.sim.check import Verdict, judge
 from nanobarter.sim.coalition import STYLES, Coalition
 from nanobarter.sim.luck import Luck
@@ -133,12 +135,32 @@ def _sleepers(random: Random, ring: Ring, trace: bool) -> World:  # noqa: FBT001
     return world
 
 
+def _restored(random: Random, ring: Ring, trace: bool) -> World:  # noqa: FBT001 - see ``run``
+    """Put an honest node back from an old copy of its disk; half of the time others cheat."""
+    luck = replace(BUMPY, loss=random.choice((0.0, 0.05)), proposals_max=3)
+    world = World(ring, random.getrandbits(32), luck, trace=trace)
+    victim = world.by_name[random.choice(ring.people)]
+    if random.random() < 0.5:  # noqa: PLR2004 - half of them
+        others = [name for name in ring.parties if name != victim.name]
+        Coalition(
+            world, random.sample(others, random.randint(1, len(others))), random, random.choice(list(STYLES.values()))
+        )
+    end = TIMES.vote + (ring.size + 1) * TIMES.delta
+    copied = random.choice((random.randint(0, 4 * SECOND), random.randint(0, end)))
+    later = random.choice((random.randint(1, 4 * SECOND), random.randint(1, end)))
+    put_back(
+        world, victim, copied, copied + later, random.choice((random.randint(500, 20_000), random.randint(1, end)))
+    )
+    return world
+
+
 CAMPAIGNS: Final[dict[str, Setup]] = {
     "honest": _honest,
     "byzantine": _byzantine,
     "crashes": _crashes,
     "issuers": _issuers,
     "sleepers": _sleepers,
+    "restored": _restored,
 }
 
 

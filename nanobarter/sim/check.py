@@ -27,6 +27,10 @@ class Verdict:
     completed: bool = False
     honest_losses: list[str] = field(default_factory=list[str])
     hole_losses: list[str] = field(default_factory=list[str])
+    own_losses: list[str] = field(default_factory=list[str])
+    """Of honest nodes that were put back from an old copy: they forgot what they had said or had."""
+    restored_losses: list[str] = field(default_factory=list[str])
+    """At honest issuers that were put back from an old copy, and forgot what they had signed."""
     owed: list[str] = field(default_factory=list[str])
     """Robbed by nobody: an issuer was away for longer than delta, and an honest party knows that it owes."""
     defaults: list[str] = field(default_factory=list[str])
@@ -97,7 +101,12 @@ def _judge_agreement(world: World, agreement: Agreement, verdict: Verdict) -> No
         before = agreement.incoming(index)
         if not party.honest or not legs[index].paid or _got(agreement, legs, before):
             continue
-        if not (legs[index].issuer.honest_mint and legs[before].issuer.honest_mint):
+        if party.restored:
+            verdict.own_losses.append(party.name)
+        elif legs[index].issuer.restored or legs[before].issuer.restored:
+            if not _settled(agreement, party):  # what was taken before the issuer forgot it are notes, and no lock
+                verdict.restored_losses.append(party.name)
+        elif not (legs[index].issuer.honest_mint and legs[before].issuer.honest_mint):
             _default(world, legs, (index, before), party, verdict)
         elif _away(agreement, legs, index) and _is_owed(world, agreement):
             verdict.owed.append(party.name)
@@ -105,6 +114,10 @@ def _judge_agreement(world: World, agreement: Agreement, verdict: Verdict) -> No
             verdict.hole_losses.append(party.name)
         else:
             verdict.honest_losses.append(party.name)
+
+
+def _settled(agreement: Agreement, party: Node) -> bool:
+    return any(end.draft == agreement.draft_id and end.outcome == "settled" for end in ends_of(party))
 
 
 def _default(world: World, legs: list[Leg], own: tuple[int, int], party: Node, verdict: Verdict) -> None:
@@ -159,7 +172,7 @@ def _in_hole(agreement: Agreement, legs: list[Leg], index: int) -> bool:
 def _judge_rest(world: World, verdict: Verdict) -> None:
     """Look for what hangs after everything has healed, and count every honest mint's books anew."""
     for node in world.nodes:
-        if node.honest:
+        if node.honest and not node.restored:  # which asks for what it has had, until that lapses
             _stuck_seats(world, node, verdict)
         if not node.honest_mint:
             continue
@@ -189,4 +202,5 @@ def _stuck_seats(world: World, node: Node, verdict: Verdict) -> None:
 
 def _owner_honest(world: World, lock: Lock) -> bool:
     agreement = next((a for a in agreements_of(world) if a.agreement_id == lock.terms.agreement), None)
-    return agreement is not None and world.post.nodes[agreement.nodes[lock.terms.index]].honest
+    owner = None if agreement is None else world.post.nodes[agreement.nodes[lock.terms.index]]
+    return owner is not None and owner.honest and not owner.restored  # who forgot its lock waits until it lapses

@@ -33,6 +33,7 @@ class Node:
         self.honest = True  # as a party
         self.honest_mint = True
         self.up = True
+        self.restored = False  # came back from a copy of its disk
         self.life = 0
         self.skew = random.randint(-luck.skew, luck.skew)
         self.up_since = self.now
@@ -129,6 +130,17 @@ class Node:
         for act in self.forget:
             act()
         self.scheduler.later(down, self._restart)
+
+    def back_up(self) -> None:
+        """Copy the disk as it is now."""
+        self.db.execute("SAVEPOINT backup")
+
+    def put_back(self, down: int) -> None:
+        """Lose the disk, and come back after a while with the copy of it."""
+        if self.up:
+            self.crash(down)
+            self.db.execute("ROLLBACK TO backup")
+            self.restored = True
 
     def _restart(self) -> None:
         self.up = True

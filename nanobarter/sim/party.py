@@ -188,7 +188,7 @@ class Party:
     def _on_draft(self, signed: Signed, ack: Ack) -> None:
         draft, draft_id = open_draft(signed), draft_id_of(signed)
         index = next((i for i, arc in enumerate(draft.arcs) if arc.giver == self.node.node), 0)
-        if index and self.state(draft_id) is None and not self.busy():
+        if index and self.state(draft_id) is None and not self.busy() and not self.node.restored:
             self._considering.add(draft_id)
             self._look(signed, index)
         ack(True)

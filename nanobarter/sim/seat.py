@@ -94,7 +94,7 @@ class Seat:
             self._pump()
 
         agreement, now = agreement_in(moved), self.node.now
-        self.node.write(lambda db: tables.put_state(db, self.draft, agreement, moved, now), on_disk)
+        self.node.write(lambda db: tables.put_state(db, self.draft, agreement, moved, now, given), on_disk)
 
     # -- orders
 

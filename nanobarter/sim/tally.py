@@ -20,6 +20,8 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter[str])
     honest_losses: int = 0
     hole_losses: int = 0
+    own_losses: int = 0
+    restored_losses: int = 0
     owed: int = 0
     defaults: int = 0
     unproven: int = 0
@@ -37,6 +39,8 @@ class Tally:
         self.outcomes[verdict.outcome] += 1
         self.honest_losses += len(verdict.honest_losses)
         self.hole_losses += len(verdict.hole_losses)
+        self.own_losses += len(verdict.own_losses)
+        self.restored_losses += len(verdict.restored_losses)
         self.owed += len(verdict.owed)
         self.defaults += len(verdict.defaults)
         self.unproven += len(verdict.unproven)
@@ -59,6 +63,8 @@ class Tally:
             "outcomes": dict(sorted(self.outcomes.items())),
             "honest_losses": self.honest_losses,
             "hole_losses": self.hole_losses,
+            "own_losses_of_restored": self.own_losses,
+            "losses_at_restored_issuers": self.restored_losses,
             "owed_by_honest": self.owed,
             "defaults": self.defaults,
             "defaults_unproven": self.unproven,

@@ -198,7 +198,8 @@ class World:
 
     def _may_propose(self) -> bool:
         proposer = self.by_name["party 0"]
-        tried = self.proposals >= self.luck.proposals_max or not (proposer.honest and proposer.up)
+        able = proposer.honest and proposer.up and not proposer.restored
+        tried = self.proposals >= self.luck.proposals_max or not able
         return (
             not tried
             and not self.parties[proposer.node].busy()

@@ -6,7 +6,7 @@ import msgspec
 
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import Instant, Span, after
+from nanobarter.core.units import HOUR, Instant, Span, after
 from nanobarter.swap.messages import open_approve, open_draft
 from nanobarter.swap.orders import Blame
 from nanobarter.swap.states import (
@@ -42,6 +42,7 @@ T = TypeVar("T")
 Moved = tuple[State, tuple[Blame, ...]]
 """The next state, and who broke a rule on the way."""
 
+FORGOTTEN_AFTER: Final = Span(24 * HOUR)  # how long an issuer may take to remember a lock that all have seen
 NOTICE_SPAN: Final = Span(60_000)  # how long the end of a draft is told; the others time out by themselves anyway
 
 
@@ -129,8 +130,12 @@ def _seen_leg(state: Opened, given: LegSeen) -> Opened:
     own, agreement = state.deal.mine.index, agreement_of(state.deal.agreed)
     if given.receipt is not None and given.leg in ("opened", "returned"):
         state = msgspec.structs.replace(state, proofs=put(state.proofs, given.index, given.receipt))
-    if given.leg == "pending" or (given.leg == "absent" and given.at <= agreement.lock_by):
+    if given.leg == "pending":
+        if given.index == agreement.incoming(own) and state.incoming == "opened" and not state.taken:
+            return msgspec.structs.replace(state, incoming="pending")  # an older copy of its issuer: open it again
         return state
+    if given.leg == "absent" and given.at <= after(agreement.deadline(0), FORGOTTEN_AFTER):
+        return state  # all have voted, so it was there: its issuer was put back, and takes it up when it is shown it
     if given.index == own and state.outgoing == "pending":
         state = msgspec.structs.replace(state, outgoing=given.leg)
     if given.index == agreement.incoming(own) and state.incoming == "pending":

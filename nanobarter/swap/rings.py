@@ -120,7 +120,7 @@ class Rings:
         taught = list(lessons(before, state, given, now))
 
         def write(db: tables.Db) -> None:
-            tables.put_state(db, draft, agreement, state, now)
+            tables.put_state(db, draft, agreement, state, now, given)
             tables.learn(db, taught, now)
             if isinstance(state, Ended) and state.outcome == "owing" and owed is not None:
                 tables.put_debt(db, draft, owed, state.mine.index)

@@ -11,10 +11,11 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.store import Migration
 from nanobarter.core.units import Instant, Quantity
 from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
+from nanobarter.swap.positions import mine_in
 from nanobarter.swap.questions import Question
 from nanobarter.swap.standing import NEWCOMER, Lesson, Standing, is_vetted, learned
-from nanobarter.swap.states import Ended, State
-from nanobarter.swap.terms import Agreement
+from nanobarter.swap.states import Ended, Given, LockedReceived, State
+from nanobarter.swap.terms import LOCKED_MAX, Agreement, locked_objection, open_locked
 
 MIGRATIONS: Final = (
     Migration(
@@ -63,6 +64,15 @@ MIGRATIONS: Final = (
         CREATE INDEX swap_standings_settled ON swap_standings (settled, at);
         """,
     ),
+    Migration(
+        "swap",
+        5,
+        """
+        CREATE TABLE swap_claims ( -- LOCKED of arcs that pay us
+            draft BLOB PRIMARY KEY, issuer BLOB NOT NULL, locked BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )
 
 STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
@@ -70,8 +80,13 @@ Db = sqlite3.Connection
 _STANDING: Final = "SELECT kept, broken, at, settled, since FROM swap_standings"
 
 
-def put_state(db: Db, draft: DraftId, agreement: Agreement | None, state: State, now: Instant) -> None:
-    """Write a draft's state, and the hashes of its agreement as seen."""
+def put_state(
+    db: Db, draft: DraftId, agreement: Agreement | None, state: State, now: Instant, given: Given | None = None
+) -> None:
+    """Write a draft's state, and the hashes of its agreement as seen; ``given`` is the fact that led to it.
+
+    The LOCKED of the arc that pays us is kept beside it until the draft ends, to be shown to an issuer that forgot it.
+    """
     db.execute(
         "INSERT INTO swap_drafts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET ended = excluded.ended,"
         " agreement = coalesce(excluded.agreement, agreement), state = excluded.state, changed = excluded.changed",
@@ -79,6 +94,19 @@ def put_state(db: Db, draft: DraftId, agreement: Agreement | None, state: State,
     )
     if agreement is not None:
         put_hashes(db, (a.hash for a in agreement.approvals), draft, agreement.take_until)
+    if isinstance(state, Ended):
+        db.execute("DELETE FROM swap_claims WHERE draft = ?", (draft,))
+    elif agreement is not None and isinstance(given, LockedReceived):
+        paying = agreement.incoming(mine_in(state).index)
+        if locked_objection(agreement, given.signed) is None and open_locked(given.signed).terms.index == paying:
+            row = (draft, agreement.issuers[paying], encode(given.signed))
+            db.execute("INSERT OR IGNORE INTO swap_claims VALUES (?, ?, ?)", row)
+
+
+def claims(db: Db, issuer: NodeId) -> list[Signed]:
+    """Return the LOCKED by which an issuer shall pay us in rings that have not ended."""
+    found = db.execute("SELECT locked FROM swap_claims WHERE issuer = ?", (issuer,)).fetchall()
+    return [decode(blob, Signed, size_max=2 * LOCKED_MAX) for (blob,) in found]
 
 
 def put_debt(db: Db, draft: DraftId, agreement: Agreement, arc: int) -> None:

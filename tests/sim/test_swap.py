@@ -21,7 +21,7 @@ def test_most_rings_complete_though_everybody_crashes_and_the_others_end_clean()
     assert tally.completed >= 18, tally.outcomes
 
 
-@pytest.mark.parametrize(("name", "runs"), [("byzantine", 30), ("issuers", 20), ("sleepers", 10)])
+@pytest.mark.parametrize(("name", "runs"), [("byzantine", 30), ("issuers", 20), ("sleepers", 10), ("restored", 20)])
 def test_no_honest_party_is_robbed_and_no_honest_node_is_convicted(name: str, runs: int) -> None:
     tally = campaign(name, parties=(2, 8), runs=runs, seed=1)
     assert (tally.honest_losses, tally.convicted_honest, tally.failures) == (0, 0, [])
@@ -31,6 +31,13 @@ def test_whoever_is_owed_by_a_deaf_issuer_gets_its_own_arc_back_and_does_not_wai
     with remembered_signatures():
         verdict = run("issuers", 20446, (2, 8)).verdict
     assert (verdict.failed, verdict.stuck) == (False, [])
+
+
+@pytest.mark.parametrize("seed", [17, 211, 248])
+def test_who_is_paid_by_an_issuer_that_was_put_back_and_forgot_shows_it_what_it_signed(seed: int) -> None:
+    with remembered_signatures():
+        verdict = run("restored", seed, (2, 8)).verdict
+    assert (verdict.failed, verdict.restored_losses, verdict.own_losses) == (False, [], [])
 
 
 def test_a_run_is_the_same_whenever_it_is_told_again() -> None:

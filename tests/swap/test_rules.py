@@ -9,7 +9,7 @@ import pytest
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.keys import Signed, seal_signed
-from nanobarter.core.units import HOUR, MINUTE, SECOND, Instant, Quantity, Span, after
+from nanobarter.core.units import DAY, HOUR, MINUTE, SECOND, Instant, Quantity, Span, after
 from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms
 from nanobarter.swap.machine import step
 from nanobarter.swap.making import make_agreed, seal_message
@@ -235,6 +235,17 @@ def test_who_is_owed_by_a_mute_issuer_takes_its_own_arc_back_after_a_day_and_not
         assert next(e.index for e in effects if isinstance(e, Open)) == 0  # what pays us is asked for all the same
     _, effects = table.give(state, TimePassed(), Instant(enough - 1))
     assert enough in [e.at for e in effects if isinstance(e, WakeAt)]
+
+
+def test_an_arc_that_its_issuer_has_forgotten_is_opened_again_and_not_given_up_for_a_day(table: Table) -> None:
+    paying, end = table.agreement.incoming(1), table.agreement.deadline(0)
+    state, _ = table.give(table.voted(), LegSeen(paying, "opened", table.now, table.secrets, None))
+    state, effects = table.give(state, LegSeen(paying, "pending", table.now, (), None))
+    assert any(isinstance(e, Open) and e.index == paying for e in effects)
+    for later in (DAY, DAY + 1):
+        state, effects = table.give(state, LegSeen(paying, "absent", after(end, Span(later)), (), None))
+        assert isinstance(state, Opened)
+        assert state.incoming == ("pending" if later == DAY else "absent")
 
 
 def test_deadlines_leave_each_party_one_delta_to_collect(table: Table) -> None:
