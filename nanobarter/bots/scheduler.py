@@ -29,7 +29,10 @@ def due_at(started: Instant, last: Instant | None, failed: Instant | None, every
 
 
 class Scheduler:
-    """Runs backups on schedule; ``every`` None means only by hand."""
+    """Runs backups, or drills, on schedule; ``every`` None means only by hand.
+
+    ``open_at`` tells whether one may begin now; one that has begun goes on.
+    """
 
     def __init__(
         self,
@@ -39,8 +42,11 @@ class Scheduler:
         backup: Callable[[], Awaitable[None]],
         clock: Clock,
         lost: Callable[[], frozenset[PackId]] = frozenset,
+        open_at: Callable[[Instant], bool] = lambda _now: True,
+        name: str = "backup",
     ) -> None:
         self._every, self._last, self._backup, self._clock, self._lost = every, last, backup, clock, lost
+        self._open_at, self._name = open_at, name
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Back up whenever it is due, until cancelled."""
@@ -50,10 +56,11 @@ class Scheduler:
         started, failed, tried = self._clock.now(), None, frozenset[PackId]()
         while True:
             lost = self._lost()  # once for each loss: what no folder holds any more stays lost
-            every = min(self._every, RETRY) if lost - tried else self._every
+            urgent = bool(lost - tried)  # nor does it wait for the night
+            every = min(self._every, RETRY) if urgent else self._every
             now, due = self._clock.now(), due_at(started, await self._last(), failed, every)
-            if now < due:
-                await trio.sleep(min(span_between(now, due), LOOK_AGAIN) / SECOND)
+            if now < due or not (urgent or self._open_at(now)):
+                await trio.sleep(min(span_between(now, due) or LOOK_AGAIN, LOOK_AGAIN) / SECOND)
                 continue
             try:
                 await self._backup()
@@ -61,5 +68,5 @@ class Scheduler:
             except InvariantBroken:
                 raise
             except Exception as error:  # noqa: BLE001 - told in the log and by status; the next try comes by itself
-                _log.warning("the scheduled backup failed: %s", error)
+                _log.warning("the scheduled %s failed: %s", self._name, error)
                 failed = self._clock.now()

@@ -42,7 +42,10 @@ def audit(asked: argparse.Namespace) -> int:
 
 def _health_code(answer: dict[str, Any]) -> int:
     health = answer.get("health", answer if answer["type"] == "health" else {})
-    return Exit.BELOW_THRESHOLD if health.get("below_threshold") else Exit.DONE
+    if health.get("below_threshold"):
+        return Exit.BELOW_THRESHOLD
+    drill = answer.get("drill")
+    return Exit.FAILED if drill and drill["problem_count"] else Exit.DONE
 
 
 def report(asked: argparse.Namespace) -> int:

@@ -39,10 +39,30 @@ def _status(status: f.Status) -> Iterator[str]:
     yield f"market    {status.bids_heard} bids heard, {status.agreements} agreements"
     for row in status.convicted:
         yield f"convicted {short(row.node)} of fraud, {when(row.at)}: {row.why}"
-    yield f"snapshots {status.snapshots}, last {when(status.last_snapshot)}"
+    hours = "" if status.backup_hours == "always" else f"; backups start at {status.backup_hours}"
+    yield f"snapshots {status.snapshots}, last {when(status.last_snapshot)}{hours}"
+    if status.drill is not None:
+        yield f"drill     {_drilled(status.drill)}"
+    if status.bandwidth.upload_bytes_s or status.bandwidth.download_bytes_s:
+        yield f"bandwidth {_bandwidth(status.bandwidth)}"
     yield from _health(status.health)
     for problem in status.problems:
         yield f"problem   {problem}"
+
+
+def _drilled(drill: f.DrillRow) -> str:
+    if drill.problem_count:
+        return f"FAILED on {when(drill.at)}: {drill.problem_count} did not come back as they were"
+    return f"{drill.files} files came back on {when(drill.at)}, {drill.compared} compared with the disk"
+
+
+def _bandwidth(limits: f.Bandwidth) -> str:
+    up, down = (
+        "unlimited" if rate is None else f"{show_size(rate)}/s"
+        for rate in (limits.upload_bytes_s, limits.download_bytes_s)
+    )
+    hours = "" if limits.hours == "always" else f" at {limits.hours}, " + ("now" if limits.in_force else "not now")
+    return f"{up} up, {down} down{hours}"
 
 
 def _health(health: f.Health) -> Iterator[str]:

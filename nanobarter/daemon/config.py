@@ -12,11 +12,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from nanobarter.core.hours import ALWAYS, Hours, parse_hours
 from nanobarter.core.ids import NodeId, parse_node
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, LeaseKind, Quantity, Span, parse_size, parse_span
 from nanobarter.storage.retention import KEEP_ALL
 
 PORT_DEFAULT: Final = 4773
+UNLIMITED: Final = "unlimited"
+RATE_MIN: Final = 16 * 1024  # less would not bring one range of a share through while a peer waits for its answer
 RESERVE_AUTO: Final = "auto"
 """Half of what is offered: enough for newcomers to trade with, and the other half for one's own folders."""
 
@@ -56,11 +59,23 @@ class Backup(_Section, frozen=True, kw_only=True):
     schedule: str = "off"
     patience: str = "10min"
     keep: str = KEEP_ALL
+    hours: str = ALWAYS
+    drill: str = "30d"
 
     @property
     def every(self) -> Span | None:
         """How long after a backup the next one starts by itself; None when only by hand."""
         return parse_schedule(self.schedule)
+
+    @property
+    def start_hours(self) -> Hours:
+        """In which hours of the day, by the machine's own clock, backups start by themselves."""
+        return parse_hours(self.hours)
+
+    @property
+    def drill_span(self) -> Span | None:
+        """How long after a drill the next one starts by itself; None when only by hand."""
+        return parse_off_or_span(self.drill)
 
     @property
     def patience_span(self) -> Span:
@@ -148,7 +163,25 @@ class Network(_Section, frozen=True, kw_only=True):
     advertise: tuple[str, ...] = ()
     peers: PeerPolicy = "open"
     friends: tuple[str, ...] = ()
+    upload: str = UNLIMITED
+    download: str = UNLIMITED
+    limit_hours: str = ALWAYS
     same_host_ok: bool = False
+
+    @property
+    def upload_rate(self) -> int | None:
+        """The bytes per second that shares may take on their way out; None is no limit."""
+        return parse_rate(self.upload)
+
+    @property
+    def download_rate(self) -> int | None:
+        """The bytes per second that shares may take on their way in; None is no limit."""
+        return parse_rate(self.download)
+
+    @property
+    def limited_hours(self) -> Hours:
+        """In which hours of the day the limits hold."""
+        return parse_hours(self.limit_hours)
 
     @property
     def advertised_addresses(self) -> tuple[tuple[str, int], ...]:
@@ -250,6 +283,28 @@ def parse_offered(text: str) -> tuple[LeaseKind, int | None]:
     if kind not in LEASE_KINDS_DEFAULT:
         raise ValueError(f"{text!r} is not a lease kind; write one of {', '.join(LEASE_KINDS_DEFAULT)}")
     return LeaseKind(kind), parse_size(size) if size else None
+
+
+def parse_off_or_span(text: str) -> Span | None:
+    """Return the span of ``"30d"``, None for ``"off"``. Raises ValueError, naming the text."""
+    if text == "off":
+        return None
+    if (length := _span_or_none(text)) is None:
+        raise ValueError(f'{text!r} is not a span of time; write it like 30d, or "off"')
+    return length
+
+
+def parse_rate(text: str) -> int | None:
+    """Return the bytes per second of ``"2MiB/s"``, None for ``"unlimited"``. Raises ValueError, naming the text."""
+    if text == UNLIMITED:
+        return None
+    try:
+        rate = parse_size(text.removesuffix("/s")) if text.endswith("/s") else 0
+    except ValueError:
+        rate = 0
+    if rate < RATE_MIN:
+        raise ValueError(f'{text!r} is not a rate; write it like 2MiB/s, at least 16KiB/s, or "{UNLIMITED}"')
+    return rate
 
 
 def parse_schedule(text: str) -> Span | None:

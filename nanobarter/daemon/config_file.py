@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, cast, get_type_hints
 import msgspec
 
 from nanobarter.core.errors import LocalFault, UsageError
+from nanobarter.core.hours import parse_hours
 from nanobarter.core.ids import parse_node
 from nanobarter.core.units import MIB, parse_size, parse_span, show_size
 from nanobarter.daemon.config import (
@@ -22,7 +23,9 @@ from nanobarter.daemon.config import (
     Config,
     parse_anchor,
     parse_host_port,
+    parse_off_or_span,
     parse_offered,
+    parse_rate,
     parse_schedule,
 )
 from nanobarter.storage.retention import parse_keep
@@ -211,6 +214,8 @@ _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("backup", "schedule", parse_schedule),
     ("backup", "patience", _positive_span),
     ("backup", "keep", parse_keep),
+    ("backup", "hours", parse_hours),
+    ("backup", "drill", parse_off_or_span),
     ("offer", "space", parse_size),
     ("offer", "kinds", parse_offered),
     ("market", "reserve", _reserve),
@@ -224,6 +229,9 @@ _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("network", "bootstrap", parse_host_port),
     ("network", "advertise", parse_host_port),
     ("network", "friends", parse_node),
+    ("network", "upload", parse_rate),
+    ("network", "download", parse_rate),
+    ("network", "limit_hours", parse_hours),
     *(("swap", key, _positive_span) for key in ("approve", "lock", "vote", "delta", "ask")),
     ("audit", "period", _positive_span),
     ("audit", "grace", _positive_span),
@@ -250,6 +258,8 @@ _COMMENTS: Final[dict[str, str]] = {
     "backup.schedule": '"off" (only by hand) or "every 6h".',
     "backup.patience": "How long a backup waits for others' space before it does with less or gives up.",
     "backup.keep": 'Which snapshots to keep after a scheduled backup: "all", or "daily 7, weekly 4, monthly 12".',
+    "backup.hours": 'When scheduled backups may start: "always", or hours of the day like "22:00-06:00".',
+    "backup.drill": 'How often a sample is really restored and compared: "30d", or "off".',
     "offer": "What this disk lends to others. It pays for the space that others lend to you.",
     "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d"; "7d 2GB" gives a kind its own size.',
     "market": "On which terms to barter.",
@@ -264,6 +274,9 @@ _COMMENTS: Final[dict[str, str]] = {
     "network.advertise": "What others should dial, like a router's forwarded port; empty: found out by itself.",
     "network.peers": '"open": anyone; "only": the friends below and those who took an invitation (nbctl invite).',
     "network.friends": 'Ids of the nodes that may connect when peers = "only".',
+    "network.upload": 'How much of the line shares may take on their way out: "unlimited", or like "2MiB/s".',
+    "network.download": "The same for shares on their way in.",
+    "network.limit_hours": 'When these two hold: "always", or hours of the day like "07:00-23:00".',
     "network.same_host_ok": "Count nodes on this same machine as different ones: only for demos and tests.",
     "swap": "The clock of an agreement; partners must run the same delta.",
     "bots": 'What acts by itself; "off" turns one off.',

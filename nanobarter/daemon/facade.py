@@ -30,7 +30,9 @@ from nanobarter.daemon.facade_market import (
     RateRow,
 )
 from nanobarter.daemon.facade_node import (
+    Bandwidth,
     ConvictedRow,
+    DrillRow,
     Health,
     HealthProblem,
     HealthState,
@@ -61,6 +63,7 @@ __all__ = [
     "BackupEvent",
     "Balance",
     "BalanceRow",
+    "Bandwidth",
     "BidPlaced",
     "BidRow",
     "BidWithdrawn",
@@ -68,6 +71,7 @@ __all__ = [
     "ConvictedRow",
     "Couple",
     "Currency",
+    "DrillRow",
     "FindingRow",
     "Health",
     "HealthProblem",

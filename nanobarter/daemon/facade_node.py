@@ -79,6 +79,26 @@ class Health(Shape, frozen=True, kw_only=True, tag="health"):
     problems: tuple[HealthProblem, ...] = ()
 
 
+class DrillRow(Part, frozen=True, kw_only=True):
+    """How the last drill ended: so many files came back, ``compared`` with the disk; no problems when all is well."""
+
+    at: int
+    snapshot_id: str = ""
+    files: int = 0
+    compared: int = 0
+    problem_count: int = 0
+    problems: tuple[str, ...] = ()
+
+
+class Bandwidth(Part, frozen=True, kw_only=True):
+    """The limits on bulk, in bytes per second; None is none. They hold in these hours; ``in_force`` tells of now."""
+
+    upload_bytes_s: int | None = None
+    download_bytes_s: int | None = None
+    hours: str = "always"
+    in_force: bool = False
+
+
 class Status(Shape, frozen=True, kw_only=True, tag="status"):
     """The node at a glance."""
 
@@ -94,6 +114,9 @@ class Status(Shape, frozen=True, kw_only=True, tag="status"):
     folders: tuple[str, ...] = ()
     snapshots: int = 0
     last_snapshot: int | None = None
+    backup_hours: str = "always"
+    drill: DrillRow | None = None
+    bandwidth: Bandwidth = Bandwidth()
     offered_mib: int = 0
     lent_mib: int = 0
     held_mib: int = 0

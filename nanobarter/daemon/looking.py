@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import trio
 
+from nanobarter.core.errors import UsageError
 from nanobarter.daemon.jobs import LISTED_MAX, Say, shown
 from nanobarter.daemon.restoring import choose_snapshot, supply_of
 from nanobarter.daemon.shape import Progress
@@ -122,7 +123,20 @@ class LookJob:
 
     def drill(self, snapshot: str, files: int) -> AsyncGenerator[Progress | Drilled]:
         """Restore a random sample over the network to a scratch place, compare it, and throw it away."""
-        return self._node.jobs.events(lambda say: self._drill(snapshot, files, say))
+        return self._node.jobs.events(lambda say: self._noted(snapshot, files, say))
+
+    async def _noted(self, wanted: str, count: int, say: Say) -> Drilled:
+        """Drill, and remember how it ended; that nothing came back at all is an end too."""
+        drills = self._node.drills
+        try:
+            done = await self._drill(wanted, count, say)
+        except UsageError:
+            raise  # nothing was tried
+        except Exception as error:
+            await drills.note("", 0, 0, 1, (str(error),))
+            raise
+        await drills.note(done.snapshot_id, done.files, done.compared, done.problem_count, done.problems)
+        return done
 
     async def _drill(self, wanted: str, count: int, say: Say) -> Drilled:
         node, started = self._node, trio.current_time()

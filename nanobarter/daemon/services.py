@@ -22,10 +22,14 @@ from nanobarter.core.units import MIB, SECOND, Instant, Quantity, Span
 from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import Chronicle
 from nanobarter.daemon.config import Config, Switch
+from nanobarter.daemon.drills import FILES as DRILL_FILES
+from nanobarter.daemon.drills import Drills
 from nanobarter.daemon.holdings import Folders, reserve_quantity
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.keeping import keep_by_policy
+from nanobarter.daemon.localtime import local_minute
+from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.storage.audit import Auditor
@@ -89,6 +93,16 @@ class Node(Storage):
             backup=self._backup,
             clock=self.clock,
             lost=lambda: self.auditor.lost,
+            open_at=lambda now: self.config.backup.start_hours.has(local_minute(now)),
+        )
+        self.drills = Drills(self.store, self.clock)
+        self.driller = Scheduler(
+            every=self.config.backup.drill_span,
+            last=self._last_drill,
+            backup=self._drill,
+            clock=self.clock,
+            open_at=lambda now: self.config.backup.start_hours.has(local_minute(now)),
+            name="drill",
         )
         self.wallet.observe(self._notes_moved)
         self.swap.observe(self._traded)
@@ -136,6 +150,14 @@ class Node(Storage):
     async def _last_snapshot(self) -> Instant | None:
         return max((line.started for line in await self.catalog.snapshots()), default=None)
 
+    async def _last_drill(self) -> Instant | None:
+        first = min((line.started for line in await self.catalog.snapshots()), default=None)
+        return await self.drills.counted_from(self.config.backup.drill_span or Span(0), first)
+
+    async def _drill(self) -> None:
+        async for _ in LookJob(self).drill("", DRILL_FILES):
+            pass
+
     async def _backup(self) -> None:
         async for _ in BackupJob(self).run(()):
             pass
@@ -174,4 +196,5 @@ class Node(Storage):
                     await nursery.start(bot.run)
             await nursery.start(self.repairer.run)
             await nursery.start(self.scheduler.run)
+            await nursery.start(self.driller.run)
             task_status.started(bound.show() if bound else "nowhere")

@@ -11,6 +11,7 @@ from nanobarter.core.units import Quantity, Span
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import held_of
 from nanobarter.daemon.home import Home
+from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.daemon.services_barter import Barter
 from nanobarter.storage.audit import Auditor
@@ -22,6 +23,7 @@ from nanobarter.storage.placement import Placer
 from nanobarter.storage.publish import Publisher
 from nanobarter.storage.recovery import reader_for
 from nanobarter.storage.repair import Repairer
+from nanobarter.storage.throttle import Rates, Throttle
 from nanobarter.storage.vault import Vault
 from nanobarter.storage.vault_finding import LeaseFinder
 from nanobarter.translator.plan import Held
@@ -43,13 +45,18 @@ class Storage(Barter):
         self.vault = Vault(
             home=self.home.path, store=store, key=self.key, lease=self.mint.lease, clock=clock, limits=limits
         )
-        self.vault.register(self.network)
-        LeaseFinder(store=store, node=self.me, clock=clock, limits=limits).register(self.network)
+        self.rates = Rates(
+            upload=lambda: self._limited(self.config.network.upload_rate),
+            download=lambda: self._limited(self.config.network.download_rate),
+        )
+        self.line = Throttle(self.network, self.rates, limits)
+        self.vault.register(self.line)
+        LeaseFinder(store=store, node=self.me, clock=clock, limits=limits).register(self.line)
         holder = self.vault_keys.signing
         self.leases = LeaseBook(store=store, source=self.wallet, holder=holder, clock=clock, limits=limits)
         self.reader = reader_for(
             keys=self.vault_keys,
-            network=self.network,
+            network=self.line,
             store=store,
             clock=clock,
             entropy=self.entropy,
@@ -96,6 +103,13 @@ class Storage(Barter):
 
     async def _judged(self, node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
         await self.watch.audit(node, proven=right)
+
+    def limits_hold(self) -> bool:
+        """Tell whether the limits of bandwidth hold at this hour."""
+        return self.config.network.limited_hours.has(local_minute(self.clock.now()))
+
+    def _limited(self, rate: int | None) -> int | None:
+        return rate if rate and self.limits_hold() else None
 
     def _repair_soon(self) -> None:
         self.repairer.wake()

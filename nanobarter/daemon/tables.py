@@ -5,6 +5,7 @@ from typing import Final
 from nanobarter.core.store import Migration
 from nanobarter.court.tables import MIGRATIONS as COURT_TABLES
 from nanobarter.daemon.chronicle import MIGRATIONS as CHRONICLE_TABLES
+from nanobarter.daemon.drills import MIGRATIONS as DRILL_TABLES
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
 from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
 from nanobarter.net.tables import MIGRATIONS as NET_TABLES
@@ -23,4 +24,5 @@ ALL_TABLES: Final[tuple[Migration, ...]] = (
     *LEDGER_TABLES,
     *CHRONICLE_TABLES,
     *COURT_TABLES,
+    *DRILL_TABLES,
 )

@@ -49,7 +49,7 @@ class NodeView:
         snapshots = await node.catalog.snapshots()
         capacity = node.mint.capacity()
         held = node.held()
-        health = await self.health()
+        health, drill = await self.health(), await node.drills.last()
         return facade.Status(
             node=show_node(node.me),
             version=__version__,
@@ -63,6 +63,9 @@ class NodeView:
             folders=node.config.backup.folders,
             snapshots=len(snapshots),
             last_snapshot=max((line.started for line in snapshots), default=None),
+            backup_hours=node.config.backup.hours,
+            drill=drill,
+            bandwidth=self._bandwidth(),
             offered_mib=sum(c.pledged for c in capacity),
             lent_mib=sum(c.outstanding + c.locked + c.leased for c in capacity),
             held_mib=sum(h.total for h in held.values()),
@@ -72,8 +75,14 @@ class NodeView:
                 facade.ConvictedRow(node=show_node(c.node), why=c.why, at=c.at) for c in node.court.convictions()
             ),
             health=health,
-            problems=(*self._own_problems(), *(problem.detail for problem in health.problems)),
+            problems=(*self._own_problems(), *_drill_problems(drill), *(problem.detail for problem in health.problems)),
         )
+
+    def _bandwidth(self) -> facade.Bandwidth:
+        network = self._node.config.network
+        up, down = network.upload_rate, network.download_rate
+        held = bool(up or down) and self._node.limits_hold()
+        return facade.Bandwidth(upload_bytes_s=up, download_bytes_s=down, hours=network.limit_hours, in_force=held)
 
     def _own_problems(self) -> list[str]:
         told = [*self._node.memory.problems(), *self._missing_folders()]
@@ -264,3 +273,9 @@ class NodeView:
     async def report(self, month: str) -> facade.Report:
         """Tell of one month."""
         return await self._accounts.report(month)
+
+
+def _drill_problems(drill: facade.DrillRow | None) -> tuple[str, ...]:
+    if drill is None or not drill.problem_count:
+        return ()
+    return (f"the last drill did not bring {drill.problem_count} files back as they were: {drill.problems[0]}",)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from nanobarter.bots.scheduler import SETTLE, Scheduler, due_at
+from nanobarter.core.hours import parse_hours
 from nanobarter.core.ids import PackId
-from nanobarter.core.units import HOUR, Instant, Span
+from nanobarter.core.units import HOUR, MINUTE, Instant, Span
 
 instants = st.integers(0, 10**13).map(Instant)
 
@@ -67,3 +68,24 @@ async def test_it_backs_up_again_and_again_also_after_failures(autojump_clock: M
         await Scheduler(every=Span(6 * HOUR), last=last, backup=backup, clock=clock).run()
     gaps = [round((b - a) / HOUR, 1) for a, b in pairwise(at)]
     assert gaps[:3] == [6.0, 1.0, 6.0]
+
+
+async def test_it_begins_only_when_it_may(autojump_clock: MockClock) -> None:
+    clock, at = _TrioClock(), list[Instant]()
+    night = parse_hours("22:00-06:00")
+
+    def may(now: Instant) -> bool:
+        return night.has(now // MINUTE % (24 * 60))
+
+    async def last() -> Instant | None:
+        await trio.lowlevel.checkpoint()
+        return at[-1] if at else None
+
+    async def backup() -> None:
+        await trio.lowlevel.checkpoint()
+        at.append(clock.now())
+
+    with trio.move_on_after(100 * 3600):
+        await Scheduler(every=Span(6 * HOUR), last=last, backup=backup, clock=clock, open_at=may).run()
+    assert len(at) >= 4  # every night, and twice where six hours leave room for it
+    assert all(may(now) for now in at)

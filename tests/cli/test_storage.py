@@ -10,6 +10,7 @@ from nanobarter.cli.exits import Exit
 from nanobarter.cli.main import main
 from nanobarter.core.phrase import make_phrase, seed_of
 from nanobarter.core.system import SeededEntropy
+from nanobarter.daemon import facade as f
 from nanobarter.daemon.home import Home
 from tests.cli.test_commands import spoken
 from tests.daemon.fake_node import FakeNode
@@ -98,3 +99,17 @@ def test_a_phrase_is_told_from_that_of_another_home(tmp_path: Path, capsys: pyte
         assert main(asked) == code
         said = capsys.readouterr()
         assert phrase.split()[5 % len(phrase.split())] not in said.out + said.err or code == Exit.USAGE
+
+
+async def test_a_drill_that_failed_is_red_until_one_that_did_not(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = FakeNode()
+    node.drill_now = f.DrillRow(at=60_000, files=19, problem_count=1, problems=("/x: lost",))
+    code, out, _ = await spoken(node, home, capsys, "status")
+    assert (code, "FAILED on 1970-01-01 00:01: 1 did not come back" in out) == (Exit.FAILED, True), out
+    node.drill_now = f.DrillRow(at=60_000, files=20, compared=18)
+    node.bandwidth_now = f.Bandwidth(upload_bytes_s=2 * 2**20, hours="07:00-23:00", in_force=True)
+    code, out, _ = await spoken(node, home, capsys, "status")
+    assert (code, "20 files came back on 1970-01-01 00:01, 18 compared" in out) == (Exit.DONE, True), out
+    assert "bandwidth 2.1 MB/s up, unlimited down at 07:00-23:00, now" in out

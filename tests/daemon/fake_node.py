@@ -47,6 +47,8 @@ class FakeNode:
             snapshot_id="s1", outcome="complete", files=3, size_bytes=5_000_000, packs=2, shares=10, k=2, n=5
         )
     )
+    drill_now: f.DrillRow | None = None
+    bandwidth_now: f.Bandwidth = f.Bandwidth()
     trouble: Exception | None = None
     asked: list[str] = field(default_factory=list[str])
     closed: trio.Event = field(default_factory=trio.Event)
@@ -78,7 +80,8 @@ class FakeNode:
         return f.Status(
             node="nb1fake", version="0", pid=1, started=0, listen="127.0.0.1:1", home="/h", peers_connected=5,
             peers_known=5, folders=("/f",), snapshots=1, last_snapshot=0, offered_mib=1000, lent_mib=10, held_mib=20,
-            bids_heard=7, agreements=1, health=self.health_now,
+            bids_heard=7, agreements=1, health=self.health_now, drill=self.drill_now,
+            bandwidth=self.bandwidth_now,
         )  # fmt: skip
 
     async def peers(self) -> f.Peers:

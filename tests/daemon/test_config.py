@@ -53,6 +53,21 @@ WRONG = [
         "write it like 192.0.2.7:4773",
     ),
     (
+        '[network]\nupload = "2MiB"',
+        'config.toml:2: [network] upload = "2MiB": not a rate',
+        'write it like 2MiB/s, at least 16KiB/s, or "unlimited"',
+    ),
+    (
+        '[backup]\nhours = "22-6"',
+        'config.toml:2: [backup] hours = "22-6": not a part of the day',
+        'write it like 22:00-06:00, or "always"',
+    ),
+    (
+        '[backup]\ndrill = "monthly"',
+        'config.toml:2: [backup] drill = "monthly": not a span of time',
+        'write it like 30d, or "off"',
+    ),
+    (
         '[network]\nbootstrap = "a:1"',
         'config.toml:2: [network] bootstrap = "a:1": a list is wanted',
         'write it in brackets, like ["one", "two"]',
