@@ -320,6 +320,7 @@ def _add_sim(commands: Commands) -> None:
 
 
 def _add_friends(commands: Commands) -> None:
+    _command(commands, "doctor", "what works, what does not, and what to do", "doctor:doctor", json=True)
     _command(commands, "friends", "with whom this node talks", "friends:friends", json=True)
     invite = _command(
         commands, "invite", "print a line that makes whoever takes it a friend", "friends:invite", json=True

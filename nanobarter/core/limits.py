@@ -41,6 +41,9 @@ class Limits:
     idle_before_ping_last: Span = Span(15 * MINUTE)  # where the routers bear it: 0.7 MB a month and peer
     silence_max: Span = Span(20 * SECOND)  # a ping unanswered or a write that does not move for so long: dead
     proof_timeout: Span = Span(5 * SECOND)  # an older connection answers a ping within it or gives way to a new one
+    check_rest: Span = Span(10 * SECOND)  # between dialling the same peer back
+    check_patience: Span = Span(5 * SECOND)  # a home line answers a dial within it, or a router dropped it
+    checks_at_once_max: int = 4
     misbehaved_first: Span = Span(5 * SECOND)  # a first breach may be a fault that a restart mends
     misbehaved_last: Span = Span(10 * MINUTE)  # who goes on breaking the protocol costs a handshake in ten minutes
     node_record_valid: Span = Span(7 * DAY)  # a machine that was off over a week is found through others

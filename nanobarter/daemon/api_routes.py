@@ -44,6 +44,7 @@ def routes_of(node: NodeFacade) -> Routes:
     return {
         **storage_routes_of(node.storage),
         ("GET", "/v1/status"): one(Nothing, lambda _: node.status()),
+        ("GET", "/v1/doctor"): one(Nothing, lambda _: node.doctor()),
         ("GET", "/v1/peers"): one(Nothing, lambda _: node.peers()),
         ("GET", "/v1/market"): one(Nothing, lambda _: node.market()),
         ("GET", "/v1/market/book"): one(Nothing, lambda _: node.market_book()),

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from nanobarter.daemon.facade_backup import BackupDone, Outcome, Plan, SnapshotRow, Snapshots
+from nanobarter.daemon.facade_doctor import Doctor
 from nanobarter.daemon.facade_drafts import DraftsFacade
 from nanobarter.daemon.facade_economy import EconomyFacade
 from nanobarter.daemon.facade_ledger import Balance, BalanceRow, Currency, Ledger, LedgerEntry, Posting, Report
@@ -150,6 +151,10 @@ class NodeFacade(Protocol):
 
     async def status(self) -> Status:
         """Show the node at a glance."""
+        ...
+
+    async def doctor(self) -> Doctor:
+        """Tell what works, what does not and what to do; takes some seconds."""
         ...
 
     async def peers(self) -> Peers:

@@ -11,8 +11,10 @@ from nanobarter.core.units import DAY, MIB, Instant, Span, before
 from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.desk import Desk
+from nanobarter.daemon.doctor import examine
 from nanobarter.daemon.drafts import DraftDesk
 from nanobarter.daemon.economy import EconomyDesk
+from nanobarter.daemon.facade_doctor import Doctor
 from nanobarter.daemon.friends import FriendsDesk
 from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.notes import NoteDesk
@@ -97,6 +99,10 @@ class NodeView:
 
     def _missing_folders(self) -> list[str]:
         return [f"the folder {f} is not there" for f in self._node.config.backup.folders if not Path(f).is_dir()]
+
+    async def doctor(self) -> Doctor:
+        """Tell what works, what does not and what to do."""
+        return await examine(self._node, self._listening)
 
     async def peers(self) -> facade.Peers:
         """List every node we know of."""

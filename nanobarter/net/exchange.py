@@ -68,6 +68,12 @@ class Exchange:
         if bound is not None:
             await self._sign()
 
+    @property
+    def port(self) -> int:
+        """The port at which others should reach this node; 0 when it only dials."""
+        own = self.own_addresses()
+        return own[0].port if own else (self._bound.port if self._bound is not None else 0)
+
     def own_addresses(self) -> list[Address]:
         """Return where others can dial us: what the person says, else as far as we know."""
         if self.advertised:

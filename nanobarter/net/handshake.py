@@ -108,6 +108,14 @@ async def welcome(below: Transport, context: ssl.SSLContext, ours: Ours) -> Gree
         raise
 
 
+async def proves_key(below: Transport, context: ssl.SSLContext, expected: NodeId) -> bool:
+    """Tell whether that node answers at the other end; nothing is said to it. The caller bounds the time and closes."""
+    try:
+        return node_id_of(await _shake(TlsStream(below, context, server_side=False))) == expected
+    except (PeerFault, Unreachable):
+        return False
+
+
 def accept(ours: Ours, observed: str) -> list[bytes]:
     """Return the frames of our hello to a dialler; they must be the first that are written."""
     return encode_message(Kind.HELLO, 0, encode(ours.hello(0, observed)))

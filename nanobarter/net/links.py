@@ -26,6 +26,11 @@ class Links:
         """Return every live connection."""
         return list(self._hosts)
 
+    def host_of(self, peer: NodeId) -> str:
+        """Return the host at which a peer is seen; nothing when it is not connected."""
+        best = self.best(peer)
+        return "" if best is None else self._hosts.get(best, "")
+
     def from_host(self, host: str) -> int:
         """Return how many connections there are with a host."""
         return sum(other == host for other in self._hosts.values())

@@ -14,6 +14,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.address import Address, parse_address
 from nanobarter.net.calls import Retired
+from nanobarter.net.checkup import Checkup, PeerSaid
 from nanobarter.net.circle import Circle, Invitation
 from nanobarter.net.connection import Connection
 from nanobarter.net.dialling import Dialling
@@ -72,6 +73,8 @@ class Network:
             limits=limits,
             circle=self.circle,
         )
+        self._checkup = Checkup(self, self._links, self._doors.client, clock, limits)
+        self._checkup.serve(self._methods)
         self._entry = Entry(self._doors, same_host_ok=same_host_ok)
         self._dialling = Dialling(self._doors)
         for address in bootstrap:
@@ -210,6 +213,10 @@ class Network:
     def own_addresses(self) -> list[Address]:
         """Return where others can dial this node, as far as it knows."""
         return self._exchange.own_addresses()
+
+    async def check_up(self) -> list[PeerSaid]:
+        """Ask some peers whether they can dial this node, at which host they see it, and what time it is."""
+        return await self._checkup.ask(self._exchange.port)
 
     async def invite(self, valid: Span) -> Invitation:
         """Return an invitation to this node. Raises UsageError when nobody could dial it."""

@@ -10,6 +10,7 @@ from nanobarter.core.errors import Reason, UsageError
 from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse, serve_api
 from nanobarter.daemon.api_routes import routes_of
+from nanobarter.daemon.facade_doctor import CheckRow, Doctor
 from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
 from tests.daemon.fake_drafts import FakeDrafts
@@ -53,6 +54,7 @@ class FakeNode:
     asked: list[str] = field(default_factory=list[str])
     closed: trio.Event = field(default_factory=trio.Event)
     hang: bool = False
+    well: bool = True
     notes: FakeNotes = field(init=False)
     storage: FakeStorage = field(init=False)
     pledge: FakePledge = field(init=False)
@@ -83,6 +85,10 @@ class FakeNode:
             bids_heard=7, agreements=1, health=self.health_now, drill=self.drill_now,
             bandwidth=self.bandwidth_now,
         )  # fmt: skip
+
+    async def doctor(self) -> Doctor:
+        self._note("doctor")
+        return Doctor(ok=self.well, checks=(CheckRow(name="disk", state="ok" if self.well else "fail", told="1 GB"),))
 
     async def peers(self) -> f.Peers:
         self._note("peers")

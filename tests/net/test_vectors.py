@@ -23,6 +23,7 @@ from nanobarter.gossip.messages import (
 )
 from nanobarter.net.address import Address
 from nanobarter.net.certificates import key_of_certificate, leaf_certificate, public_authority, public_authority_key
+from nanobarter.net.checkup import CheckAnswer, CheckRequest
 from nanobarter.net.frames import Kind, encode_message
 from nanobarter.net.messages import Bye, Credit, FailedBody, Hello, Open, Request
 from nanobarter.net.records import PeersAnswer, PeersRequest, make_record
@@ -43,6 +44,8 @@ RECORDS: dict[str, Record] = {
     "node record": RECORD,
     "peers request": PeersRequest(RECORD, (key(2).node_id,), 64),
     "peers answer": PeersAnswer((RECORD,)),
+    "check request": CheckRequest(4773),
+    "check answer": CheckAnswer(1_800_000_000_000, "192.0.2.1", 1),
     "item": ITEM,
     "push": Push((ITEM,), bytes(range(16)), 1),
     "compare request": CompareRequest(bytes(range(8)), (Part(0, 0, 0, b"abcd"),)),

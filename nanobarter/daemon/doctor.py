@@ -1,0 +1,52 @@
+"""``nbctl doctor`` on the daemon's side: gathers the facts of a running node and tells what the diagnosis says."""
+
+import resource
+import shutil
+import socket
+import stat
+
+import trio
+
+from nanobarter.core.units import MIB
+from nanobarter.daemon.diagnosis import Facts, diagnose
+from nanobarter.daemon.facade_doctor import Doctor, doctor_of
+from nanobarter.daemon.services import Node
+
+_SOME_IPV6 = ("2001:db8::1", 9)  # any address beyond this network: the kernel is asked for a route, nothing is sent
+
+
+async def examine(node: Node, listening: str) -> Doctor:
+    """Look at a running node; takes some seconds while peers dial back."""
+    network, config = node.network, node.config.network
+    said = tuple(await network.check_up())
+    disk = await trio.to_thread.run_sync(shutil.disk_usage, node.home.path)
+    lent = sum(c.outstanding + c.locked + c.leased for c in node.mint.capacity()) * MIB
+    used = sum(node.vault.used_bytes(contract.lease_id) for contract in node.mint.leases())
+    facts = Facts(
+        connected=len(network.connected()),
+        known=len(network.known()),
+        bootstrap=len(config.bootstrap),
+        listening=listening,
+        addresses=tuple(address.show() for address in network.own_addresses()),
+        said=said,
+        has_ipv6=has_ipv6(),
+        friends_only=network.circle.only,
+        friends=len(network.circle.friends),
+        same_host=config.same_host_ok,
+        disk_free_bytes=disk.free,
+        promised_left_bytes=max(lent - used, 0),
+        fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        connections_max=node.limits.connections_max,
+        seed_mode=stat.S_IMODE(node.home.seed_path.stat().st_mode),
+    )
+    return doctor_of(diagnose(facts), daemon=True)
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine has a way into the IPv6 internet."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect(_SOME_IPV6)
+    except OSError:
+        return False
+    return True
