@@ -13,7 +13,7 @@ def lapses(db: Db) -> list[PromisesLapsed]:
     notes = db.execute(
         "SELECT s.keyset_id, s.kind, sum((k.issued - k.spent) * k.quantity) AS quantity, s.redeem_until AS at "
         "FROM mint_keysets AS s JOIN mint_keys AS k ON k.keyset = s.number "
-        "WHERE s.closed > 0 GROUP BY s.number HAVING quantity > 0"
+        "WHERE s.closed > 0 GROUP BY s.number HAVING sum((k.issued - k.spent) * k.quantity) > 0"
     ).fetchall()
     locks = db.execute(
         "SELECT lock_id, kind, quantity, ended_at FROM mint_locks "

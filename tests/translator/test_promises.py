@@ -59,3 +59,11 @@ async def test_promises_that_lapse_leave_the_book_as_they_leave_the_mint(tmp_pat
         assert (told(ledger), owed(a.mint)) == (0, 0)
         nursery.cancel_scope.cancel()
     store.close()
+
+
+async def test_a_keyset_that_ends_with_nothing_owed_is_no_lapse(tmp_path: Path) -> None:
+    async with world_of(tmp_path, 2) as world:
+        mint = world.nodes[0].mint
+        world.later(Span(60 * DAY))
+        await mint.expire()
+        assert mint.lapses() == []  # an entry of nothing is refused by the book, and a node would not start again
