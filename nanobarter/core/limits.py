@@ -142,6 +142,7 @@ class Limits:
     share_patience: Span = Span(2 * SECOND)  # what a laggard gets beyond the time that k others took
     sign_timeout: Span = Span(1 * SECOND)  # a peer that failed shows within it that it is back: a round trip, no more
     share_peer_rest: Span = Span(2 * MINUTE)  # a peer that failed is asked last for so long
+    share_full_rest: Span = Span(1 * DAY)  # a peer without room for what it owes: people rarely make room sooner
     share_transfers_max: int = 24  # shares under way at once, 2 MiB each; bounds memory
     throttle_wait_max: Span = Span(8 * SECOND)  # of a peer's range under a limit of bandwidth; well below call_timeout
     share_packs_max: int = 3  # packs under way at once, 16 MiB and their shares each; bounds memory

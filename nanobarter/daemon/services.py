@@ -77,7 +77,7 @@ class Node(Storage):
             geometry=self.geometry,
             policy=policy,
             trust=self.trust,
-            avoid=lambda: self.auditor.forsaken,
+            avoid=self.avoided,
         )
         self.pinger = Pinger(
             watch=self.watch,

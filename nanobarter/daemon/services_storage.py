@@ -97,6 +97,7 @@ class Storage(Barter):
             clock=clock,
             limits=limits,
             moved=self.publish_catalog,
+            catch_up=self.publisher.catch_up,
         )
         self.proofs = Proofs(store, self.auditor)
         self.catalog = Catalog(store, limits)
@@ -114,11 +115,15 @@ class Storage(Barter):
     def _repair_soon(self) -> None:
         self.repairer.wake()
 
+    def avoided(self) -> set[NodeId]:
+        """Return the peers whose space cannot be counted on now: gone, caught, or without room for what they owe."""
+        return {*self.auditor.forsaken, *self.leases.full()}
+
     def held(self) -> dict[NodeId, Held]:
         """Return what each issuer owes us; who is gone or was caught owes nothing, so that others are asked."""
         found = held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
         nothing = Quantity(0)
-        for node in self.auditor.forsaken:
+        for node in self.avoided():
             found.pop(node, None)
         return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
 

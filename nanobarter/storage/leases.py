@@ -20,7 +20,7 @@ from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
-from nanobarter.core.units import MIB, Instant, Quantity, quantity_for, span_between, term
+from nanobarter.core.units import MIB, Instant, Quantity, after, quantity_for, span_between, term
 from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract
 
 _CONTRACT_MAX: Final = 4096
@@ -147,6 +147,7 @@ class LeaseBook:
         self._clock = clock
         self._limits = limits
         self._redeeming = dict[NodeId, trio.Lock]()
+        self._full = dict[NodeId, Instant]()  # until when the space that they owe is not counted on
         self._pending = dict[LeaseId, int]()  # bytes given out whose placements are not recorded yet
 
     def live(self) -> list[HeldLease]:
@@ -185,6 +186,18 @@ class LeaseBook:
         self._pending[lease_id] -= size
         if not self._pending[lease_id]:
             del self._pending[lease_id]
+
+    def took(self, issuer: NodeId, no: Refused | None) -> None:
+        """Note that an issuer took a share under a lease with room, or that it did not."""
+        if no is None:
+            self._full.pop(issuer, None)
+        elif no.reason == Reason.DISK_FULL:
+            self._full[issuer] = after(self._clock.now(), self._limits.share_full_rest)
+
+    def full(self) -> set[NodeId]:
+        """Return the issuers whose disk had no room lately for what they owe: space is to be sought elsewhere."""
+        now = self._clock.now()
+        return {node for node, until in self._full.items() if until > now}
 
     async def keep(self, signed: Signed) -> Contract:
         """Take a lease made elsewhere, for instance out of a swap. Raises PeerFault when it is not this vault's."""

@@ -235,6 +235,7 @@ class Placer:
         there = True
         try:
             no = await self._client.put(node, lease.lease_id, share)
+            self._leases.took(node, no)
             there = no is None or no.reason not in _NOTHING_THERE
             if no is None and await self._first_proof(placement):
                 there = False  # nothing to clear away

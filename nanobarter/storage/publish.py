@@ -48,7 +48,7 @@ _PACKS_BYTES_MAX: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Published:
-    """A head and who keeps it. ``failed``: holders that could not be reached; ``spread`` tries them again."""
+    """A head and who keeps it. ``failed``: holders that could not be reached; ``catch_up`` tries them again."""
 
     sequence: int
     kept_by: tuple[NodeId, ...]
@@ -80,12 +80,13 @@ class Publisher:
         self._entropy = entropy
         self._limits = limits
         self._one_at_a_time = trio.Lock()
+        self._have = set[NodeId]()  # who has the last head, as far as this life of the node knows
 
     async def publish(self, catalog: bytes, policies: bytes = b"") -> Published:
         """Store the engine's catalog, where all packs are and the text of the policies, then tell every holder.
 
-        Returns when each holder was asked once. Raises NotPlaced when the catalog found too few peers; the head
-        before stays good.
+        Returns when each holder was asked once, and does not wait for stragglers when half of them have it. Raises
+        NotPlaced when the catalog found too few peers; the head before stays good.
         """
         async with self._one_at_a_time:
             needed = list[PackId]()
@@ -98,15 +99,20 @@ class Publisher:
                 plain = await self._store_text(plain.level + 1, encode(plain), needed)
                 head = make_head(self._keys, sequence, self._clock.now(), plain, self._entropy)
             await self._store.write(lambda db: keep_head(db, sequence, head, needed))
-            told = await self._tell(sequence, head)
+            self._have = set[NodeId]()
+            told = await self._tell(sequence, head, {lease.issuer for lease in self._leases.live()})
             if told.kept_by:
                 await self._drop_old_packs()
             return told
 
-    async def spread(self) -> Published | None:
-        """Send the present head again to all holders, new ones too; None when there is none yet."""
-        found = await self._store.read(last_head)
-        return None if found is None else await self._tell(*found)
+    async def catch_up(self) -> None:
+        """Send the present head to the holders that missed it, new ones too, as far as they answer soon."""
+        async with self._one_at_a_time:
+            found = await self._store.read(last_head)
+            missed = {lease.issuer for lease in self._leases.live()} - self._have
+            if found is not None and missed:
+                with trio.move_on_after(self._limits.share_patience / SECOND):
+                    await self._tell(*found, missed)
 
     async def _next_sequence(self) -> int:
         """Return one above the last, and not below the clock: a vault that lost its store still goes forward."""
@@ -148,8 +154,10 @@ class Publisher:
                 found.append(NodeAddress(node, address.host, address.port))
         return tuple(found[:_ADDRESSES_MAX])
 
-    async def _tell(self, sequence: int, head: Signed) -> Published:
+    async def _tell(self, sequence: int, head: Signed, nodes: set[NodeId]) -> Published:
         kept, failed = list[NodeId](), list[tuple[NodeId, str]]()
+        holders = {lease.issuer: lease for lease in self._leases.live() if lease.issuer in nodes}
+        patience = self._limits.share_patience / SECOND
 
         async def tell(lease: HeldLease) -> None:
             # A peer that failed lately is asked like the others, and waited for no longer than a sign of life takes.
@@ -163,12 +171,17 @@ class Publisher:
                 return
             if no is None:
                 kept.append(lease.issuer)
+                self._have.add(lease.issuer)
             else:
                 failed.append((lease.issuer, no.detail))
+            if 2 * len(kept) >= len(holders):  # one that hangs must not hold up who waits for the backup's end
+                nursery.cancel_scope.deadline = min(nursery.cancel_scope.deadline, trio.current_time() + patience)
 
         async with trio.open_nursery() as nursery:
-            for lease in {lease.issuer: lease for lease in self._leases.live()}.values():
+            for lease in holders.values():
                 nursery.start_soon(tell, lease)
+        late = set(holders) - set(kept) - {node for node, _ in failed}
+        failed += [(node, "it did not answer in time") for node in late]
         return Published(sequence, tuple(kept), tuple(failed))
 
     async def _drop_old_packs(self) -> None:

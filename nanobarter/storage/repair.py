@@ -46,7 +46,8 @@ def needs_repair(health: PackHealth, spare_places: int) -> bool:
 class Repairer:
     """Repairs packs, extends leases and clears away what has left, every period.
 
-    ``moved`` is called after a round that changed where shares are: the head should then be published again.
+    ``moved`` is called after a round that changed where shares are: the head should then be published again. After
+    any other round ``catch_up`` is, so that holders who missed the head get it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Repairer:
         clock: Clock,
         limits: Limits = LIMITS,
         moved: Callable[[], Awaitable[None]] | None = None,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -65,6 +67,7 @@ class Repairer:
         self._clock = clock
         self._limits = limits
         self._moved = moved
+        self._catch_up = catch_up
         self._news = trio.Event()
         self._turn = trio.Lock()
 
@@ -112,6 +115,8 @@ class Repairer:
         if (repaired or astray) and self._moved is not None:
             with suppress(Unreachable):  # too few peers for the catalog just now; the next backup publishes again
                 await self._moved()
+        elif self._catch_up is not None:
+            await self._catch_up()
         return Repaired(tuple(repaired), tuple(failed[:_FAILED_MAX]))
 
     def _live(self) -> set[LeaseId]:

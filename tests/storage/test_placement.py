@@ -179,3 +179,17 @@ async def test_a_peer_that_is_still_silent_stays_at_rest_and_costs_no_wait_when_
         assert await here.placer.tidy() == 1  # not asked while it rests
         assert await here.reader.forgive_who_answer() == 0  # nor asked twice in one rest
         assert await here.placer.tidy(resting_too=True) == 0
+
+
+async def test_a_peer_without_room_for_what_it_owes_is_not_counted_on_for_a_day(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack_of("a", 1, 3))
+        small = here.peers[0]
+        disk = small.vault._files.free_bytes  # pyright: ignore[reportPrivateUsage] - the disk that fills up
+        small.vault._files.free_bytes = lambda: 0  # type: ignore[method-assign] # pyright: ignore[reportPrivateUsage]
+        await here.placer.put(pack_of("b", 1, 3))
+        assert here.leases.full() == {small.node_id}
+        small.vault._files.free_bytes = disk  # type: ignore[method-assign] # pyright: ignore[reportPrivateUsage]
+        here.clock.advance(here.limits.share_peer_rest)
+        await here.placer.put(pack_of("c", 1, 3))
+        assert here.leases.full() == set()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +16,13 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import LeaseId, NodeId, PackId, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.system import SeededEntropy
-from nanobarter.core.units import Instant
+from nanobarter.core.units import SECOND, Instant, Span
 from nanobarter.storage.head import (
     HeadPlain,
     NodeAddress,
     PlacedPack,
     PlacedShare,
+    head_id_of,
     make_head,
     open_head,
     part_bytes,
@@ -30,6 +32,7 @@ from nanobarter.storage.head import (
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.publish import last_head
 from nanobarter.storage.recovery import NothingFound, Recovered, recover
+from nanobarter.storage.vault_client import get_head
 from tests.storage.vaults import TINY, Town, pack_of, signing, town
 
 KEYS = VaultKeys.from_seed(b"seed" * 16)
@@ -82,6 +85,22 @@ async def test_the_newest_head_wins_over_one_of_a_peer_that_was_away(tmp_path: P
         here.hub.reconnect(here.peers[0].node_id)
         await here.move_client("bare", nursery)
         assert (await back(here)).catalog == b"second"
+
+
+async def test_a_holder_that_hangs_holds_up_nobody_and_gets_the_head_when_it_wakes(tmp_path: Path) -> None:
+    async with town(tmp_path, 4, limits=replace(TINY, call_timeout=Span(60 * SECOND))) as (here, _):
+        late, answer = here.peers[0], here.peers[0].node.methods.answer
+        await here.placer.put(pack_of("a", 2, 4))  # a lease at each
+        here.hang(late)
+        here.reader.rest(late.node_id)
+        with trio.fail_after(30):
+            told = await here.publisher.publish(b"the catalog")
+        assert told.failed == ((late.node_id, "it did not answer in time"),)
+        late.node.methods.answer = answer
+        await here.publisher.catch_up()
+        head = await get_head(here.node, late.node_id, head_id_of(here.keys), TINY)
+        assert head is not None
+        assert open_head(here.keys, head, TINY.vault_head_bytes_max)[0].sequence == told.sequence
 
 
 async def test_an_older_catalog_is_better_than_none(tmp_path: Path) -> None:
