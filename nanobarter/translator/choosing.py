@@ -5,11 +5,15 @@ from asking the same few bids all at once: the owner of the newest bid of a ring
 rings of nearly the same worth is left to chance; who was refused waits, longer each time; who said no is left alone
 until one of the bids changes, and who was busy for about as long as a draft takes.
 
+Until somebody says no, a bid looks at rings of all lengths at once and takes one of the best, as a central matcher
+would. After a refusal it begins with two partners and adds one after each search that finds nothing: where many ask
+for the same bids, a short ring holds and a long one does not.
+
 There is no clock, no event loop and no chance in here: instants and random bytes are passed in, so that the daemon
 and the simulation decide by the same lines.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Final
@@ -23,7 +27,7 @@ from nanobarter.matching.network import Match, find
 from nanobarter.swap.events import Asked, DraftRefused, Outcome, Settled
 from nanobarter.translator.market_ports import Pace
 
-PARTNERS_FIRST: Final = 2  # the shortest rings are the most likely to hold
+PARTNERS_FIRST: Final = 2  # the shortest rings are the most likely to hold, once there are conflicts
 PASSING: Final = frozenset(
     {Reason.BUSY, Reason.TOO_MANY, Reason.NO_STOCK, Reason.EXPIRED, Reason.CLOCK_OFF, Reason.UNKNOWN_BID}
 )
@@ -39,6 +43,7 @@ Versions = Mapping[BidId, int]
 """Bids with their sequence, which every change raises."""
 
 _NEVER: Final = Instant(INSTANT_MAX)
+_LATER: Final = 100.0  # in logarithms of omega: more than any two rings differ by
 _TASTE: Final = NormalDist(0, SPREAD)
 
 
@@ -96,23 +101,34 @@ class Chooser:
 
     def _search(self, book: Book, bid: BidId, course: _Course, now: Instant) -> Match | Instant:
         avoid, until = self._avoided(book, bid, now)
-        if find(book, bid, partners_max=self._pace.partners_max, avoid=avoid) is None:
-            return until  # the longest search sees the shorter rings too, and mostly there is nothing
-        for partners in range(PARTNERS_FIRST, self._pace.partners_max + 1):
-            match = find(book, bid, partners_max=partners, perturb=self._noise(), avoid=avoid)
+        for partners in self._lengths(book, bid, course, avoid):
+            match = find(book, bid, partners_max=partners, perturb=self._taste(book, bid), avoid=avoid)
             if match is None:
                 continue
             word = self._word_at(book, bid, match, course, now)
             return match if word <= now else min(word, until)
         return until
 
-    def _noise(self) -> Callable[[BidId], float]:
-        """Return a taste for this one choice: how much more a bid seems to give than it says, in logarithms."""
-        tastes = dict[BidId, float]()
+    def _lengths(self, book: Book, bid: BidId, course: _Course, avoid: Collection[frozenset[BidId]]) -> Sequence[int]:
+        """Return how many partners to look for, one number after the other until there is a ring."""
+        longest = self._pace.partners_max
+        if not course.failures:
+            return (longest,)
+        if find(book, bid, partners_max=longest, avoid=avoid) is None:
+            return ()  # the longest search sees the shorter rings too, and mostly there is nothing
+        return range(PARTNERS_FIRST, longest + 1)
+
+    def _taste(self, book: Book, own: BidId) -> Callable[[BidId], float]:
+        """Return a taste for this one choice: how much more a bid seems to give than it says, in logarithms.
+
+        Newer bids than the own one come last, since their owners have the first word.
+        """
+        mine, tastes = _newness(book, own), dict[BidId, float]()
 
         def taste(bid: BidId) -> float:
             if bid not in tastes:
-                tastes[bid] = _TASTE.inv_cdf((int.from_bytes(self._chance(4), "big") + 0.5) / 2**32)
+                chance = _TASTE.inv_cdf((int.from_bytes(self._chance(4), "big") + 0.5) / 2**32)
+                tastes[bid] = chance - (_LATER if _newness(book, bid) > mine else 0)
             return tastes[bid]
 
         return taste
@@ -120,8 +136,7 @@ class Chooser:
     def _word_at(self, book: Book, bid: BidId, match: Match, course: _Course, now: Instant) -> Instant:
         """Return when it is our turn to propose a ring: at once with its newest bid, else a little later."""
         ids = frozenset(arc.bid for arc in match.arcs)
-        versions = versions_in(book, ids)
-        if max(ids, key=lambda each: (versions[each], each)) == bid:
+        if max(ids, key=lambda each: _newness(book, each)) == bid:
             return now
         if len(course.first_seen) >= self._limits.market_memory_max:
             course.first_seen.clear()  # costs at most one more span of patience
@@ -198,6 +213,12 @@ def versions_in(book: Book, bids: Collection[BidId]) -> dict[BidId, int]:
     """Return the sequences of these bids as the book has them, -1 for one that it has not."""
     found = {bid: book.get(bid) for bid in bids}
     return {bid: -1 if known is None else known.age for bid, known in found.items()}
+
+
+def _newness(book: Book, bid: BidId) -> tuple[int, BidId]:
+    """Return what orders bids from the oldest to the newest, the same way at every node that has the same versions."""
+    known = book.get(bid)
+    return (-1 if known is None else known.age, bid)
 
 
 def _in_order(versions: Versions) -> tuple[int, ...]:

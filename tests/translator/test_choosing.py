@@ -11,7 +11,7 @@ from nanobarter.core.system import SeededEntropy
 from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity, Span, after
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item
-from nanobarter.matching.wire import BidBody, Want, bid_id_for
+from nanobarter.matching.wire import BidBody, Ratio, Want, bid_id_for
 from nanobarter.swap.events import Asked, DraftRefused
 from nanobarter.translator.choosing import Chooser
 from nanobarter.translator.market_ports import PATIENCE, Pace
@@ -26,15 +26,17 @@ MINE = bid_id_for(ME.node_id, SLOT)
 PACE = Pace(Span(60 * MINUTE), PATIENCE, Span(500), 6)
 
 
+def put(book: Book, key: SigningKey, want: Want, *, sequence: int = 5, omega: Ratio = (1, 1)) -> None:
+    body = BidBody("limit", Quality(key.node_id, KIND), want, omega, Quantity(10), None)
+    bid = bid_from_item(make_item(key, "bid", SLOT, sequence=sequence, expires=FAR, body=encode(body)))
+    assert bid is not None
+    book.insert(bid)
+
+
 def book_of(my_sequence: int, others: list[SigningKey]) -> Book:
     book = Book()
     for key, sequence in [(ME, my_sequence), *((key, 5) for key in others)]:
-        body = BidBody(
-            "limit", Quality(key.node_id, KIND), Want(KIND, None, (key.node_id,), ()), (1, 1), Quantity(10), None
-        )
-        bid = bid_from_item(make_item(key, "bid", SLOT, sequence=sequence, expires=FAR, body=encode(body)))
-        assert bid is not None
-        book.insert(bid)
+        put(book, key, Want(KIND, None, (key.node_id,), ()), sequence=sequence)
     return book
 
 
@@ -70,6 +72,27 @@ def test_a_ring_whose_question_ended_by_accident_is_asked_about_again() -> None:
     assert not isinstance(mine.next(book, MINE, after(later, LIMITS.market_busy)), Match)
     mine.asked_in_vain(MINE, Reason.UNKNOWN_BID, later)
     assert isinstance(mine.next(book, MINE, after(later, LIMITS.market_busy)), Match)
+
+
+def test_rings_of_which_the_own_bid_is_the_newest_come_first() -> None:
+    book = book_of(5, [])
+    for number, key in enumerate(OTHERS):
+        put(book, key, Want(KIND, None, (key.node_id,), ()), sequence=9 if number else 1)
+    older = bid_id_for(OTHERS[0].node_id, SLOT)
+    assert {partner_of(chooser(seed).next(book, MINE, NOW)) for seed in range(20)} == {older}
+
+
+def test_a_long_ring_that_is_better_is_tried_until_somebody_says_no() -> None:
+    book, mine = book_of(9, []), chooser()
+    put(book, OTHERS[0], Want(KIND, ME.node_id, (), ()))
+    put(book, OTHERS[1], Want(KIND, OTHERS[0].node_id, (), ()), omega=(50, 1))
+    match = mine.next(book, MINE, NOW)
+    assert isinstance(match, Match)
+    assert len(match.arcs) == 3
+    mine.ended(match, DraftRefused(DraftId(bytes(32)), MINE, None, Reason.EXPIRED, ""), {}, NOW)
+    match = mine.next(book, MINE, after(NOW, Span(MINUTE)))
+    assert isinstance(match, Match)
+    assert len(match.arcs) == 2
 
 
 def test_a_bid_that_another_draft_holds_is_left_alone_and_another_is_asked() -> None:
