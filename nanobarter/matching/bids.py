@@ -52,6 +52,8 @@ class Pattern:
     @property
     def bonus(self) -> Ratio:
         """The greatest factor, at least par, by which a discount table may raise omega (a premium does)."""
+        if not self.discounts:
+            return PAR
         return max((PAR, *(ratio for _, ratio in self.discounts)), key=lambda ratio: Fraction(*ratio))
 
     def accepts(self, quality: str) -> Ratio | None:

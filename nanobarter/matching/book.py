@@ -19,7 +19,7 @@ class Book:
         self._bids = dict[Name, Bid]()
         self._index: Index | None = None
         self.version = 0
-        """Counts the changes: a search that found nothing finds nothing until it has moved."""
+        """Counts what came in: a search that found nothing finds nothing until it has moved. What goes takes only."""
 
     def __len__(self) -> int:
         return len(self._bids)
@@ -47,7 +47,6 @@ class Book:
     def withdraw(self, bid_id: Name) -> bool:
         """Take a bid out; return whether it was there."""
         bid = self._bids.pop(bid_id, None)
-        self.version += bid is not None
         if bid is not None and self._index is not None:
             self._index.remove(bid)
         return bid is not None

@@ -242,12 +242,17 @@ class _Side:
     def _worse(self, step: Step, partners: int, tie: tuple[Any, ...]) -> bool:
         """Tell whether, by exact bounds, no cycle through the step can come before the best one found."""
         best = self._found[0][3]
-        product = Fraction(self._own.provided, self._own.required)
-        for bid in (*step.chain.bids, step.level.bids[step.place]):
-            product *= Fraction(bid.provided * bid.wants.bonus[0], bid.required * bid.wants.bonus[1])
-        product *= self._reach(step.level.gives, step.chain.after - 1)
-        if product != best.omega:
-            return product < best.omega
+        rest, bound = self._reach(step.level.gives, step.chain.after - 1), best.omega
+        most, least = self._own.provided * rest.numerator, self._own.required * rest.denominator
+        for bid in (
+            *step.chain.bids,
+            step.level.bids[step.place],
+        ):  # whole numbers: fractions would be reduced each time
+            bonus = bid.wants.bonus
+            most, least = most * bid.provided * bonus[0], least * bid.required * bonus[1]
+        most, least = most * bound.denominator, least * bound.numerator
+        if most != least:
+            return most < least
         return (partners, tie) > (len(best.bids), tuple(bid.seniority for bid in best.bids))
 
     def _reach(self, vertex: int, after: int) -> Fraction:
