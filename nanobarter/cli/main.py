@@ -29,6 +29,7 @@ READING = {
 }
 
 SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers", "restored")
+SIM_ATTACKS = ("none", "stormy", "mute", "garbage", "eclipse", "sybils", "equivocation", "replay")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -307,6 +308,12 @@ def _add_sim(commands: Commands) -> None:
     swap.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
     swap.add_argument("--campaign", default="honest", choices=SIM_CAMPAIGNS, help="what goes wrong (default honest)")
     swap.add_argument("--replay", type=int, metavar="SEED", help="tell this one run step by step")
+    text = "what is said on a network: how fast, how dear, how many hear, also under attack"
+    gossip = _command(what, "gossip", text, "simulate_gossip:gossip", json=True)
+    gossip.add_argument("--nodes", type=int, default=1000, metavar="N", help="how many (default 1000)")
+    gossip.add_argument("--items", type=int, default=40, metavar="N", help="how many things are said (default 40)")
+    gossip.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the world (default 1)")
+    gossip.add_argument("--attack", default="none", choices=SIM_ATTACKS, help="what goes wrong (default none)")
     name = "market-efficiency"
     efficiency = _command(
         what, name, "what many matchers clear of what one would", "simulate_market:efficiency", json=True

@@ -9,7 +9,7 @@ still is missing is found by comparing (``reconcile``). It ends since an item is
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from nanobarter.core.errors import Reason
@@ -28,6 +28,10 @@ from nanobarter.gossip.scores import Scores
 from nanobarter.gossip.spread import Outgoing, choose
 
 _ASKERS_MAX: Final = 3  # peers remembered that named an item while it is being fetched from another
+_COMPARE_AGAIN: Final = 10.0  # seconds
+_NAMED_BEATS: Final = (
+    3  # as in GossipSub: each time to others, so that a node whose whole mesh is mute hears all the same
+)
 _WANTED_MAX: Final = 4096
 _DRAW_BYTES: Final = 8
 
@@ -71,13 +75,6 @@ class Wrong:
 Effect = Drain | Fetch | Compare | Accepted | Wrong
 
 
-@dataclass
-class _Wanted:
-    """An item that was named and is being fetched from the first of these."""
-
-    askers: list[NodeId] = field(default_factory=list[NodeId])
-
-
 class Machine:
     """See the module."""
 
@@ -88,9 +85,11 @@ class Machine:
         self._limits, self._entropy = limits, entropy
         self._of_peers = Buckets(limits.gossip_bytes_per_s, limits.gossip_burst_bytes, BUCKETS_MAX)
         self._out: dict[NodeId, Outgoing] = {}
-        self._wanted: dict[bytes, _Wanted] = {}
+        self._wanted: dict[bytes, list[NodeId]] = {}  # what was named, and who named it; the first is asked
         self._fresh = list[bytes]()
-        self._last_beat = float("-inf")
+        self._lately = list[list[bytes]]()  # what was fresh at each of the last beats, the newest first
+        self._order, self._turn = entropy.token(_DRAW_BYTES), 0
+        self._last_beat = self._last_compared = float("-inf")
 
     @property
     def peers(self) -> Collection[NodeId]:
@@ -162,6 +161,11 @@ class Machine:
         """Take what came of a Fetch, None when the peer did not answer; the next one that named it is asked."""
         got = list(items or ())
         effects = self.took(peer, got, now)
+        if any(isinstance(effect, Accepted) for effect in effects):
+            self.mesh.missed()
+            if now.at - self._last_compared > _COMPARE_AGAIN:  # who missed one thing may have missed more
+                self._last_compared = now.at
+                effects.append(Compare(peer))
         came, again = {prefix_of(item.item_id) for item in got}, dict[NodeId, list[bytes]]()
         for name in names:
             wanted = self._wanted.pop(name, None)
@@ -169,9 +173,9 @@ class Machine:
                 continue
             if items is not None:
                 self.scores.broke(peer, now.at)
-            others = [other for other in wanted.askers if other != peer and other in self._out]
+            others = [other for other in wanted if other != peer and other in self._out]
             if others:
-                self._wanted[name] = _Wanted(others)
+                self._wanted[name] = others
                 again.setdefault(others[0], []).append(name)
         return effects + [Fetch(other, tuple(asked)) for other, asked in again.items()]
 
@@ -197,10 +201,10 @@ class Machine:
             if self.gate.knows(name):
                 continue
             wanted = self._wanted.get(name)
-            if wanted is not None and len(wanted.askers) < _ASKERS_MAX and peer not in wanted.askers:
-                wanted.askers.append(peer)
+            if wanted is not None and len(wanted) < _ASKERS_MAX and peer not in wanted:
+                wanted.append(peer)
             elif wanted is None and len(self._wanted) < _WANTED_MAX:
-                self._wanted[name] = _Wanted([peer])
+                self._wanted[name] = [peer]
                 asked.append(name)
         pieces = [asked[at : at + GET_IDS_MAX] for at in range(0, len(asked), GET_IDS_MAX)]
         return [Fetch(peer, tuple(piece)) for piece in pieces]
@@ -264,7 +268,7 @@ class Machine:
 
     def next_beat(self, now: float) -> float:
         """Return when ``beat`` is due, in seconds; infinity while there is nothing to do."""
-        due = now if self._fresh else self.mesh.next_change(self.peers, now)
+        due = now if self._fresh or any(self._lately) else self.mesh.next_change(self.peers, now)
         return max(due, self._last_beat + self._limits.gossip_beat / SECOND)
 
     def beat(self, now: Moment) -> list[Effect]:
@@ -277,9 +281,15 @@ class Machine:
                 if peer in self._out:
                     self._out[peer].bond = bond
                     touched[peer] = None
-        fresh, self._fresh = self._fresh, []
+        self._lately, self._fresh = [self._fresh, *self._lately][:_NAMED_BEATS], []
+        names = [name for beat in self._lately for name in beat]
+        self._lately = self._lately[: _NAMED_BEATS - 1]
         outside = [peer for peer in self.peers if peer not in self.mesh and self.scores.of(peer, now.at) >= 0]
-        for peer in choose(outside, self._limits.gossip_degree, draw) if fresh else ():
-            self._out[peer].name(fresh)
+        # One after the other: drawn by lot, a peer to whom this node is the only honest one might never have its turn.
+        order = choose(outside, len(outside), self._order) if names else []
+        for place in range(min(self._limits.gossip_degree // 2, len(order))):
+            peer = order[(self._turn + place) % len(order)]
+            self._out[peer].name(names)
             touched[peer] = None
+        self._turn += self._limits.gossip_degree // 2
         return [Drain(peer) for peer in touched]

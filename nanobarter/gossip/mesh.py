@@ -1,8 +1,8 @@
 """Who passes items on to whom: a few of the peers, on both sides' agreement. Pure: ``now`` in seconds of any clock.
 
 After GossipSub 1.1: about ``gossip_degree`` members, never those with a score below zero; who is left is not asked
-again for a minute. What is different: one member that brought nothing while others brought much is exchanged per
-minute, and only if somebody else is there to take its place, so that small networks stay whole.
+again for a minute. What is different: one member that brought nothing while others brought much is exchanged every ten
+seconds, and only if somebody else is there to take its place, so that small networks stay whole.
 """
 
 from collections.abc import Callable, Collection
@@ -14,8 +14,9 @@ from nanobarter.core.limits import Limits
 from nanobarter.gossip.spread import choose
 
 REST: Final = 60.0  # seconds between leaving and joining again, as in GossipSub
-_IDLE_ITEMS: Final = 20  # items from others while a member brings none: it is deaf, or always the last
-_EXCHANGE_EVERY: Final = 60.0
+_IDLE_ITEMS: Final = 12  # items from others while a member brings none, by chance once in 4,000 times
+_IDLE_WHEN_MISSED: Final = 3
+_EXCHANGE_EVERY: Final = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Mesh:
         self._degree, self._score = limits.gossip_degree, score
         self._silent: dict[NodeId, int] = {}  # for each member, the items that others brought since it brought one
         self._resting: dict[NodeId, float] = {}
+        self._uninvited = set[NodeId]()  # members that asked us, not we them
+        self._missed = 0
         self._exchanged = 0.0
 
     def __contains__(self, peer: NodeId) -> bool:
@@ -49,7 +52,7 @@ class Mesh:
 
     @property
     def _high(self) -> int:
-        return self._degree + self._degree // 3
+        return self._degree + 1
 
     def brought(self, peer: NodeId) -> None:
         """Note that a peer brought something we wanted: all other members were later."""
@@ -62,15 +65,24 @@ class Mesh:
         if peer in self._silent:
             self._silent[peer] = 0
 
+    def missed(self) -> None:
+        """Note that something new was learnt by its name from outside: the mesh did not bring it."""
+        self._missed += 1
+
     def asked(self, peer: NodeId, now: float) -> bool:
-        """Judge a peer that wants to join; tell whether it may."""
+        """Judge a peer that wants to join; tell whether it may.
+
+        Those who ask get about half of the places: whoever asks everybody cannot surround a node.
+        """
         if peer in self._silent:
             return True
         resting = self._resting.get(peer, 0.0) > now
-        if resting or len(self._silent) >= self._high or self._score(peer, now) < 0:
+        full = len(self._silent) >= self._high or len(self._uninvited) > self._degree // 2
+        if resting or full or self._score(peer, now) < 0:
             self._resting[peer] = max(self._resting.get(peer, 0.0), now + REST)
             return False
         self._silent[peer] = 0
+        self._uninvited.add(peer)
         return True
 
     def is_early(self, peer: NodeId, now: float) -> bool:
@@ -79,12 +91,13 @@ class Mesh:
 
     def left(self, peer: NodeId, now: float) -> None:
         """Note that a peer left, or would not join."""
-        self._silent.pop(peer, None)
+        self.gone(peer)
         self._resting[peer] = now + REST
 
     def gone(self, peer: NodeId) -> None:
         """Note that a peer is not connected any more."""
         self._silent.pop(peer, None)
+        self._uninvited.discard(peer)
 
     def change(self, connected: Collection[NodeId], now: float, draw: bytes) -> Change:
         """Bring the mesh to its size, and tell what to say to whom."""
@@ -92,10 +105,11 @@ class Mesh:
         for peer in bad:
             self.left(peer, now)
         spare = self._spare(connected, now)
-        idle = [] if now - self._exchanged < _EXCHANGE_EVERY else self._idle(spare)
+        idle = self._idle(spare, now)
         for peer in idle:
             self.left(peer, now)
             self._exchanged = now
+        self._missed = 0
         join = list[NodeId]()
         if len(self._silent) < self._low or idle:
             join = choose(spare, self._degree - len(self._silent), draw)
@@ -122,12 +136,16 @@ class Mesh:
             if peer not in self._silent and self._resting.get(peer, 0.0) <= now and self._score(peer, now) >= 0
         ]
 
-    def _idle(self, spare: Collection[NodeId]) -> list[NodeId]:
-        """Return the one member that brought nothing for longest, if it is worth exchanging."""
-        if not spare or len(self._silent) < self._low:
+    def _idle(self, spare: Collection[NodeId], now: float) -> list[NodeId]:
+        """Return the members that are worth exchanging: one now and then, half of them when the mesh missed news."""
+        if self._missed:
+            enough, most = _IDLE_WHEN_MISSED, min(self._degree // 2, len(spare))
+        elif now - self._exchanged >= _EXCHANGE_EVERY and len(self._silent) >= self._low:
+            enough, most = _IDLE_ITEMS, min(1, len(spare))
+        else:
             return []
-        worst = max(self._silent, key=lambda peer: self._silent[peer])
-        return [worst] if self._silent[worst] >= _IDLE_ITEMS else []
+        worst = sorted(self._silent, key=lambda peer: self._silent[peer], reverse=True)
+        return [peer for peer in worst[:most] if self._silent[peer] >= enough]
 
     def _excess(self, now: float, draw: bytes) -> list[NodeId]:
         """Return whom to leave when there are too many: the best half stays, the others by lot."""

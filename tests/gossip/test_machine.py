@@ -65,7 +65,7 @@ def test_own_words_go_to_all_and_those_of_others_to_six() -> None:
     assert set(node.sent()) == set(node.machine.mesh.members) - {source}
 
 
-def test_what_is_new_is_named_once_to_some_outside_the_mesh() -> None:
+def test_what_is_new_is_named_to_some_outside_the_mesh() -> None:
     node, (source, *_) = Node(30), peers(30)
     node.machine.beat(NOW)
     node.sent()
@@ -73,12 +73,14 @@ def test_what_is_new_is_named_once_to_some_outside_the_mesh() -> None:
     node.machine.pushed(source, Push((news,), b"", 0), NOW)
     node.sent()
     assert node.machine.next_beat(NOW.at) == NOW.at + 1
-    node.machine.beat(Moment(NOW.at + 1, WALL))
-    named = node.sent()
-    assert len(named) == 6
-    assert not set(named) & set(node.machine.mesh.members)
-    assert {push.has for push in named.values()} == {prefix_of(news.item_id)}
-    assert node.machine.next_beat(NOW.at + 1) == float("inf")  # an idle node does not wake
+    told = dict[NodeId, Push]()
+    for beat in range(1, 4):
+        node.machine.beat(Moment(NOW.at + beat, WALL))
+        told |= node.sent()
+    assert len(told) == 9  # three each time, always others
+    assert not set(told) & set(node.machine.mesh.members)
+    assert {push.has for push in told.values()} == {prefix_of(news.item_id)}
+    assert node.machine.next_beat(NOW.at + 3) == float("inf")  # an idle node does not wake
 
 
 def test_an_item_is_asked_of_the_next_one_when_the_first_breaks_its_promise() -> None:
@@ -90,7 +92,9 @@ def test_an_item_is_asked_of_the_next_one_when_the_first_breaks_its_promise() ->
     assert node.machine.pushed(honest, Push((), name, 0), NOW) == []
     assert node.machine.fetched(liar, [name], [], NOW) == [Fetch(mute, (name,))]
     assert node.machine.fetched(mute, [name], None, NOW) == [Fetch(honest, (name,))]
-    assert accepted(node.machine.fetched(honest, [name], [wanted], NOW)) == [wanted]
+    effects = node.machine.fetched(honest, [name], [wanted], NOW)
+    assert accepted(effects) == [wanted]
+    assert Compare(honest) in effects  # who missed one thing may have missed more
     for _ in range(5):
         node.machine.pushed(liar, Push((), bytes(8), 0), NOW)
         node.machine.fetched(liar, [bytes(8)], [], NOW)
@@ -120,9 +124,9 @@ def test_garbage_costs_the_sender_and_goes_no_further() -> None:
 
 
 def test_who_asks_into_a_full_mesh_is_told_no_and_pays_for_asking_again() -> None:
-    node = Node(9)
-    *members, late = peers(9)
-    for peer in members:
+    node = Node(5)
+    *members, late = peers(5)
+    for peer in members:  # who asks gets about half of the places
         assert node.machine.pushed(peer, Push((), b"", Bond.JOIN), NOW) == []
     for _ in range(6):
         assert node.machine.pushed(late, Push((), b"", Bond.JOIN), NOW) == [Drain(late)]
