@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 
+from nanobarter.core.heap import share_heap
 from nanobarter.core.ids import PackId
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
@@ -104,6 +105,7 @@ async def _run(asked: argparse.Namespace) -> None:
 
 def main() -> None:
     """Do what the command line says."""
+    share_heap()
     parser = argparse.ArgumentParser(prog="python -m bench.storing.engine")
     parser.add_argument("what", choices=("backup", "restore"))
     parser.add_argument("source")

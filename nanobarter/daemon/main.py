@@ -19,6 +19,7 @@ import trio
 
 from nanobarter import __version__
 from nanobarter.core.errors import InvariantBroken, LocalFault, NanobarterError, UsageError
+from nanobarter.core.heap import share_heap
 from nanobarter.daemon.api import leaf_of
 from nanobarter.daemon.config import Config, parse_host_port
 from nanobarter.daemon.config_file import load_config
@@ -37,6 +38,7 @@ _log = logging.getLogger("nanobarterd")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit code."""
     asked = _parser().parse_args(argv)
+    share_heap()
     try:
         home = Home.open(asked.home or default_home())
         # A disk that is not plugged in must not keep this node from serving others.

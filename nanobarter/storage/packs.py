@@ -123,7 +123,7 @@ class Sealer:
         """Return the pack of these pieces. CPU-heavy: for a worker thread. They must fit (``room``)."""
         key = self.entropy.token(32)
         sealed_key = SUITE.encrypt(key, self.public, pack_info(self.vault))
-        body = sealed_key + seal_rest(key, self.vault, pieces, k * share_size)
+        body = b"".join((sealed_key, seal_rest(key, self.vault, pieces, k * share_size)))
         return Pack(pack_id_of(body), kind, body, share_size, k, n)
 
 
@@ -136,21 +136,24 @@ def _nonce(counter: int) -> bytes:
     return counter.to_bytes(12, "big")
 
 
-def seal_rest(key: bytes, vault: VaultId, pieces: Sequence[Piece], size: int) -> bytes:
+def seal_rest(key: bytes, vault: VaultId, pieces: Sequence[Piece], size: int) -> bytearray:
     """Return all of a body of ``size`` bytes but its first 80, a function of the key and the pieces."""
     ordered = sorted(pieces, key=lambda piece: piece.chunk_id)
     index = encode(PackIndex(1, vault, tuple(piece.entry for piece in ordered)))
     seal = AESGCM(key)
-    parts = [
-        seal.encrypt(_nonce(0), len(index).to_bytes(_COUNT_BYTES, "big"), None),
-        seal.encrypt(_nonce(1), index, None),
-        *(seal.encrypt(_nonce(2 + i), piece.packed, None) for i, piece in enumerate(ordered)),
-    ]
-    left = size - SEALED_KEY_BYTES - sum(map(len, parts))
+    head = len(index).to_bytes(_COUNT_BYTES, "big")
+    stored = [head, index, *(piece.packed for piece in ordered)]
+    left = size - SEALED_KEY_BYTES - sum(len(one) + TAG_BYTES for one in stored)
     if left < 0:
         raise ValueError(f"the pieces exceed a body of {size} bytes by {-left}")
-    parts.append(seal.encrypt(_PADDING_NONCE, bytes(left), None)[:left])
-    return b"".join(parts)
+    rest, at = bytearray(size - SEALED_KEY_BYTES), 0  # sealed where they stay: a body is up to 16 MiB
+    with memoryview(rest) as view:
+        for number, one in enumerate(stored):
+            end = at + len(one) + TAG_BYTES
+            seal.encrypt_into(_nonce(number), one, None, view[at:end])
+            at = end
+        view[at:] = seal.encrypt(_PADDING_NONCE, bytes(left), None)[:left]
+    return rest
 
 
 @dataclass(frozen=True)

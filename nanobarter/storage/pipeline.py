@@ -134,6 +134,7 @@ class Pipeline:
         self._open: dict[PackKind, _Open] = {"data": _Open("data", self.data), "meta": _Open("meta", self.meta)}
         self._in, self._out = trio.open_memory_channel[_Batch](self.limits.storage_workers_max)
         self._slots = trio.Semaphore(self.limits.storage_uploads_max)
+        self._sealing = trio.Lock()
 
     async def run(self, feed: Callable[["Pipeline"], Awaitable[None]]) -> None:
         """Run ``feed`` and everything that it sends; returns when all but the open packs are stored."""
@@ -175,16 +176,19 @@ class Pipeline:
             self._slots.release()
 
     async def store(self, pieces: list[Piece], kind: PackKind, share_size: int) -> Pack:
-        """Seal, put and record one pack. What it holds is durable when this returns."""
+        """Seal, put and record one pack, and empty the list. What it held is durable when this returns."""
         geometry = self._open[kind].geometry
+        lines = [ChunkLine(piece.chunk_id, piece.length) for piece in pieces]
 
         def seal() -> Pack:
             return self.sealer.seal(pieces, kind, share_size=share_size, k=geometry.k, n=geometry.n)
 
-        pack = await trio.to_thread.run_sync(seal)
+        async with self._sealing:  # in memory twice only while it is sealed
+            pack = await trio.to_thread.run_sync(seal)
+            pieces.clear()
         await self.sink.put(pack)
-        await self.catalog.record_pack(pack, (ChunkLine(piece.chunk_id, piece.length) for piece in pieces))
-        self.flying.difference_update(piece.chunk_id for piece in pieces)
+        await self.catalog.record_pack(pack, lines)
+        self.flying.difference_update(line.chunk_id for line in lines)
         self.counts.packs += 1
         self.counts.packed_bytes += len(pack.body)
         self.moved()

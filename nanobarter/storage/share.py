@@ -97,7 +97,7 @@ def apply_mask(mask: bytes, pack: PackId, index: int, data: bytes) -> bytes:
     """
     key = derive(mask, "storage/share-mask", pack, bytes([index]))
     cipher = Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor()
-    return cipher.update(data) + cipher.finalize()
+    return cipher.update(data)  # a stream: nothing is left to finalize
 
 
 # -- the tree
@@ -125,6 +125,10 @@ class Tree:
             above = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
             self._levels.append(above + level[len(above) * 2 :])
         self.root = _root(len(raw), self._levels[-1][0])
+
+    def holds(self, block_index: int, block: bytes) -> bool:
+        """Tell whether this is the block at this place."""
+        return _leaf(block) == self._levels[0][block_index]
 
     def path(self, block_index: int) -> tuple[Hash, ...]:
         """Return the hashes beside the way from a block to the top, the lowest first."""

@@ -25,7 +25,7 @@ from nanobarter.mint.messages import Contract
 from nanobarter.storage import vault_rows as rows
 from nanobarter.storage.head import read_head
 from nanobarter.storage.ranges import Ranges
-from nanobarter.storage.share import BLOCK_BYTES, Tree, block_count
+from nanobarter.storage.share import block_count
 from nanobarter.storage.vault_access import Nonces, Rules, judge, lease_of, read_ask, remembered
 from nanobarter.storage.vault_files import DiskFull, ShareFiles
 from nanobarter.storage.vault_messages import (
@@ -276,19 +276,14 @@ class Vault:
     async def _prove(self, lease: Lease, deed: Prove) -> Answer | Refused:
         entry = self._entry(lease, deed.share)
         at, name = self._clock.now(), (lease.lease_id, deed.share)
-        raw = None
+        shown = None
         if not isinstance(entry, Refused):
             if deed.block_index >= block_count(entry.size):
                 raise Malformed(f"block {deed.block_index} of a share of {entry.size} bytes")
-            raw = await trio.to_thread.run_sync(self._files.read, *name)
-        if not raw or deed.block_index >= block_count(len(raw)):
+            shown = await trio.to_thread.run_sync(self._files.prove, *name, deed.block_index)
+        if shown is None:
             return self._receipt(NoProof(*name, deed.nonce, at))
-        tree = await trio.to_thread.run_sync(Tree, raw)
-        if tree.root != deed.share:  # a disk that rots is a loss; a signed block that is not the share's is a lie
-            return self._receipt(NoProof(*name, deed.nonce, at))
-        block = raw[deed.block_index * BLOCK_BYTES :][:BLOCK_BYTES]
-        path = tree.path(deed.block_index)
-        return self._receipt(Proof(*name, deed.nonce, deed.block_index, at, block, path))
+        return self._receipt(Proof(*name, deed.nonce, deed.block_index, at, shown.block, shown.path))
 
     async def _delete(self, lease: Lease, deed: Delete, at: Instant) -> Answer:
         gone = await self._store.write(lambda db: rows.delete(db, lease, deed.share, at))

@@ -12,21 +12,33 @@ worker thread.
 import errno
 import os
 import shutil
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from nanobarter.core.errors import LocalFault
 from nanobarter.core.ids import Hash, LeaseId
-from nanobarter.storage.share import Tree
+from nanobarter.storage.share import BLOCK_BYTES, Tree, block_count
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PART: Final = ".part"
 _ID_BYTES: Final = 32
+_FRESH_MAX: Final = 32  # trees of committed shares that wait for their first proof, 100 KiB each
 
 
 class DiskFull(Exception):
     """The disk has no room for this; nothing of it is left behind."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A block of a share, and the hashes beside its way to the root."""
+
+    block: bytes
+    path: tuple[Hash, ...]
 
 
 class ShareFiles:
@@ -35,6 +47,8 @@ class ShareFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lasting = set[LeaseId]()  # leases whose own folder is known to be on disk
+        self._fresh = OrderedDict[tuple[LeaseId, Hash], Tree]()  # committed, and not proven yet
+        self._fresh_lock = threading.Lock()  # used from several worker threads
 
     def free_bytes(self) -> int:
         """Return what the disk could still take."""
@@ -69,7 +83,8 @@ class ShareFiles:
             if final.exists():  # an earlier commit got this far
                 part.unlink(missing_ok=True)
                 return Tree(final.read_bytes()).root == share
-            if not part.exists() or Tree(part.read_bytes()).root != share:
+            tree = Tree(part.read_bytes()) if part.exists() else None
+            if tree is None or tree.root != share:
                 part.unlink(missing_ok=True)
                 return False
             self.sync(part)
@@ -80,7 +95,30 @@ class ShareFiles:
                 self._lasting.add(lease)
         except OSError as error:
             raise self._given_up(part, error) from error
+        with self._fresh_lock:
+            self._fresh[lease, share] = tree
+            if len(self._fresh) > _FRESH_MAX:
+                self._fresh.popitem(last=False)
         return True
+
+    def prove(self, lease: LeaseId, share: Hash, block_index: int) -> Shown | None:
+        """Return a block as it is on the disk and its path; None when the file is gone or not the share any more.
+
+        The whole file is read each time, since only so the path is known to be the disk's; but for the first proof
+        after the commit, which has read it a moment ago.
+        """
+        with self._fresh_lock:
+            tree = self._fresh.pop((lease, share), None)
+        if tree is not None:
+            block = self.read(lease, share, block_index * BLOCK_BYTES, BLOCK_BYTES)
+            return Shown(block, tree.path(block_index)) if block and tree.holds(block_index, block) else None
+        raw = self.read(lease, share)
+        if not raw or block_index >= block_count(len(raw)):
+            return None
+        tree = Tree(raw)
+        if tree.root != share:  # a disk that rots is a loss; a signed block that is not the share's is a lie
+            return None
+        return Shown(raw[block_index * BLOCK_BYTES :][:BLOCK_BYTES], tree.path(block_index))
 
     def read(self, lease: LeaseId, share: Hash, offset: int = 0, length: int = -1) -> bytes | None:
         """Return a range of a committed share, or None when the file is gone."""

@@ -28,7 +28,7 @@ from nanobarter.net.memory import MemoryNetwork
 from nanobarter.net.methods import Failed
 from nanobarter.storage import vault_rows
 from nanobarter.storage.network_tables import NETWORK_MIGRATIONS
-from nanobarter.storage.share import Tree, make_share
+from nanobarter.storage.share import Tree, make_share, verify_block
 from nanobarter.storage.vault import Vault
 from nanobarter.storage.vault_client import VaultClient, split
 from nanobarter.storage.vault_files import ShareFiles
@@ -507,3 +507,21 @@ def counting(one: One, seen: list[int]) -> _Answerer:
         return await real(peer, method, body)
 
     return answer
+
+
+def test_the_first_proof_shows_the_disk_and_not_what_was_written(tmp_path: Path) -> None:
+    files, lease = ShareFiles(tmp_path), LeaseId(bytes(32))
+    raw = bytes(range(256)) * 100
+    root = Tree(raw).root
+    files.write(lease, root, len(raw), 0, raw)
+    assert files.commit(lease, root)
+    path = files.path(lease, root)
+    path.write_bytes(raw[:5000] + b"rot" + raw[5003:])
+    assert files.prove(lease, root, 1) is None
+    assert files.prove(lease, root, 0) is None  # from now on a proof stands for the whole file
+    path.write_bytes(raw)
+    shown = files.prove(lease, root, 1)
+    assert shown is not None
+    assert verify_block(root, len(raw), 1, shown.block, shown.path)
+    path.unlink()
+    assert files.prove(lease, root, 1) is None
