@@ -181,38 +181,40 @@ _FetchOne = Callable[[Placement], Awaitable[bytes | None]]
 
 @dataclass
 class _Fetch:
-    """One pack on its way in."""
+    """One pack on its way in. After a repair a share may be at two peers, of which the first may be gone."""
 
     k: int
     waiting: list[Placement]
     patience: float
     shares: dict[int, bytes] = field(default_factory=dict[int, bytes])
-    running: dict[int, float] = field(default_factory=dict[int, float])  # index to start
+    running: dict[Placement, float] = field(default_factory=dict[Placement, float])  # since when
     slowest: float = 0
 
     def next_one(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
-        """Ask the next peer, if there is one."""
-        if self.waiting:
-            placement = self.waiting.pop(0)
-            self.running[placement.index] = trio.current_time()
+        """Ask the next peer, if there is one: first for a share that nobody is asked for."""
+        asked = {*self.shares, *(placement.index for placement in self.running)}
+        placement = next((p for p in self.waiting if p.index not in asked), next(iter(self.waiting), None))
+        if placement is not None:
+            self.waiting.remove(placement)
+            self.running[placement] = trio.current_time()
             nursery.start_soon(self._one, placement, nursery, fetch)
 
     async def watch(self, nursery: trio.Nursery, fetch: _FetchOne) -> None:
         """Ask a spare for each peer that takes much longer than those that answered."""
-        asked = set[int]()
+        asked = set[Placement]()
         while True:
             await trio.sleep(self.patience)
             limit = trio.current_time() - max(self.patience, 2 * self.slowest)
-            late = [i for i, start in self.running.items() if start <= limit and i not in asked]
-            for index in late if self.shares else late[:1]:  # all slow: the line is, so ask little more of it
-                asked.add(index)
+            late = [p for p, start in self.running.items() if start <= limit and p not in asked]
+            for placement in late if self.shares else late[:1]:  # all slow: the line is, so ask little more of it
+                asked.add(placement)
                 self.next_one(nursery, fetch)
 
     async def _one(self, placement: Placement, nursery: trio.Nursery, fetch: _FetchOne) -> None:
         start = trio.current_time()
         data = await fetch(placement)
-        del self.running[placement.index]
-        if data is None:
+        del self.running[placement]
+        if data is None or placement.index in self.shares:
             self.next_one(nursery, fetch)
         else:
             self.shares[placement.index] = data

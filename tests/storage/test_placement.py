@@ -181,6 +181,23 @@ async def test_a_peer_that_is_still_silent_stays_at_rest_and_costs_no_wait_when_
         assert await here.placer.tidy(resting_too=True) == 0
 
 
+async def test_a_pack_comes_back_while_a_share_of_it_is_at_two_peers(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 3)
+    async with town(tmp_path, 4) as (here, _):
+        row = await here.placer.place(pack, "data")
+        placed = await here.store.read(lambda db: rows.of_pack(db, pack.pack_id))
+        away = placed[0].node
+        here.hub.disconnect(away)
+        await here.placer.fill(row, pack.body, placed[1:])  # what a repair does before it gives the old one up
+        assert [p.index for p in await here.store.read(lambda db: rows.of_pack(db, pack.pack_id))] == [0, 0, 1, 2]
+        here.hub.reconnect(away)
+        here.reader.forgive()
+        assert await here.placer.get(pack.pack_id) == pack.body
+        here.hub.disconnect(placed[2].node)
+        here.hub.disconnect(away)
+        assert await here.placer.get(pack.pack_id) == pack.body
+
+
 async def test_a_peer_without_room_for_what_it_owes_is_not_counted_on_for_a_day(tmp_path: Path) -> None:
     async with town(tmp_path, 3) as (here, _):
         await here.placer.put(pack_of("a", 1, 3))
