@@ -109,8 +109,18 @@ class Keeper:
             return self.plan
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         trust = self._trust(allowed, code.n if code is not None else 0)
-        self._orders.set_orders(choose(self.plan, held, allowed, self._policy, trust))
+        policy = self._policy if issuers else self._seen(size)
+        self._orders.set_orders(choose(self.plan, held, allowed, policy, trust))
         return self.plan
+
+    def _seen(self, size: int) -> Policy:
+        """Return the policy of one to whom nobody offers space: folders alone are reason enough to offer one's own.
+
+        Else a network of newcomers who keep no reserve would be silent, each waiting for the others' bids.
+        """
+        if not size or self._policy.reserve:
+            return self._policy
+        return replace(self._policy, reserve=make_plan(size, self._policy.kind, self._geometry(1)).per_issuer)
 
     @property
     def is_settled(self) -> bool:

@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from nanobarter.bots.keeper import Keeper, Policy, choose
-from nanobarter.core.ids import NodeId
-from nanobarter.core.units import LeaseKind, Quantity, Span
+from nanobarter.core.canonical import encode
+from nanobarter.core.ids import BidId, NodeId
+from nanobarter.core.item import make_item
+from nanobarter.core.keys import SigningKey
+from nanobarter.core.units import Instant, LeaseKind, Quantity, Span
+from nanobarter.matching.book import Book
+from nanobarter.matching.network import bid_from_item, find
+from nanobarter.matching.wire import bid_id_of
 from nanobarter.storage.geometry import Geometry
-from nanobarter.translator.orders import Order
+from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.plan import Held, make_plan
 
 KIND = LeaseKind("30d")
@@ -72,3 +78,37 @@ async def test_nothing_is_ordered_while_peers_are_still_being_found(autojump_clo
     plan = await keeper.look()
     assert plan is not None
     assert plan.geometry.n == len(desk.orders) == 5
+
+
+async def test_two_newcomers_without_a_reserve_find_each_other_and_trade() -> None:
+    async def size() -> int:
+        await trio.lowlevel.checkpoint()
+        return 10**8
+
+    policy = Policy(KIND, Quantity(0), (), Span(60_000), Span(0))
+    keys = [SigningKey(bytes([number]) * 32) for number in (1, 2)]
+    desks = [Desk(), Desk()]
+    keepers = [
+        Keeper(orders=desk, held=dict, folder_bytes=size, geometry=lambda peers: Geometry(1, peers), policy=policy)
+        for desk in desks
+    ]
+    for _ in range(2):
+        for desk, keeper, key in zip(desks, keepers, keys, strict=True):
+            await keeper.look()
+            assert desk.orders
+            next(other for other in desks if other is not desk).offered = [key.node_id]
+    book, bids = Book(), list[BidId]()
+    for key, desk in zip(keys, desks, strict=True):
+        (order,) = desk.orders
+        assert order.issuer is not None
+        assert not order.patient
+        item = make_item(
+            key, "bid", order.slot, sequence=1, expires=Instant(10**13), body=encode(bid_for(order, key.node_id))
+        )
+        bid = bid_from_item(item)
+        assert bid is not None
+        book.insert(bid)
+        bids.append(bid_id_of(item))
+    match = find(book, bids[0])
+    assert match is not None
+    assert [arc.quantity for arc in match.arcs] == [desks[0].orders[0].quantity] * 2
