@@ -25,12 +25,15 @@ LUCK: Final = Luck(delay=(20, 150), disk=(1, 5), torn=1.0, proposals_max=1)
 
 
 class Forced(World):
-    """A ring whose issuers are no parties; something happens as soon as the proposer has committed."""
+    """A ring in which something happens as soon as the proposer has committed.
 
-    def __init__(self, seed: int, act: "Act") -> None:
+    Its issuers are no parties, or (``own``) everybody gives notes of its own.
+    """
+
+    def __init__(self, seed: int, act: "Act", *, own: bool = False) -> None:
         self.drawn = Random(f"forced/{seed}")
-        size = self.drawn.randint(2, 8)
-        super().__init__(Ring(tuple(f"issuer {i}" for i in range(size)), Quantity(96)), seed, LUCK)
+        size, issuer = self.drawn.randint(2, 8), "party" if own else "issuer"
+        super().__init__(Ring(tuple(f"{issuer} {i}" for i in range(size)), Quantity(96)), seed, LUCK)
         self._act: Act | None = act
 
     def moved(self, node: Node, state: State) -> None:
@@ -94,6 +97,17 @@ def _late_open(world: Forced, agreement: Agreement) -> None:
     world.post.slow[agreement.nodes[last], agreement.issuers[agreement.incoming(last)]] = 20 * SECOND
 
 
+def _late_own(world: Forced, agreement: Agreement) -> None:
+    """P_{n-1}, its own issuer, has its arc back and cannot yet give up what pays it when the proposer's open comes."""
+    last, nodes = agreement.incoming(0), world.post.nodes
+    proposer, giver = nodes[agreement.nodes[0]], agreement.nodes[last]
+    left = agreement.deadline(last) - proposer.now
+    world.post.slow[proposer.node, giver] = left + world.drawn.randint(4_200, 5_500)
+    releases = giver, agreement.issuers[agreement.incoming(last)]
+    world.scheduler.later(left - 5_000, lambda: world.post.slow.__setitem__(releases, 20 * SECOND))
+    world.scheduler.later(left + 4_000, lambda: world.post.slow.pop(releases))
+
+
 def _cut_off(world: Forced, agreement: Agreement) -> None:
     """P_{n-1} and the issuer of its arc hear only each other, until a while after D_{n-1}."""
     last = agreement.incoming(0)
@@ -117,6 +131,7 @@ def _forced(make: Callable[[int], World]) -> Callable[[int], Run]:
 
 SCHEDULES: Final[dict[str, Callable[[int], Run]]] = {
     "late open": _forced(lambda seed: Forced(seed, _late_open)),
+    "late open, own": _forced(lambda seed: Forced(seed, _late_own, own=True)),
     "cut off": _forced(lambda seed: Forced(seed, _cut_off)),
     "torn vote": _forced(TornVote),
 }

@@ -18,12 +18,14 @@ from typing import Any
 
 from nanobarter.core.errors import Refused
 from nanobarter.core.keys import Signed
-from nanobarter.core.units import Instant, after
+from nanobarter.core.limits import LIMITS
+from nanobarter.core.units import Instant, Span, after
 from nanobarter.mint import rows, rules
 from nanobarter.mint.messages import OpenBody, Refusal
 from nanobarter.mint.outcomes import Case
 from nanobarter.sim import issuer, seat
 from nanobarter.sim.memo import remembered_signatures
+from nanobarter.sim.purse import case_of
 from nanobarter.sim.tally import Tally, campaign
 from nanobarter.swap import machine, orders, terms, voting
 from nanobarter.swap.messages import Vote
@@ -191,6 +193,32 @@ def use_refused_secrets() -> Generator[None]:
 
 
 @contextmanager
+def use_refused_secrets_as_a_party() -> Generator[None]:
+    """An issuer that rejects an open as too late shows its secrets to nobody but the issuer that pays itself."""
+    real = issuer.Issuer.handle
+
+    def handle(self: issuer.Issuer, case: Case, answer: Callable[[Signed], None]) -> None:
+        def watch(signed: Signed) -> None:
+            answer(signed)
+            body = case.body
+            if not isinstance(body, OpenBody) or not isinstance(open_answer(signed), Refusal):
+                return
+            lock = rows.find_lock(self.node.db, body.lock_id)
+            agreement = None if lock is None else self.watched.get(lock.terms.agreement)
+            if lock is None or agreement is None or lock.outcome == "opened" or self.node.node not in agreement.nodes:
+                return
+            paying = agreement.terms[agreement.incoming(agreement.nodes.index(self.node.node))]
+            valid = after(self.node.now, Span(LIMITS.request_valid_max // 2))
+            ours = case_of(OpenBody(paying.issuer, valid, paying.lock_id, body.preimages, None))
+            self._open(paying.issuer, ours, LIMITS.swap_push_tries, LIMITS.swap_retry_first)
+
+        real(self, case, watch)
+
+    with swapped(issuer.Issuer, "handle", handle):
+        yield
+
+
+@contextmanager
 def nothing() -> Generator[None]:
     """Leave all rules in place."""
     yield
@@ -207,6 +235,11 @@ KNOCK_OUTS = {
     "record": KnockOut("record before send", ("torn vote",), speak_before_record),
     "own-first": KnockOut("the proposer opens its own incoming lock first", ("cut off",), open_everything),
     "forget-refused": KnockOut("a rejected open's secrets are not used", ("late open",), use_refused_secrets),
+    "forget-as-party": KnockOut(
+        "a rejected open's secrets are not used, not even as a party",
+        ("late open, own",),
+        use_refused_secrets_as_a_party,
+    ),
 }
 
 

@@ -16,7 +16,9 @@ def test_with_all_rules_in_place_a_forced_schedule_robs_nobody(name: str) -> Non
     assert (tally.runs, tally.failures) == (RUNS, [])
 
 
-@pytest.mark.parametrize(("rule", "name"), [("forget-refused", "late open"), ("own-first", "cut off")])
+@pytest.mark.parametrize(
+    ("rule", "name"), [("forget-refused", "late open"), ("forget-as-party", "late open, own"), ("own-first", "cut off")]
+)
 def test_without_its_rule_a_forced_schedule_ruins_the_proposer_every_time(rule: str, name: str) -> None:
     with remembered_signatures(), KNOCK_OUTS[rule].out():
         verdicts = [SCHEDULES[name](seed).verdict for seed in range(1, 1 + RUNS)]
