@@ -1,7 +1,8 @@
 """Sees what mints and proposers say to this node, and accuses who contradicts itself.
 
-It stands between the services and the network and passes everything on unchanged. What it remembers is bounded and
-lost with a restart; what is not seen is not accused, and nothing here decides anything: the judge does.
+It stands between the services and the network and passes everything on unchanged. What it remembers is bounded, and is
+after a restart what the swap has kept for it; what is not seen is not accused. Nothing here decides anything: the
+judge does.
 """
 
 from collections import OrderedDict
@@ -104,6 +105,13 @@ class Witness:
     def _convicts_another(self, proof: Proof) -> bool:
         verdict = verify(proof)
         return isinstance(verdict, Convicted) and verdict.node != self._wire.node_id
+
+    def recall(self, locked: Iterable[Signed], agreed: Iterable[Signed]) -> None:
+        """Take in what the swap has kept of rings under way: a restart is no reason to let a cheat go."""
+        for signed in locked:
+            _keep(self._lock(read_locked(signed).terms.lock_id).locked, signed, _SAID_MAX)
+        for signed in agreed:
+            list(self._agreement(signed))
 
     # -- what was seen
 

@@ -30,7 +30,7 @@ from nanobarter.net.address import Address
 from nanobarter.net.network import Network
 from nanobarter.storage.excludes import Excludes
 from nanobarter.swap.service import Swap
-from nanobarter.swap.tables import settled_quantity
+from nanobarter.swap.tables import settled_quantity, words_kept
 from nanobarter.swap.terms import SwapTimes
 from nanobarter.translator.by_hand import ByHand
 from nanobarter.translator.lastlook import PING, PING_BYTES_MAX, LastLook, answer_ping
@@ -99,6 +99,7 @@ class Barter:
         )
         self.court = Court(store=store, board=self.gossip, clock=clock, limits=limits)
         self.witness = Witness(self.network, self.court.accuse, limits)
+        self.witness.recall(*store.read_now(words_kept))
         self.memory = Memory(
             home=self.home,
             store=store,

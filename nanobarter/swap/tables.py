@@ -11,7 +11,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.store import Migration
 from nanobarter.core.units import Instant, Quantity
 from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
-from nanobarter.swap.positions import mine_in
+from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.questions import Question
 from nanobarter.swap.standing import NEWCOMER, Lesson, Standing, is_vetted, learned
 from nanobarter.swap.states import Ended, Given, LockedReceived, State
@@ -107,6 +107,14 @@ def claims(db: Db, issuer: NodeId) -> list[Signed]:
     """Return the LOCKED by which an issuer shall pay us in rings that have not ended."""
     found = db.execute("SELECT locked FROM swap_claims WHERE issuer = ?", (issuer,)).fetchall()
     return [decode(blob, Signed, size_max=2 * LOCKED_MAX) for (blob,) in found]
+
+
+def words_kept(db: Db) -> tuple[list[Signed], list[Signed]]:
+    """Return what is kept of others' words in rings that have not ended: LOCKED of arcs that pay us, and AGREED."""
+    found = db.execute("SELECT locked FROM swap_claims").fetchall()
+    locked = [decode(blob, Signed, size_max=2 * LOCKED_MAX) for (blob,) in found]
+    agreements = (agreement_in(state) for state in live_states(db).values())
+    return locked, [agreement.signed for agreement in agreements if agreement is not None]
 
 
 def put_debt(db: Db, draft: DraftId, agreement: Agreement, arc: int) -> None:

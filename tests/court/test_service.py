@@ -234,6 +234,18 @@ def _state_exchange() -> tuple[bytes, bytes]:
     return encode(m.Request(body, ())), encode(crimes.answer(m.States(m.request_id_of(body), crimes.NOW, (spent,), ())))
 
 
+@pytest.mark.parametrize("knows", [True, False])
+async def test_a_restart_saves_no_issuer_that_gives_back_early_what_it_owes_us(*, knows: bool) -> None:
+    async with _witness({"mint.request": encode(crimes.state("returned", "refund", Instant(crimes.NOW + 1000)))}) as (
+        witness,
+        proofs,
+    ):
+        witness.recall([crimes.locked(crimes.terms())] if knows else [], [])
+        body = encode(m.StateBody(LIAR, crimes.SOON, (), (crimes.terms().lock_id,)))
+        await witness.call(LIAR, "mint.request", encode(m.Request(body, ())), timeout=Span(SECOND))
+        assert [type(proof) for proof in proofs] == [records.FalseOutcome] * knows
+
+
 async def test_an_issuer_that_contradicts_itself_about_a_lock_is_recognised(tmp_path: Path) -> None:
     async with _witness({}) as (witness, proofs):
         say = witness.call

@@ -104,8 +104,8 @@ def _late_own(world: Forced, agreement: Agreement) -> None:
     left = agreement.deadline(last) - proposer.now
     world.post.slow[proposer.node, giver] = left + world.drawn.randint(4_200, 5_500)
     releases = giver, agreement.issuers[agreement.incoming(last)]
-    world.scheduler.later(left - 5_000, lambda: world.post.slow.__setitem__(releases, 20 * SECOND))
-    world.scheduler.later(left + 4_000, lambda: world.post.slow.pop(releases))
+    world.scheduler.later(left - 5_000, lambda: world.post.slow.update({releases: 20 * SECOND}))
+    world.scheduler.later(left + 4_000, lambda: world.post.slow.update({releases: 100}))
 
 
 def _cut_off(world: Forced, agreement: Agreement) -> None:
