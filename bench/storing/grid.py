@@ -17,7 +17,8 @@ from bench.storing.cost import Failed, cpu_of, forget_peak, memory_of
 from nanobarter.cli.demo import SWAP
 from nanobarter.cli.demo_nodes import Node, Stage, free_address
 from nanobarter.cli.node import wait_until
-from nanobarter.daemon.config import Backup, Config, Market, Network, Offer
+from nanobarter.daemon.config import Backup, Config, Market, Offer
+from nanobarter.daemon.config_network import Network
 
 _BARTER_SECONDS = 90.0
 _SPACE = "8GB"

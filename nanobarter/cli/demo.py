@@ -24,7 +24,8 @@ from nanobarter.cli.node import wait_until
 from nanobarter.cli.show import lines_of
 from nanobarter.core.errors import UsageError
 from nanobarter.core.units import MIB, LeaseKind, show_size
-from nanobarter.daemon.config import Audit, Backup, Config, Market, Network, Offer, Swap
+from nanobarter.daemon.config import Audit, Backup, Config, Market, Offer, Swap
+from nanobarter.daemon.config_network import Network
 from nanobarter.translator.plan import Plan
 
 NODES_MIN: Final = 5  # an owner and four peers: 2-of-4 is the least code that outlives two deaths

@@ -14,7 +14,7 @@ from nanobarter.cli.talk import Follower, follow, say
 from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import seed_of
 from nanobarter.core.units import parse_span
-from nanobarter.daemon.config import parse_host_port
+from nanobarter.daemon.config_network import parse_host_port
 from nanobarter.daemon.shape import Progress, Shape
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import show_node
 from nanobarter.core.keys import identity_of
 from nanobarter.core.phrase import seed_of, words_of
-from nanobarter.daemon.config import parse_host_port
 from nanobarter.daemon.config_file import load_config
+from nanobarter.daemon.config_network import parse_host_port
 from nanobarter.daemon.home import Home, default_home
 
 ADDRESSES_MAX: Final = 8  # any one of them brings everything back; more lines are only more to mistype

@@ -44,6 +44,14 @@ class Limits:
     check_rest: Span = Span(10 * SECOND)  # between dialling the same peer back
     check_patience: Span = Span(5 * SECOND)  # a home line answers a dial within it, or a router dropped it
     checks_at_once_max: int = 4
+    direct_patience: Span = Span(1 * SECOND)  # a dial that hangs longer meets a router that drops; other ways begin
+    relay_after: Span = Span(1 * SECOND)  # what reverse dials get before a relay is burdened
+    relay_pairs_max: int = 16  # of others, through this node: two streams and at most 1 MiB of memory each
+    relay_pairs_per_node_max: int = 4  # asked for by one node
+    relay_bytes_per_s: int = 256 * 1024  # of one pair, each way: a tenth of a home line's upload, and audits fit
+    beacon_period: Span = Span(10 * MINUTE)  # a node that joins asks at once; this is for those that were cut off
+    beacons_per_s: int = 20  # of all others on the local network: 1 ms of signatures a second
+    neighbours_max: int = 256  # found by beacon and not met: more than a home has
     misbehaved_first: Span = Span(5 * SECOND)  # a first breach may be a fault that a restart mends
     misbehaved_last: Span = Span(10 * MINUTE)  # who goes on breaking the protocol costs a handshake in ten minutes
     node_record_valid: Span = Span(7 * DAY)  # a machine that was off over a week is found through others

@@ -10,23 +10,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal
 
-import msgspec
-
 from nanobarter.core.hours import ALWAYS, Hours, parse_hours
 from nanobarter.core.ids import NodeId, parse_node
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, LeaseKind, Quantity, Span, parse_size, parse_span
+from nanobarter.daemon.config_network import Network
+from nanobarter.daemon.section import Section
 from nanobarter.storage.retention import KEEP_ALL
 
-PORT_DEFAULT: Final = 4773
-UNLIMITED: Final = "unlimited"
-RATE_MIN: Final = 16 * 1024  # less would not bring one range of a share through while a peer waits for its answer
 RESERVE_AUTO: Final = "auto"
 """Half of what is offered: enough for newcomers to trade with, and the other half for one's own folders."""
 
 Durability = Literal["normal", "high"]
 MarketMode = Literal["par"]
 Approval = Literal["auto", "manual"]
-PeerPolicy = Literal["open", "only"]
 Switch = Literal["on", "off"]
 
 _ANCHOR = re.compile(
@@ -34,10 +30,6 @@ _ANCHOR = re.compile(
     r"(?:\s+on\s+an?\s+(?P<percent>[1-9][0-9]?)\s*%\s+peer)?\s*=\s*(?P<worth>[0-9]+(?:\.[0-9]+)?)(?:\s+\S+)?\s*$",
     re.IGNORECASE,
 )
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of the sections: keyword only, unknown keys refused."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ class Anchor:
     worth: Fraction
 
 
-class Backup(_Section, frozen=True, kw_only=True):
+class Backup(Section, frozen=True, kw_only=True):
     """``[backup]``: what to keep safe, how safe, how often."""
 
     folders: tuple[str, ...] = ()
@@ -83,7 +75,7 @@ class Backup(_Section, frozen=True, kw_only=True):
         return parse_span(self.patience)
 
 
-class Offer(_Section, frozen=True, kw_only=True):
+class Offer(Section, frozen=True, kw_only=True):
     """``[offer]``: what this node lends to others."""
 
     space: str = "10GB"
@@ -112,7 +104,7 @@ class Offer(_Section, frozen=True, kw_only=True):
         return self.space_bytes - sum(size or 0 for _, size in map(parse_offered, self.kinds))
 
 
-class Market(_Section, frozen=True, kw_only=True):
+class Market(Section, frozen=True, kw_only=True):
     """``[market]``: on which terms the translator barters."""
 
     mode: MarketMode = "par"
@@ -142,7 +134,7 @@ class Market(_Section, frozen=True, kw_only=True):
         return parse_span(self.bid_span)
 
 
-class Pet(_Section, frozen=True, kw_only=True):
+class Pet(Section, frozen=True, kw_only=True):
     """``[pet]``: the person's own currency, for telling only; it never leaves the machine."""
 
     name: str = "acorn"
@@ -155,56 +147,7 @@ class Pet(_Section, frozen=True, kw_only=True):
         return parse_anchor(self.anchor)
 
 
-class Network(_Section, frozen=True, kw_only=True):
-    """``[network]``: where this node listens and whom it asks first."""
-
-    listen: str = f"0.0.0.0:{PORT_DEFAULT}"
-    bootstrap: tuple[str, ...] = ()
-    advertise: tuple[str, ...] = ()
-    peers: PeerPolicy = "open"
-    friends: tuple[str, ...] = ()
-    upload: str = UNLIMITED
-    download: str = UNLIMITED
-    limit_hours: str = ALWAYS
-    same_host_ok: bool = False
-
-    @property
-    def upload_rate(self) -> int | None:
-        """The bytes per second that shares may take on their way out; None is no limit."""
-        return parse_rate(self.upload)
-
-    @property
-    def download_rate(self) -> int | None:
-        """The bytes per second that shares may take on their way in; None is no limit."""
-        return parse_rate(self.download)
-
-    @property
-    def limited_hours(self) -> Hours:
-        """In which hours of the day the limits hold."""
-        return parse_hours(self.limit_hours)
-
-    @property
-    def advertised_addresses(self) -> tuple[tuple[str, int], ...]:
-        """Hosts and ports that are told to others; empty means what this node finds out by itself."""
-        return tuple(parse_host_port(text) for text in self.advertise)
-
-    @property
-    def friend_nodes(self) -> tuple[NodeId, ...]:
-        """The ids of the friends by config; those by invitation are in the store."""
-        return tuple(parse_node(text) for text in self.friends)
-
-    @property
-    def listen_address(self) -> tuple[str, int]:
-        """Host and port to bind; port 0 lets the system choose."""
-        return parse_host_port(self.listen)
-
-    @property
-    def bootstrap_addresses(self) -> tuple[tuple[str, int], ...]:
-        """Hosts and ports of nodes to dial at first."""
-        return tuple(parse_host_port(text) for text in self.bootstrap)
-
-
-class Swap(_Section, frozen=True, kw_only=True):
+class Swap(Section, frozen=True, kw_only=True):
     """``[swap]``: the clock of an agreement. Every party must run the same delta."""
 
     approve: str = "10s"
@@ -239,7 +182,7 @@ class Swap(_Section, frozen=True, kw_only=True):
         return parse_span(self.ask)
 
 
-class Audit(_Section, frozen=True, kw_only=True):
+class Audit(Section, frozen=True, kw_only=True):
     """``[audit]``: how often peers must prove what they store."""
 
     period: str = "14d"
@@ -256,7 +199,7 @@ class Audit(_Section, frozen=True, kw_only=True):
         return parse_span(self.grace)
 
 
-class Bots(_Section, frozen=True, kw_only=True):
+class Bots(Section, frozen=True, kw_only=True):
     """``[bots]``: what acts by itself. ``dry``: it only tells what it would do."""
 
     keeper: Switch = "on"
@@ -264,7 +207,7 @@ class Bots(_Section, frozen=True, kw_only=True):
     auditor: Switch = "on"
 
 
-class Config(_Section, frozen=True, kw_only=True):
+class Config(Section, frozen=True, kw_only=True):
     """The whole of config.toml."""
 
     backup: Backup = Backup()
@@ -294,19 +237,6 @@ def parse_off_or_span(text: str) -> Span | None:
     return length
 
 
-def parse_rate(text: str) -> int | None:
-    """Return the bytes per second of ``"2MiB/s"``, None for ``"unlimited"``. Raises ValueError, naming the text."""
-    if text == UNLIMITED:
-        return None
-    try:
-        rate = parse_size(text.removesuffix("/s")) if text.endswith("/s") else 0
-    except ValueError:
-        rate = 0
-    if rate < RATE_MIN:
-        raise ValueError(f'{text!r} is not a rate; write it like 2MiB/s, at least 16KiB/s, or "{UNLIMITED}"')
-    return rate
-
-
 def parse_schedule(text: str) -> Span | None:
     """Return the span of ``"every 6h"``, None for ``"off"``. Raises ValueError, naming the text."""
     words = text.split()
@@ -325,14 +255,6 @@ def parse_anchor(text: str) -> Anchor:
     if found is None or not parse_size(found["size"]) or not Fraction(found["worth"]):
         raise ValueError(f"{text!r} is not an anchor; write it like 1 GB for 30 days on a 95 % peer = 10")
     return Anchor(parse_size(found["size"]), int(found["days"]), int(found["percent"] or 95), Fraction(found["worth"]))
-
-
-def parse_host_port(text: str) -> tuple[str, int]:
-    """Return the host and port of ``host:port`` or ``[ipv6]:port``. Raises ValueError, naming the text."""
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
-    if found is None or int(found[3]) > 65535:  # noqa: PLR2004 - the last TCP port
-        raise ValueError(f"{text!r} is not an address; write it like 192.0.2.7:{PORT_DEFAULT}")
-    return found[1] or found[2], int(found[3])
 
 
 def _span_or_none(text: str) -> Span | None:

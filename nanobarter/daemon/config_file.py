@@ -22,12 +22,11 @@ from nanobarter.daemon.config import (
     RESERVE_AUTO,
     Config,
     parse_anchor,
-    parse_host_port,
     parse_off_or_span,
     parse_offered,
-    parse_rate,
     parse_schedule,
 )
+from nanobarter.daemon.config_network import check_proxy, parse_host_port, parse_rate
 from nanobarter.storage.retention import parse_keep
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
@@ -232,6 +231,7 @@ _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("network", "upload", parse_rate),
     ("network", "download", parse_rate),
     ("network", "limit_hours", parse_hours),
+    ("network", "proxy", check_proxy),
     *(("swap", key, _positive_span) for key in ("approve", "lock", "vote", "delta", "ask")),
     ("audit", "period", _positive_span),
     ("audit", "grace", _positive_span),
@@ -277,6 +277,9 @@ _COMMENTS: Final[dict[str, str]] = {
     "network.upload": 'How much of the line shares may take on their way out: "unlimited", or like "2MiB/s".',
     "network.download": "The same for shares on their way in.",
     "network.limit_hours": 'When these two hold: "always", or hours of the day like "07:00-23:00".',
+    "network.lan": "Find nodes on the local network, and be found there; false: neither.",
+    "network.proxy": 'Dial through a SOCKS5 proxy, like "socks5://127.0.0.1:9050" (Tor); empty: directly.',
+    "network.relay": 'Carry bytes between peers that cannot dial each other: "off", for "friends", or "open" to all.',
     "network.same_host_ok": "Count nodes on this same machine as different ones: only for demos and tests.",
     "swap": "The clock of an agreement; partners must run the same delta.",
     "bots": 'What acts by itself; "off" turns one off.',

@@ -21,8 +21,9 @@ from nanobarter import __version__
 from nanobarter.core.errors import InvariantBroken, LocalFault, NanobarterError, UsageError
 from nanobarter.core.heap import share_heap
 from nanobarter.daemon.api import leaf_of
-from nanobarter.daemon.config import Config, parse_host_port
+from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
+from nanobarter.daemon.config_network import parse_host_port
 from nanobarter.daemon.home import Home, default_home
 
 EXIT_DONE: Final = 0

@@ -87,6 +87,11 @@ class Barter:
             same_host_ok=config.network.same_host_ok,
         )
         self.network.circle.keep_to(config.network.friend_nodes, only=config.network.peers == "only")
+        reach = self.network.reach
+        reach.go_through(config.network.proxy)
+        reach.relay_for(config.network.relay)
+        if config.network.lan and not config.network.proxy and not config.network.same_host_ok:
+            reach.find_neighbours()  # not while hidden, and not where nodes of one machine play many
         self.network.advertise([Address(*where) for where in config.network.advertised_addresses])
         self.jobs = Jobs()
         self._build_barter(seed)

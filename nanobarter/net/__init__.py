@@ -2,6 +2,6 @@
 
 A node is named by the hash of its key; nothing here needs an authority or an introducer. Read ``network`` (what the
 services use) first, then ``handshake``, ``connection`` and ``doors``; docs/spec/network.md has the bytes. ``memory``
-keeps the same promises inside one process. Not here yet: a distributed hash table for node records, ways through
-home routers (IPv6 pinholes, port mapping, relays), and a beacon on the local network.
+keeps the same promises inside one process. ``reach`` has the ways past home routers: neighbours by beacon, a proxy,
+reverse dial and relays through common peers. Not here: port mapping (NAT-PMP, UPnP) and TCP simultaneous open.
 """

@@ -55,6 +55,11 @@ class Dialling:
             await self._doors.news.wait()
         return connection
 
+    def dial_soon(self, node: NodeId) -> None:
+        """Begin to dial a node, unless it is connected, is being dialled, or failed a moment ago."""
+        if self._links.best(node) is None:
+            self._dial_node(node)
+
     def _dial_node(self, node: NodeId) -> None:
         targets = self._book.due_at(node, trio.current_time())
         if self._nursery is not None and targets and node not in self._dials:
@@ -130,7 +135,7 @@ class Dialling:
                 doors.ours,
                 expected=node,
                 serial=serial,
-                observed=observed,
+                observed="" if path == "relay" else observed,
                 secret=doors.circle.secret_for(node),
             )
             self._check_friend(greeted)
@@ -138,7 +143,7 @@ class Dialling:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(below)
             raise
-        connection = doors.bring_up(greeted, serial=serial, path=path, address=address)
+        connection = doors.bring_up(greeted, serial=serial, host=observed, path=path, address=address)
         doors.register(connection, observed)
         if self._nursery is not None:
             self._nursery.start_soon(doors.keep, connection, greeted)

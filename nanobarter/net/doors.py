@@ -16,6 +16,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.units import SECOND
 from nanobarter.net.address import Address
+from nanobarter.net.beacon import is_near
 from nanobarter.net.certificates import tls_context
 from nanobarter.net.circle import Circle
 from nanobarter.net.connection import Connection
@@ -96,6 +97,8 @@ class Doors:
         self.ours = Ours(key.node_id, entropy.token(16), limits)
         self.server, self.client = tls_context(key, server=True), tls_context(key, server=False)
         self.news = trio.Event()
+        self.hidden = False
+        """Whether dials go through a proxy."""
         self._exchange, self._methods = exchange, methods
         self._rhythm = Rhythm(limits)
         self._watch = Watch(exchange.links, self._rhythm)
@@ -109,7 +112,7 @@ class Doors:
         self.news.set()
         self.news = trio.Event()
 
-    def bring_up(self, greeted: Greeted, *, serial: int, path: str, address: Address | None) -> Connection:
+    def bring_up(self, greeted: Greeted, *, serial: int, host: str, path: str, address: Address | None) -> Connection:
         """Return the live connection with a greeted peer; ``keep`` must run it.
 
         ``serial`` is our dial's number, 0 when it dialled us; ``path`` is how it came, for people.
@@ -124,7 +127,7 @@ class Doors:
             limits=self.limits,
             rhythm=self._rhythm,
         )
-        connection.path = path
+        connection.path = path + (" lan" if path != "relay" and is_near(host) else "")
         self.book.met(connection.peer, connection.key, self.clock.now(), address)
         return connection
 
@@ -162,6 +165,8 @@ class Doors:
     async def _settle_in(self, connection: Connection) -> None:
         await self.links.settle(connection)
         connection.ping(trio.current_time())  # the first round trip is told to people (nbctl peers)
-        observed = connection.hello.observed if connection.dialled else ""
+        # Through a proxy or a relay a peer sees another host than ours.
+        seen = connection.path.startswith("out") and not self.hidden
+        observed = connection.hello.observed if seen else ""
         if await self._exchange.meet(connection.peer, observed):
             self.wake()

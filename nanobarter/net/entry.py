@@ -39,15 +39,17 @@ class Entry:
             nursery.start_soon(trio.serve_listeners, self._let_in, list(listeners))
 
     async def _let_in(self, socket: trio.SocketStream) -> None:
-        host = host_of(socket)
-        if self._is_full(host):
-            await trio.aclose_forcefully(socket)
-            return
-        await self.welcome(socket, host, "in")
+        await self.welcome(socket, host_of(socket), "in")
 
     async def welcome(self, below: Transport, host: str, path: str) -> None:
-        """Shake hands with whoever is at the other end, and serve it to the end of its connection."""
+        """Shake hands with whoever is at the other end, and serve it to the end of its connection.
+
+        ``host`` is what the limits count: the peer's host, or the relay that it comes through.
+        """
         doors = self._doors
+        if self._is_full(host):
+            await trio.aclose_forcefully(below)
+            return
         scope = trio.CancelScope(deadline=trio.current_time() + self._limits.handshake_timeout / SECOND)
         greeted: Greeted | None = None
         with scope:
@@ -63,8 +65,8 @@ class Entry:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(below)
             return
-        connection = doors.bring_up(greeted, serial=0, path=path, address=None)
-        connection.outbox.add(accept(doors.ours, host), bulk=False)
+        connection = doors.bring_up(greeted, serial=0, host=host, path=path, address=None)
+        connection.outbox.add(accept(doors.ours, "" if path == "relay" else host), bulk=False)
         doors.register(connection, host)
         await doors.keep(connection, greeted)
 

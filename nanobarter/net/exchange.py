@@ -13,7 +13,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span, after
-from nanobarter.net.address import Address
+from nanobarter.net.address import Address, is_loopback
 from nanobarter.net.links import Links
 from nanobarter.net.methods import Methods
 from nanobarter.net.peers import Peer, PeerBook
@@ -68,11 +68,25 @@ class Exchange:
         if bound is not None:
             await self._sign()
 
+    def own_record(self) -> Item | None:
+        """Return our signed record, if we have one."""
+        return self._own.record if self._bound is not None else None
+
+    @property
+    def bound_port(self) -> int:
+        """The port that this machine listens at; 0 when it only dials."""
+        return 0 if self._bound is None else self._bound.port
+
+    @property
+    def is_near_reachable(self) -> bool:
+        """Whether this machine listens where its neighbours could dial: not on loopback alone."""
+        return self._bound is not None and not is_loopback(self._bound.host)
+
     @property
     def port(self) -> int:
         """The port at which others should reach this node; 0 when it only dials."""
         own = self.own_addresses()
-        return own[0].port if own else (self._bound.port if self._bound is not None else 0)
+        return own[0].port if own else self.bound_port
 
     def own_addresses(self) -> list[Address]:
         """Return where others can dial us: what the person says, else as far as we know."""

@@ -1,7 +1,7 @@
 """The connections that are up, and which one of several to the same peer is used.
 
-Both sides must choose the same one without asking: the one that the smaller node id dialled, and of two from the
-same dialler the one with the higher serial.
+Both sides must choose the same one without asking: a direct one before a relayed one, then the one that the smaller
+node id dialled, and of two from the same dialler the one with the higher serial.
 """
 
 from collections.abc import Callable
@@ -79,6 +79,6 @@ class Links:
             if other is not best:
                 other.retire()
 
-    def _rank(self, connection: Connection) -> tuple[bool, int]:
+    def _rank(self, connection: Connection) -> tuple[bool, bool, int]:
         by_smaller = connection.dialled == (self._own < connection.peer)
-        return by_smaller, connection.serial
+        return connection.path != "relay", by_smaller, connection.serial

@@ -7,6 +7,7 @@ import trio
 
 from nanobarter.core.errors import Unreachable, UsageError
 from nanobarter.core.ids import NodeId, PublicKey, short_node
+from nanobarter.core.item import Item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Entropy, Handler, Priority
@@ -17,13 +18,13 @@ from nanobarter.net.calls import Retired
 from nanobarter.net.checkup import Checkup, PeerSaid
 from nanobarter.net.circle import Circle, Invitation
 from nanobarter.net.connection import Connection
-from nanobarter.net.dialling import Dialling
 from nanobarter.net.doors import Doors, open_listeners
 from nanobarter.net.entry import Entry
 from nanobarter.net.exchange import Exchange
 from nanobarter.net.links import Links
 from nanobarter.net.methods import Methods, StreamHandler, unwrap
 from nanobarter.net.peers import KnownPeer, Peer, PeerBook
+from nanobarter.net.reach import Reach
 from nanobarter.net.stream import Stream
 from nanobarter.net.tables import MIGRATIONS
 
@@ -76,7 +77,9 @@ class Network:
         self._checkup = Checkup(self, self._links, self._doors.client, clock, limits)
         self._checkup.serve(self._methods)
         self._entry = Entry(self._doors, same_host_ok=same_host_ok)
-        self._dialling = Dialling(self._doors)
+        self.reach = Reach(key=key, caller=self, doors=self._doors, exchange=self._exchange, entry=self._entry)
+        """The ways in and out, and what the person chooses of them."""
+        self.reach.serve(self._methods)
         for address in bootstrap:
             self._book.learn(None, address)
 
@@ -97,7 +100,7 @@ class Network:
             await self._exchange.start(bound)
             nursery.start_soon(self._exchange.keep_fresh)
             nursery.start_soon(self._doors.run)
-            self._dialling.open(nursery)
+            self.reach.open(nursery)
             self._entry.open(nursery, listeners)
             task_status.started(bound)
 
@@ -144,9 +147,7 @@ class Network:
         connection = self._links.best(peer)
         if connection is not None:
             return connection
-        if not self._book.due_at(peer, trio.current_time()) and not self._dialling.is_dialling(peer):
-            await self._exchange.look_up(peer)
-        return await self._dialling.dial_now(peer)
+        return await self.reach.to(peer)
 
     # -- who is there
 
@@ -200,6 +201,11 @@ class Network:
             return self._key.public
         peer = self._book.get(node)
         return peer.key if peer is not None else None
+
+    def record_of(self, node: NodeId) -> Item | None:
+        """Return the newest signed record that we hold of another node."""
+        peer = self._book.get(node)
+        return peer.record if peer is not None else None
 
     def learn(self, node: NodeId | None, address: Address) -> None:
         """Take an address, of this node or of whoever answers there; it is dialled soon."""

@@ -30,7 +30,8 @@ from nanobarter.core.phrase import seed_of
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
 from nanobarter.core.units import LeaseKind, Span
-from nanobarter.daemon.config import Config, Network, Offer
+from nanobarter.daemon.config import Config, Offer
+from nanobarter.daemon.config_network import Network
 from nanobarter.mint.notes import Keyset
 from nanobarter.net.network import MIGRATIONS as NET_TABLES
 from nanobarter.net.network import Network as Net

@@ -24,7 +24,8 @@ from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.last_words import said_path
 from nanobarter.cli.node import wait_until
 from nanobarter.core.ids import parse_node
-from nanobarter.daemon.config import Config, Market, Network, Offer, Swap
+from nanobarter.daemon.config import Config, Market, Offer, Swap
+from nanobarter.daemon.config_network import Network
 from tests.e2e.books import Books, contradictions, read_books, unsettled
 from tests.e2e.doomed import POINTS
 

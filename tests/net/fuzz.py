@@ -22,10 +22,13 @@ from nanobarter.core.canonical import Record, decode, encode
 from nanobarter.core.errors import Malformed, UsageError
 from nanobarter.core.item import Item
 from nanobarter.net.address import parse_address
+from nanobarter.net.beacon import read_beacon
 from nanobarter.net.certificates import key_of_certificate
 from nanobarter.net.circle import parse_invitation
 from nanobarter.net.frames import FrameDecoder, Message
 from nanobarter.net.records import open_record
+from nanobarter.net.relay import read_id
+from nanobarter.net.socks import parse_proxy
 from nanobarter.net.stream import read_failed
 from tests.net.fuzz_machine import FRAMES, talk
 from tests.net.mutate import mutate
@@ -83,6 +86,22 @@ def _failed(data: bytes) -> bool:
     return True
 
 
+def _beacon(data: bytes) -> bool:
+    try:
+        read_beacon(data)
+    except Malformed:
+        return False
+    return True
+
+
+def _relay(data: bytes) -> bool:
+    try:
+        read_id(data)
+    except Malformed:
+        return False
+    return True
+
+
 def _text(parse: Callable[[str], object], data: bytes) -> bool:
     try:
         parse(data.decode("utf-8", "replace"))
@@ -104,6 +123,9 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
         "frames": (_frames, FRAMES),
         "certificate": (_certificate, [bytes.fromhex(text) for text in known["certificates"].values()]),
         "failed": (_failed, bodies),
+        "beacon": (_beacon, [bytes.fromhex(text) for text in known["datagrams"].values()]),
+        "relay": (_relay, [encode(bytes(32)), encode(bytes(31)), *bodies]),
+        "proxy": (partial(_text, parse_proxy), [b"socks5://ada:word@127.0.0.1:9050", b"socks5h://[::1]:1/"]),
         "address": (partial(_text, parse_address), [b"192.0.2.1:7070", b"[::1]:1", b"example.org:65535"]),
         "invitation": (partial(_text, parse_invitation), [line]),
     }

@@ -83,7 +83,7 @@ async def test_peers_are_told_with_path_traffic_latency_and_score(world: World, 
         await two.network.call(one.network.node_id, "t.echo", bytes(1000), timeout=LONG)
     await until(lambda: _row(two, one.network)[4] is not None)
     path, got, sent, score, _latency = _row(two, one.network)
-    assert (path, _row(one, two.network)[0]) == ("out", "in")
+    assert (path, _row(one, two.network)[0]) == ("out lan", "in lan")
     assert sent >= 20_000
     assert got >= 20_000
     assert score > 90

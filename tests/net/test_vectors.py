@@ -22,11 +22,13 @@ from nanobarter.gossip.messages import (
     Push,
 )
 from nanobarter.net.address import Address
+from nanobarter.net.beacon import Beacon, make_beacon
 from nanobarter.net.certificates import key_of_certificate, leaf_certificate, public_authority, public_authority_key
 from nanobarter.net.checkup import CheckAnswer, CheckRequest
 from nanobarter.net.frames import Kind, encode_message
 from nanobarter.net.messages import Bye, Credit, FailedBody, Hello, Open, Request
 from nanobarter.net.records import PeersAnswer, PeersRequest, make_record
+from nanobarter.net.ways import DialMe
 from tests.net.nodes import key
 
 PATH = Path(__file__).parents[1] / "vectors" / "net-wire.json"
@@ -46,6 +48,8 @@ RECORDS: dict[str, Record] = {
     "peers answer": PeersAnswer((RECORD,)),
     "check request": CheckRequest(4773),
     "check answer": CheckAnswer(1_800_000_000_000, "192.0.2.1", 1),
+    "dial me": DialMe(key(2).node_id, RECORD),
+    "beacon": Beacon(1, 4773),
     "item": ITEM,
     "push": Push((ITEM,), bytes(range(16)), 1),
     "compare request": CompareRequest(bytes(range(8)), (Part(0, 0, 0, b"abcd"),)),
@@ -64,6 +68,7 @@ def made() -> dict[str, dict[str, str]]:
             "authority": public_authority().public_bytes(Encoding.DER).hex(),
             "leaf of key 1": leaf_certificate(key(1).public).public_bytes(Encoding.DER).hex(),
         },
+        "datagrams": {"beacon of key 1": make_beacon(key(1), 4773).hex()},
         "frames": {"hello": hello.hex(), "ping": encode_message(Kind.PING, 0)[0].hex()},
         "bodies": {name: encode(record).hex() for name, record in RECORDS.items()},
     }
