@@ -21,6 +21,11 @@ def add_storage(commands: object, add: Add) -> None:
     prune.add_argument("--dry-run", action="store_true", help="only tell what would be freed")
     _add_looking(commands, add)
     _add_key(commands, add)
+    leave = add(commands, "leave", "go in good order: others move what is kept for them", "leaving:leave", json=True)
+    what = leave.add_mutually_exclusive_group()
+    what.add_argument("--status", action="store_true", help="only tell how far it is")
+    what.add_argument("--cancel", action="store_true", help="stay after all")
+    leave.add_argument("--wait", action="store_true", help="wait until nothing is left")
 
 
 def _add_key(commands: object, add: Add) -> None:

@@ -19,7 +19,7 @@ ITEM_MAX = ITEM_BODY_MAX + 512
 PROOF_BODY_MAX = 120 * 1024  # a proof of fraud with two requests of 64 notes for 64, and the answers to both
 PROOF_ITEM_MAX = PROOF_BODY_MAX + 512
 
-Topic = Literal["bid", "keyset", "node", "proof"]
+Topic = Literal["bid", "keyset", "node", "proof", "leave"]
 
 
 class Item(Record, frozen=True):

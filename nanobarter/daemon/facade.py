@@ -15,6 +15,7 @@ from nanobarter.daemon.facade_backup import BackupDone, Outcome, Plan, SnapshotR
 from nanobarter.daemon.facade_doctor import Doctor
 from nanobarter.daemon.facade_drafts import DraftsFacade
 from nanobarter.daemon.facade_economy import EconomyFacade
+from nanobarter.daemon.facade_leave import LeaveFacade
 from nanobarter.daemon.facade_ledger import Balance, BalanceRow, Currency, Ledger, LedgerEntry, Posting, Report
 from nanobarter.daemon.facade_market import (
     Agreement,
@@ -147,6 +148,11 @@ class NodeFacade(Protocol):
     @property
     def drafts(self) -> DraftsFacade:
         """What a person says to drafts."""
+        ...
+
+    @property
+    def leaving(self) -> LeaveFacade:
+        """Leaving in good order."""
         ...
 
     async def status(self) -> Status:

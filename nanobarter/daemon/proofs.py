@@ -1,6 +1,7 @@
 """What peers have proven, in the shape of the local API. Every number comes from the auditor's view of the rows."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
 from typing import Final
 
 from nanobarter.core.ids import NodeId, show_node
@@ -20,8 +21,8 @@ _STATES: Final[dict[str, facade.HealthState]] = {
 class Proofs:
     """Tells the health of what is stored."""
 
-    def __init__(self, store: Store, auditor: Auditor) -> None:
-        self._store, self._auditor = store, auditor
+    def __init__(self, store: Store, auditor: Auditor, leaving: Callable[[], Collection[NodeId]] = frozenset) -> None:
+        self._store, self._auditor, self._leaving = store, auditor, leaving
 
     async def audit_all(self) -> None:
         """Challenge every share now."""
@@ -50,7 +51,7 @@ class Proofs:
             audits_failed=self._auditor.failed,
             oldest_proof=status.oldest_proof,
             holders=_holders(packs, counted),
-            problems=tuple(_problems(counted))[:PROBLEMS_SHOWN_MAX],
+            problems=(*_problems(counted), *_leaving(counted, self._leaving()))[:PROBLEMS_SHOWN_MAX],
         )
 
 
@@ -82,3 +83,16 @@ def _problems(placed: list[Placement]) -> list[facade.HealthProblem]:
             told = f"{node[:10]} does not answer for share {p.index} of pack {pack[:8]}"
             found.append(facade.HealthProblem(node=node, pack=pack, kind="silent", detail=told))
     return found
+
+
+def _leaving(placed: list[Placement], leaving: Collection[NodeId]) -> list[facade.HealthProblem]:
+    many = Counter(p.node for p in placed if p.node in leaving)
+    return [
+        facade.HealthProblem(
+            node=show_node(node),
+            pack="",
+            kind="leaving",
+            detail=f"{show_node(node)[:10]} is leaving; {count} shares that it keeps of ours move to other peers",
+        )
+        for node, count in many.items()
+    ]

@@ -28,6 +28,7 @@ from nanobarter.daemon.holdings import Folders, reserve_quantity
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.keeping import keep_by_policy
+from nanobarter.daemon.leaving import Quiet
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.services_storage import Storage
@@ -71,7 +72,7 @@ class Node(Storage):
             SETTLE,
         )
         self.keeper = Keeper(
-            orders=self.market,
+            orders=Quiet(self.market, lambda: self.leaver.leaving),
             held=self.held,
             folder_bytes=self._folder_bytes,
             geometry=self.geometry,
@@ -124,13 +125,16 @@ class Node(Storage):
         bounds = caps(offering, vetted, self.ledger.clean_leases(), needed=needed, capacity=capacity)
         return Trust({node: self.watch.reliability(node) or 0.0 for node in known}, vetted, bounds)
 
+    def _leaving_changed(self) -> None:
+        self.keeper.wake()
+
     def _repair_soon(self) -> None:
         super()._repair_soon()
         self.keeper.wake()  # a peer that is gone or was caught leaves space to be found elsewhere
 
     def _notes_moved(self, event: WalletEvent) -> None:
         self.keeper.wake()
-        if self.auditor.unwell and isinstance(event, NotesReceived):
+        if (self.auditor.unwell or self.leavers.now()) and isinstance(event, NotesReceived):
             self.repairer.wake()  # there may be room now for what is missing
 
     def _traded(self, event: SwapEvent) -> None:
@@ -195,6 +199,7 @@ class Node(Storage):
                 if switch == "on":
                     await nursery.start(bot.run)
             await nursery.start(self.repairer.run)
+            await nursery.start(self.leaver.run)
             await nursery.start(self.scheduler.run)
             await nursery.start(self.driller.run)
             task_status.started(bound.show() if bound else "nowhere")

@@ -21,6 +21,7 @@ from nanobarter.court.witness import Witness
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import Jobs
+from nanobarter.daemon.leaving import Leaver
 from nanobarter.daemon.memory import Memory, Patient
 from nanobarter.daemon.tables import ALL_TABLES
 from nanobarter.gossip.service import Gossip
@@ -102,6 +103,7 @@ class Barter:
         self.gossip = Gossip(
             network=self.network, store=store, clock=clock, entropy=entropy, limits=limits, admits=admits
         )
+        self.leaver = Leaver(store=store, gossip=self.gossip, key=key, clock=clock, changed=self._leaving_changed)
         self.court = Court(store=store, board=self.gossip, clock=clock, limits=limits)
         self.witness = Witness(self.network, self.court.accuse, limits)
         self.witness.recall(*store.read_now(words_kept))
@@ -192,7 +194,12 @@ class Barter:
         self.network.add("mint.announcements", self.mint.announcements, body_max=PING_BYTES_MAX)
         self.network.add(PING, answer_ping, body_max=PING_BYTES_MAX)
 
+    def _leaving_changed(self) -> None:
+        """Hear that this node begins to leave, or stays after all."""
+
     def _free_own(self, kind: LeaseKind) -> Quantity:
+        if self.leaver.leaving:
+            return Quantity(0)  # what is not promised yet is promised to nobody
         return next((c.free for c in self.mint.capacity() if c.kind == kind), Quantity(0))
 
     def _shuns(self, node: NodeId) -> bool:

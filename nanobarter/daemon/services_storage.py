@@ -11,6 +11,7 @@ from nanobarter.core.units import Quantity, Span
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import held_of
 from nanobarter.daemon.home import Home
+from nanobarter.daemon.leaving import Leavers
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.daemon.services_barter import Barter
@@ -19,6 +20,7 @@ from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.geometry import Geometry, of_durability
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import LeaseBook
+from nanobarter.storage.leaving import Closing
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.publish import Publisher
 from nanobarter.storage.recovery import reader_for
@@ -50,8 +52,9 @@ class Storage(Barter):
             download=lambda: self._limited(self.config.network.download_rate),
         )
         self.line = Throttle(self.network, self.rates, limits)
-        self.vault.register(self.line)
+        self.vault.register(Closing(self.line, lambda: self.leaver.leaving))
         LeaseFinder(store=store, node=self.me, clock=clock, limits=limits).register(self.line)
+        self.leavers = Leavers(self.gossip, self.me, self._repair_soon)
         holder = self.vault_keys.signing
         self.leases = LeaseBook(store=store, source=self.wallet, holder=holder, clock=clock, limits=limits)
         self.reader = reader_for(
@@ -69,6 +72,7 @@ class Storage(Barter):
             reader=self.reader,
             limits=limits,
             same_host_ok=same_host_ok,
+            leaving=self.leavers.now,
         )
         self.publisher = Publisher(
             store=store,
@@ -98,8 +102,9 @@ class Storage(Barter):
             limits=limits,
             moved=self.publish_catalog,
             catch_up=self.publisher.catch_up,
+            leaving=self.leavers.now,
         )
-        self.proofs = Proofs(store, self.auditor)
+        self.proofs = Proofs(store, self.auditor, self.leavers.now)
         self.catalog = Catalog(store, limits)
 
     async def _judged(self, node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
@@ -116,11 +121,11 @@ class Storage(Barter):
         self.repairer.wake()
 
     def avoided(self) -> set[NodeId]:
-        """Return the peers whose space cannot be counted on now: gone, caught, or without room for what they owe."""
-        return {*self.auditor.forsaken, *self.leases.full()}
+        """Return the peers whose space is not counted on: gone, caught, leaving, or without room for what they owe."""
+        return {*self.auditor.forsaken, *self.leases.full(), *self.leavers.now()}
 
     def held(self) -> dict[NodeId, Held]:
-        """Return what each issuer owes us; who is gone or was caught owes nothing, so that others are asked."""
+        """Return what each issuer owes us; who is gone, was caught or leaves owes nothing, so that others are asked."""
         found = held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
         nothing = Quantity(0)
         for node in self.avoided():

@@ -17,6 +17,7 @@ from nanobarter.daemon.economy import EconomyDesk
 from nanobarter.daemon.facade_doctor import Doctor
 from nanobarter.daemon.friends import FriendsDesk
 from nanobarter.daemon.jobs import BackupJob
+from nanobarter.daemon.leave_desk import LeaveDesk
 from nanobarter.daemon.notes import NoteDesk
 from nanobarter.daemon.pledge import PledgeDesk
 from nanobarter.daemon.restoring import RestoreJob
@@ -41,6 +42,7 @@ class NodeView:
         self.circle = FriendsDesk(node.network)
         self.pledge = PledgeDesk(node)
         self.drafts = DraftDesk(node)
+        self.leaving = LeaveDesk(node)
         self.economy = EconomyDesk(node)
 
     # -- at a glance

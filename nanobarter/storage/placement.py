@@ -7,7 +7,7 @@ peer. A peer that failed rests for a while. What cannot be placed on distinct pe
 thin, and repair fills it up when peers come.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -50,7 +50,9 @@ class Placer:
         reader: PackReader,
         limits: Limits = LIMITS,
         same_host_ok: bool = False,
+        leaving: Callable[[], Collection[NodeId]] = frozenset,
     ) -> None:
+        """Nodes that are ``leaving`` get no share."""
         self._store = store
         self._keys = keys
         self._mask = mask_secret(keys)
@@ -61,6 +63,7 @@ class Placer:
         self._clock = reader.clock
         self._limits = limits
         self._same_host_ok = same_host_ok
+        self._leaving = leaving
         self._busy = set[tuple[NodeId, Hash]]()  # being sent or deleted: never both at once
         self._packs_out = trio.CapacityLimiter(limits.share_packs_max)
         self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
@@ -150,9 +153,9 @@ class Placer:
     def candidates(self) -> list[Candidate]:
         """Return every peer with space for this vault."""
         connected = set(self._directory.connected())
-        found = list[Candidate]()
+        found, leaving = list[Candidate](), self._leaving()
         for node, room in self._leases.capacity().items():
-            if room > 0 and node != self._client.node_id:
+            if room > 0 and node not in leaving and node != self._client.node_id:
                 resting = self._reader.resting(node)
                 found.append(Candidate(node, self._host(node), room, node in connected, resting))
         return found

@@ -5,7 +5,7 @@ when it is thin and there is a place for more. k shares are fetched, all are mad
 are placed on peers that have none. The share of a peer that was only offline is given up once its successor is proven.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from nanobarter.core.errors import Unreachable
-from nanobarter.core.ids import LeaseId, PackId
+from nanobarter.core.ids import LeaseId, NodeId, PackId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
@@ -47,7 +47,8 @@ class Repairer:
     """Repairs packs, extends leases and clears away what has left, every period.
 
     ``moved`` is called after a round that changed where shares are: the head should then be published again. After
-    any other round ``catch_up`` is, so that holders who missed the head get it.
+    any other round ``catch_up`` is, so that holders who missed the head get it. Shares at nodes that are ``leaving``
+    are placed elsewhere while they can still be read.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Repairer:
         limits: Limits = LIMITS,
         moved: Callable[[], Awaitable[None]] | None = None,
         catch_up: Callable[[], Awaitable[None]] | None = None,
+        leaving: Callable[[], Collection[NodeId]] = frozenset,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -68,6 +70,7 @@ class Repairer:
         self._limits = limits
         self._moved = moved
         self._catch_up = catch_up
+        self._leaving = leaving
         self._news = trio.Event()
         self._turn = trio.Lock()
 
@@ -96,12 +99,13 @@ class Repairer:
         await self._leases.adopt()
         await self._leases.extend_due()
         repaired, failed, astray = list[PackId](), list[tuple[PackId, str]](), False
-        placed = by_pack(await self._store.read(rows.all_placements))
+        placed, leaving = by_pack(await self._store.read(rows.all_placements)), self._leaving()
         for row in await self._store.read(rows.all_packs):
             now, live = self._clock.now(), self._live()
             placements = placed.get(row.pack_id, [])
-            health = pack_health(row, placements, now, live, self._limits)
-            good = [p for p in placements if counts(p, now, live, self._limits)]
+            staying = [p for p in placements if p.node not in leaving]
+            health = pack_health(row, staying, now, live, self._limits)
+            good = [p for p in staying if counts(p, now, live, self._limits)]
             if health.proven < row.k and not any(p.state == "held" for p in placements):
                 failed.append((row.pack_id, "no share is left"))
                 astray = astray or row.kind == "catalog"  # it is made of what is here, and can be made again
@@ -145,7 +149,8 @@ class Repairer:
         """Give up shares that do not count and have a proven successor; return None if there is one."""
         now, live = self._clock.now(), self._live()
         after = await self._store.read(lambda db: rows.of_pack(db, pack_id))
-        counting = [p for p in after if counts(p, now, live, self._limits)]
+        leaving = self._leaving()
+        counting = [p for p in after if p.node not in leaving and counts(p, now, live, self._limits)]
         covered = {p.index for p in counting}
         for placement in after:
             if placement.state == "held" and placement not in counting and placement.index in covered:

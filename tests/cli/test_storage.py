@@ -113,3 +113,16 @@ async def test_a_drill_that_failed_is_red_until_one_that_did_not(
     code, out, _ = await spoken(node, home, capsys, "status")
     assert (code, "20 files came back on 1970-01-01 00:01, 18 compared" in out) == (Exit.DONE, True), out
     assert "bandwidth 2.1 MB/s up, unlimited down at 07:00-23:00, now" in out
+
+
+async def test_a_node_leaves_stays_after_all_or_tells(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node = FakeNode()
+    code, out, _ = await spoken(node, home, capsys, "leave", "--status")
+    assert (code, node.asked, "this node stays" in out) == (Exit.DONE, [], True)
+    code, out, _ = await spoken(node, home, capsys, "leave")
+    assert (code, "the last lease ends 1970-01-01 00:01" in out) == (Exit.DONE, True), out
+    assert "5.2 MB, which are worth nothing" in out
+    code, out, err = await spoken(node, home, capsys, "leave", "--wait", "--json")
+    assert (code, json.loads(out)["done"], "leaving 1 of 3 shares" in err) == (Exit.DONE, True, True)
+    code, out, _ = await spoken(node, home, capsys, "leave", "--cancel")
+    assert (code, node.asked) == (Exit.DONE, ["leave", "leave", "stay"])

@@ -15,6 +15,7 @@ from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
 from tests.daemon.fake_drafts import FakeDrafts
 from tests.daemon.fake_economy import FakeEconomy
+from tests.daemon.fake_leave import FakeLeave
 from tests.daemon.fake_notes import FakeNotes
 from tests.daemon.fake_pledge import FakePledge
 from tests.daemon.fake_storage import FakeStorage
@@ -59,6 +60,7 @@ class FakeNode:
     storage: FakeStorage = field(init=False)
     pledge: FakePledge = field(init=False)
     drafts: FakeDrafts = field(init=False)
+    leaving: FakeLeave = field(init=False)
     economy: FakeEconomy = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +68,7 @@ class FakeNode:
         self.storage = FakeStorage(self._note)
         self.pledge = FakePledge(self.asked)
         self.drafts = FakeDrafts(self.asked)
+        self.leaving = FakeLeave(self.asked)
         self.economy = FakeEconomy(self.asked)
 
     @property

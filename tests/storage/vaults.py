@@ -23,7 +23,7 @@ from nanobarter.net.memory import MemoryNetwork, MemoryNode
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import LeaseBook
-from nanobarter.storage.network_tables import NETWORK_MIGRATIONS
+from nanobarter.storage.leaving import Closing
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.ports import Pack, pack_id_of
 from nanobarter.storage.publish import Publisher
@@ -199,6 +199,7 @@ class Town:
         self.peers = list[Peer]()
         self.stores = list[Store]()
         self._notes = notes
+        self.closed = set[NodeId]()
         for _ in range(count):
             self.add_peer()
         self._open_client("client")
@@ -273,10 +274,10 @@ class Town:
         node = self.hub.node(key)
         home = self.folder / f"peer{index}"
         home.mkdir()
-        store = Store.open(home / "store.sqlite", NETWORK_MIGRATIONS, self.limits)
+        store = Store.open(home / "store.sqlite", MIGRATIONS, self.limits)
         self.stores.append(store)
         vault = Vault(home=home, store=store, key=key, lease=self.mints.lease, clock=self.clock, limits=self.limits)
-        vault.register(node)
+        vault.register(Closing(node, lambda: key.node_id in self.closed))
         self.mints.keys[key.node_id] = key
         self.wallet.notes[key.node_id] = self._notes
         self.hosts[key.node_id] = f"8.8.{index}.1"
