@@ -39,5 +39,5 @@ def _evidence(row: f.ReliabilityRow) -> Iterator[str]:
 
 
 TELLERS: Final[dict[str, tuple[Any, Callable[[Any], Iterator[str]]]]] = {
-    "reliability": (f.Reliability, _reliability),
+    "peers_reliability": (f.Reliability, _reliability),
 }

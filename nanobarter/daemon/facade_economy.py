@@ -41,7 +41,7 @@ class ReliabilityRow(Part, frozen=True, kw_only=True):
     gone: int | None = None
 
 
-class Reliability(Shape, frozen=True, kw_only=True, tag="reliability"):
+class Reliability(Shape, frozen=True, kw_only=True, tag="peers_reliability"):
     """What this node learned of its peers by itself, the most reliable first; over a lease of ``term_days``.
 
     ``hazards`` are deaths per day by age, as our own history has it: up to 7, 30, 90 days, and older.
