@@ -56,6 +56,14 @@ class Limits:
     misbehaved_last: Span = Span(10 * MINUTE)  # who goes on breaking the protocol costs a handshake in ten minutes
     node_record_valid: Span = Span(7 * DAY)  # a machine that was off over a week is found through others
 
+    # -- distributed hash table
+    dht_values_max: int = 20_000  # kept for others: 20 MB; a market of 10,000 nodes tells 20,000, eight times each
+    dht_datagrams_per_s: int = 50  # of one address, with a burst of four seconds: a walk asks a node a few times
+    dht_datagrams_all_per_s: int = 1000  # a tenth of a core at 0.1 ms for a signature
+    dht_contacts_wanted: int = 64  # below it, addresses of peers are followed
+    dht_refresh_every: Span = Span(1 * HOUR)
+    dht_refresh_pause: Span = Span(2 * SECOND)
+
     # -- gossip
     items_max: int = 100_000  # about 200 MB of bids; the matcher's book has the same order of size
     items_per_author_max: int = 512  # one node's bids, keysets and withdrawals; the default market has 1,000 nodes
