@@ -6,6 +6,8 @@ from pathlib import Path
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its parent, its name, what it does, and what runs it."""
+REGIMES = ("par", "bots", "priced", "audits", "all")
+SHOCKS = ("none", "silent", "ring", "flood", "exit", "all")
 EXPORTS = ("hledger", "beancount", "csv")
 
 
@@ -24,3 +26,15 @@ def add_economy(commands: object, add: Add) -> None:
     )  # fmt: skip
     export.add_argument("--format", default="hledger", choices=EXPORTS, help="whose words (default hledger)")
     export.add_argument("--out", type=Path, metavar="FILE", help="write it here instead of to stdout")
+
+
+def add_market_sim(sims: object, add: Add) -> None:
+    """Add the simulation of months of barter."""
+    market = add(sims, "market", "months of barter, and who gains by it", "simulate_market:market", json=True)
+    market.add_argument("--nodes", type=int, default=80, metavar="N", help="how many nodes (default 80)")
+    market.add_argument("--days", type=int, default=180, metavar="D", help="for how long (default 180)")
+    market.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
+    market.add_argument("--runs", type=int, default=1, metavar="R", help="how many seeds (default 1)")
+    market.add_argument("--regime", default="audits", choices=REGIMES, help="how nodes barter (default audits)")
+    market.add_argument("--shock", default="all", choices=SHOCKS, help="what happens to them (default all)")
+    market.add_argument("--charts", type=Path, metavar="DIR", help="also write SVG charts here")

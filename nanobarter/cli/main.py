@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from nanobarter import __version__
-from nanobarter.cli.economy_args import add_economy
+from nanobarter.cli.economy_args import add_economy, add_market_sim
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.storage_args import add_storage
 
@@ -321,6 +321,7 @@ def _add_sim(commands: Commands) -> None:
     efficiency.add_argument("--nodes", default="50,100,200,500", metavar="N,N", help="sizes (default 50,100,200,500)")
     efficiency.add_argument("--seed", type=int, default=1, metavar="S", help="where the numbers come from (default 1)")
     efficiency.add_argument("--runs", type=int, default=3, metavar="R", help="markets of each size (default 3)")
+    add_market_sim(what, _command)
     efficiency.add_argument(
         "--market", default="mixed", choices=("mixed", "named", "anybody", "traded"), help="what bids there are"
     )

@@ -33,3 +33,32 @@ def _runs(runs: int) -> int:
     if runs < 1:
         raise UsageError("--runs: at least one", hint="leave it out for 3")
     return runs
+
+
+def market(asked: argparse.Namespace) -> int:
+    """Let a network barter for months; the last line is the answer."""
+    import time  # noqa: PLC0415 - only here
+
+    from nanobarter.sim.economy.nature import SHOCKS, Shock  # noqa: PLC0415 - the matcher loads for those who simulate
+    from nanobarter.sim.economy.report import answer, lines, write_charts  # noqa: PLC0415 - as above
+    from nanobarter.sim.economy.world import REGIMES, Regime, simulate  # noqa: PLC0415 - as above
+
+    if not (2 <= asked.nodes <= 2000 and 1 <= asked.days <= 3650 and asked.runs >= 1):  # noqa: PLR2004 - bounds
+        raise UsageError("2 to 2000 nodes, 1 to 3650 days, at least one run", hint="write --nodes 80 --days 180")
+    shocks: list[Shock] = [one for one in SHOCKS if asked.shock in (one, "all")]
+    regimes: list[Regime] = [one for one in REGIMES if asked.regime in (one, "all")]
+    begun = time.process_time()
+    runs = [
+        simulate(regime, nodes=asked.nodes, days=asked.days, seed=seed, shocks=shocks, tell=say)
+        for regime in regimes
+        for seed in range(asked.seed, asked.seed + asked.runs)
+    ]
+    told = answer(runs, asked.nodes, asked.days, time.process_time() - begun)
+    if asked.charts is not None:
+        for file in write_charts(runs, asked.charts):
+            say(f"wrote {file}")
+    if asked.json:
+        answer_json(told)
+    else:
+        print("\n".join(lines(told)))
+    return Exit.DONE

@@ -35,6 +35,10 @@ class Order:
     type: Literal["limit", "best"] = "limit"
     omega: Ratio = (1, 1)
     floor: Ratio | None = None
+    refused: tuple[NodeId, ...] = ()
+    """Issuers left out of an order for anybody's notes."""
+    discounts: tuple[tuple[NodeId, Ratio], ...] = ()
+    """What issuers' notes are worth to us in such an order, as a part of what the others' are."""
 
     @property
     def slot(self) -> bytes:
@@ -93,7 +97,7 @@ def crumb(order: Order, me: NodeId, lock_min: int) -> int:
 def bid_for(order: Order, me: NodeId, refused: Collection[NodeId] = ()) -> BidBody:
     """Return the public bid of an order: our own notes unless it says others, never at a worse price than it says."""
     gives = order.gives or Quality(me, order.kind)
-    unwanted = {me, *refused, *((gives.issuer,) if gives.kind == order.kind else ())}
+    unwanted = {me, *refused, *order.refused, *((gives.issuer,) if gives.kind == order.kind else ())}
     refuse = tuple(sorted(unwanted))[:64] if order.issuer is None else ()
-    want = Want(order.kind, order.issuer, refuse, ())
+    want = Want(order.kind, order.issuer, refuse, order.discounts if order.issuer is None else ())
     return BidBody(order.type, gives, want, order.omega, order.quantity, order.floor)

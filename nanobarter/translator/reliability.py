@@ -117,25 +117,26 @@ def rolled(observed: Observed, now: Instant) -> Observed:
     return closed(observed, observed.window, now)
 
 
-def closed(observed: Observed, window: Window, now: Instant) -> Observed:
-    """Return what is known once a window is over, with an empty one in its place."""
+def closed(observed: Observed, window: Window, now: Instant, heard: Instant | None = None) -> Observed:
+    """Return what is known once a window is over, with an empty one in its place; ``heard`` if news is in it."""
+    heard = observed.heard if heard is None else heard
     reach, data = observed.reach, observed.data
     if window.asked:
         reach = reach.seen(window.answered / window.asked)
     audits = window.proven + window.wrong
     if audits:
         data = data.seen(0.0 if window.wrong else 1.0, FAULT_WEIGHT)
-    silent = window.asked > 0 and span_between(observed.heard, now) > GONE_AFTER
+    silent = window.asked > 0 and span_between(heard, now) > GONE_AFTER
     return Observed(
         observed.first,
-        observed.heard,
+        heard,
         Window(now),
         reach,
         data,
         observed.windows + (window.asked > 0),
         observed.audits + audits,
         observed.faults + window.wrong,
-        (observed.gone or observed.heard) if silent else None,
+        (observed.gone or heard) if silent else None,
     )
 
 

@@ -67,8 +67,12 @@ class Trust:
         return self.reliability.get(node, 1.0) <= 0
 
     def ranked(self, new: Sequence[NodeId], *, have: int, needed: int) -> list[NodeId]:
-        """Return the issuers to ask first, and of those under a cap only one, unless the others are too few."""
-        vetted = sorted((n for n in new if n in self.vetted), key=lambda n: -self.reliability.get(n, 0.0))
+        """Return the issuers to ask first, and of those under a cap only one, unless the others are too few.
+
+        Vetted ones go by tenths of their reliability, and stay in the order given within one: if all asked the very
+        best, nearly all would ask in vain.
+        """
+        vetted = sorted((n for n in new if n in self.vetted), key=lambda n: -round(self.reliability.get(n, 0.0), 1))
         strangers = [n for n in new if n not in self.vetted]
         if not self.caps.lots or have + len(vetted) < needed - 1:
             return [*vetted, *strangers]

@@ -1,0 +1,208 @@
+"""Dealing in notes: what the trader and the arbitrageur would quote, and what they agree to at the last moment.
+
+Pure, and bounded in advance: whatever subset of the quotes that stand is executed, in whatever order, no issuer's
+notes exceed the limit on them, and nothing is given for less than its value by more than the bound. Values are v(r) of
+own observations; what is not observed is not dealt in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+from nanobarter.core.ids import NodeId, sha256
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import HOUR, MINUTE, Instant, LeaseKind, Quantity, Span, span_between
+from nanobarter.matching.book import Book
+from nanobarter.matching.network import pattern_of, quality_of, text_of
+from nanobarter.matching.quotes import offer
+from nanobarter.matching.rules import Rules
+from nanobarter.matching.wire import Ratio, Want
+from nanobarter.translator.orders import Order
+from nanobarter.translator.pricing import GRAIN, worth
+
+LOT_MIN: Final = 16  # MiB: smaller lots hardly ever come to whole quantities at a price, and all rings would be tried
+UNIT: Final = 953  # MiB: 1 GB
+QUOTE_SPAN: Final = Span(HOUR)  # a quote is made of values this old at most
+SPREAD_MIN: Final = 0.02
+SPREAD_MAX: Final = 0.05
+QUOTES_MAX: Final = 6  # of each bot: the keeper's orders come first
+TRIED_MAX: Final = 5  # issuers to give, and for each as many to want: 25 searches of the book
+RING_MAX: Final = 3  # bids of a ring that the arbitrageur looks for: longer ones seldom hold
+STALE: Final = Span(20 * MINUTE)  # a last look wants a ping that is younger
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a dealer may do at most. ``loss`` is in thousandths of a reference MiB, over ``loss_span``."""
+
+    issuer: int
+    total: int
+    loss: int
+    slip: float = 0.01
+    """How far a value may have moved between a quote and its execution, as a part of it."""
+
+    @classmethod
+    def of_capacity(cls, capacity: Quantity) -> "Limits":
+        """Return the limits of a node that pledges so many MiB: 20 units and 2 % of it per issuer, a tenth in all."""
+        return cls(min(20 * UNIT, capacity // 50), capacity // 10, GRAIN * (capacity // 100))
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a dealer stands on: notes held, those that the plan needs, r of issuers, and what was lost lately."""
+
+    me: NodeId
+    kind: LeaseKind
+    held: Mapping[NodeId, int]
+    needed: Mapping[NodeId, int]
+    reliability: Mapping[NodeId, float]
+    vetted: frozenset[NodeId]
+    own_free: int
+    lost: int = 0
+
+    def surplus(self, node: NodeId) -> int:
+        """Return how much of an issuer's notes the plan can do without."""
+        return max(0, self.held.get(node, 0) - self.needed.get(node, 0))
+
+    @property
+    def stock(self) -> int:
+        """All that is held beyond the plan."""
+        return sum(self.surplus(node) for node in self.held)
+
+
+def spread(reliability: float) -> float:
+    """Return the margin on both sides of a value: wider where one knows less, since v(r) is steep near one."""
+    return min(SPREAD_MAX, max(SPREAD_MIN, SPREAD_MIN + 0.1 * (1 - reliability)))
+
+
+def quotes(desk: Desk, limits: Limits) -> list[Order]:
+    """Return what the trader bids: notes of the least reliable for better ones, and own space for the best.
+
+    Each bid names what it wants: one for anybody's notes would take a stranger's at par. They are patient, since a
+    maker of markets waits for those who come.
+    """
+    if desk.lost >= limits.loss:
+        return []
+    room = {n: max(0, limits.issuer - desk.surplus(n)) for n in desk.vetted if n in desk.reliability and n != desk.me}
+    best = sorted(room, key=lambda n: (-desk.reliability[n], n))
+    worst = sorted((n for n in desk.held if n in desk.reliability), key=lambda n: (desk.reliability[n], n))
+    found = list[Order]()
+    for node in worst:
+        wanted = next((n for n in best if room[n] and n != node and desk.reliability[n] > desk.reliability[node]), None)
+        if wanted is not None and len(found) < QUOTES_MAX // 2:
+            omega = _ceiling(desk.reliability[node], desk.reliability[wanted])
+            give = min(desk.surplus(node), room[wanted] * omega[0] // omega[1])
+            if give >= LOT_MIN:
+                room[wanted] -= -(-give * omega[1] // omega[0])
+                found.append(_quote(desk, b"sell", node, wanted, give, omega))
+    left = max(0, min(limits.total - desk.stock, desk.own_free))
+    for wanted in best:
+        omega = (max(1, int((1 - spread(desk.reliability[wanted])) * worth(desk.reliability[wanted])[0])), GRAIN)
+        quantity = min(room[wanted], left, UNIT)
+        if quantity * omega[0] >= LOT_MIN * omega[1] and len(found) < QUOTES_MAX:
+            left -= quantity
+            found.append(_quote(desk, b"buy", desk.me, wanted, quantity * omega[0] // omega[1], omega))
+    return found
+
+
+def _quote(desk: Desk, what: bytes, gives: NodeId, wants: NodeId, quantity: int, omega: Ratio) -> Order:
+    name = wants if gives == desk.me else gives
+    return Order(
+        desk.kind,
+        wants,
+        Quantity(quantity),
+        patient=True,
+        key=sha256(b"dealer/" + what + name)[:16],
+        gives=Quality(gives, desk.kind),
+        omega=omega,
+    )
+
+
+# -- arbitrage
+
+
+def opportunities(desk: Desk, book: Book, limits: Limits) -> list[Order]:
+    """Return the bids that would take, now, what the book gives above its value for notes that we can do without.
+
+    The ring that such a bid makes is atomic: all of it happens or nothing. Its omega is a limit, so what was quoted
+    may be gone, but it cannot turn out worse than said.
+    """
+    if desk.lost >= limits.loss:
+        return []
+    found = list[Order]()
+    known = [n for n in desk.held if desk.surplus(n) and n in desk.reliability]
+    for node in sorted(known, key=lambda n: (desk.reliability[n], n))[:TRIED_MAX]:
+        quantity = desk.surplus(node)
+        order = _best_of(desk, book, node, quantity, limits)
+        if order is not None:
+            found.append(order)
+    return found[:QUOTES_MAX]
+
+
+def _best_of(desk: Desk, book: Book, node: NodeId, quantity: int, limits: Limits) -> Order | None:
+    gives, best = Quality(node, desk.kind), tuple[Fraction, Order]()
+    known = [n for n in desk.vetted if n not in (node, desk.me) and n in desk.reliability]
+    for wanted in sorted(known, key=lambda n: (-desk.reliability[n], n))[:TRIED_MAX]:
+        r, room = desk.reliability[wanted], max(0, limits.issuer - desk.surplus(wanted))
+        if not room:
+            continue
+        want = Want(desk.kind, wanted, (), ())
+        chain = offer(book, pattern_of(want), text_of(gives), owner=desk.me, rules=Rules(partners_max=RING_MAX))
+        if chain is None or quality_of(chain.chain[-1].gives).issuer != wanted:
+            continue
+        cap = _ceiling(desk.reliability[node], r)
+        gain = Fraction(*cap) * chain.product
+        give = min(quantity, chain.couple.given, room * cap[0] // cap[1])
+        if gain > 1 and give >= LOT_MIN and (not best or gain > best[0]):
+            order = replace(_quote(desk, b"arbitrage", node, wanted, give, cap), patient=False)
+            best = (gain, order)
+    return best[1] if best else None
+
+
+def _ceiling(given: float, received: float) -> Ratio:
+    """Return the most to give for one: the values' quotient, less the wider of the two margins."""
+    margin = 1 - max(spread(given), spread(received))
+    return (max(1, int(GRAIN * margin * worth(received)[0] / worth(given)[0])), GRAIN)
+
+
+# -- the last look
+
+
+@dataclass(frozen=True)
+class Deal:
+    """What a draft asks of a dealer: so much of one issuer for so much of another, and the last answers of both."""
+
+    gives: NodeId
+    given: int
+    gets: NodeId
+    gotten: int
+    heard: Instant
+
+
+def loss_of(deal: Deal, desk: Desk) -> int:
+    """Return what a deal would lose at the values of now, in thousandths of a reference MiB; a gain is negative."""
+    own = GRAIN if deal.gives == desk.me else worth(desk.reliability.get(deal.gives, 1.0))[0]
+    return deal.given * own - deal.gotten * worth(desk.reliability.get(deal.gets, 0.0))[0]
+
+
+def refusal(deal: Deal, desk: Desk, limits: Limits, now: Instant) -> str:
+    """Return why a dealer steps back from a deal at the last moment, or nothing."""
+    lost = loss_of(deal, desk)
+    stock = desk.stock + deal.gotten - (deal.given if deal.gives != desk.me else 0)
+    reasons = (
+        (span_between(deal.heard, now) > STALE, "the issuer of what we would get was not heard of just now"),
+        (deal.gets not in desk.vetted, "the issuer of what we would get is not vetted"),
+        (desk.surplus(deal.gets) + deal.gotten > limits.issuer, "it would be too much of one issuer"),
+        (stock > limits.total, "it would be too much in all"),
+        (lost > limits.slip * GRAIN * deal.given, "values have moved too far since the quote"),
+        (desk.lost + max(lost, 0) > limits.loss, "the loss that is allowed is used up"),
+    )
+    return next((why for holds, why in reasons if holds), "")
+
+
+def revalued(desk: Desk, before: Mapping[NodeId, float], after: Mapping[NodeId, float]) -> int:
+    """Return what the stock lost, in thousandths of a reference MiB, when reliabilities changed; a gain is negative."""
+    return sum(
+        desk.surplus(node) * (worth(before.get(node, 0.0))[0] - worth(after.get(node, 0.0))[0]) for node in desk.held
+    )

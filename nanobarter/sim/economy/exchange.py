@@ -1,0 +1,127 @@
+"""One day's market: all bids into one book, the production matcher over it, rings settled as they are found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from nanobarter.bots import dealing
+from nanobarter.core.ids import BidId, NodeId
+from nanobarter.core.units import Instant
+from nanobarter.matching.bids import Bid
+from nanobarter.matching.book import Book
+from nanobarter.matching.network import Arc, Match, find, pattern_of, text_of
+from nanobarter.sim.economy.person import Person
+from nanobarter.translator.orders import Order, bid_for
+
+PARTNERS_MAX: Final = 3  # longer rings hardly add anything where half of the bids wait for anybody
+RINGS_PER_BID: Final = 4
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One leg pair of a settled ring: a node gave so much of one issuer's notes for so much of another's."""
+
+    day: int
+    who: NodeId
+    gave: NodeId
+    given: int
+    got: NodeId
+    gotten: int
+    ring: int
+
+
+@dataclass
+class Standing:
+    """One bid of the day: whose, the order behind it, whether it is the keeper's."""
+
+    who: Person
+    order: Order
+    keepers: bool
+    filled: int = 0
+
+
+class Exchange:
+    """The book of one day."""
+
+    def __init__(self, people: Mapping[NodeId, Person], random: Random, now: Instant) -> None:
+        self._people, self._random, self._now = people, random, now
+        self.book = Book()
+        self.standing = dict[BidId, Standing]()
+        self.trades = list[Trade]()
+        self.refused = 0
+        self._age = 0
+
+    def post(self, who: Person, order: Order) -> None:
+        """Put a bid into the book."""
+        body = bid_for(order, who.me)
+        bid_id = order.bid_id(who.me)
+        stock = who.free if body.gives.issuer == who.me else who.in_notes(body.gives.issuer)
+        quantity = min(body.quantity, stock)
+        if quantity < dealing.LOT_MIN or bid_id in self.standing:
+            return
+        self._age += 1
+        self.standing[bid_id] = Standing(who, order, keepers=not order.key)
+        self.book.insert(
+            Bid(
+                bid_id, who.me, body.type == "limit", text_of(body.gives), pattern_of(body.wants),
+                body.omega[0], body.omega[1], quantity, self._age,
+            )
+        )  # fmt: skip
+
+    def clear(self, day: int) -> None:
+        """Let every bid that does not wait look for its rings, in random order."""
+        ids = [bid_id for bid_id, one in self.standing.items() if not one.order.patient]
+        self._random.shuffle(ids)
+        for bid_id in ids:
+            for _ in range(RINGS_PER_BID):
+                if bid_id not in self.book:
+                    break
+                match = find(self.book, bid_id, partners_max=PARTNERS_MAX)
+                if match is None or not self._settle(match, day):
+                    break
+
+    def _settle(self, match: Match, day: int) -> bool:
+        """Settle a ring if each party still can and wants; drop the bid of who does not."""
+        arcs = match.arcs
+        for place, arc in enumerate(arcs):
+            one, got = self.standing[arc.bid], arcs[place - 1]
+            stock = one.who.free if arc.quality.issuer == one.who.me else one.who.in_notes(arc.quality.issuer)
+            if arc.quantity > stock or self._steps_back(one, arc.quality.issuer, arc.quantity, got):
+                self.refused += 1
+                self.book.withdraw(arc.bid)
+                return arc.bid != arcs[0].bid
+        for place, arc in enumerate(arcs):
+            got = arcs[place - 1]
+            self._move(self.standing[arc.bid], arc.quality.issuer, int(arc.quantity), got.quality.issuer,
+                       int(got.quantity), Trade(day, arc.giver, arc.quality.issuer, int(arc.quantity),
+                       got.quality.issuer, int(got.quantity), len(arcs)))  # fmt: skip
+            left = self.book.get(arc.bid)
+            if left is not None:
+                rest = left.quantity - arc.quantity
+                if rest >= dealing.LOT_MIN:
+                    self.book.replace_quantity(arc.bid, rest)
+                else:
+                    self.book.withdraw(arc.bid)
+        return True
+
+    def _steps_back(self, one: Standing, gives: NodeId, given: int, got: Arc) -> bool:
+        if not one.order.key:
+            return False
+        deal = dealing.Deal(gives, given, got.quality.issuer, int(got.quantity), self._now)
+        return bool(dealing.refusal(deal, one.who.desk(), one.who.limits(), self._now))
+
+    def _move(self, one: Standing, gives: NodeId, given: int, gets: NodeId, gotten: int, trade: Trade) -> None:
+        if gives == one.who.me:
+            one.who.owed += given
+        else:
+            one.who.give(gives, given)
+        if gets == one.who.me:
+            one.who.owed -= gotten
+        else:
+            one.who.receive(gets, gotten, trade.day)
+        one.filled += given
+        if one.order.key:
+            loss = dealing.loss_of(dealing.Deal(gives, given, gets, gotten, self._now), one.who.desk())
+            one.who.lost += max(loss, 0)
+        self.trades.append(trade)

@@ -1,0 +1,89 @@
+"""What a run showed: prices against hidden truth, bad notes held, the chance of loss, how fast failures were priced."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from nanobarter.core.ids import NodeId
+from nanobarter.sim.economy.exchange import Trade
+from nanobarter.sim.economy.nature import Nature
+from nanobarter.sim.economy.person import Person
+from nanobarter.translator.rates import value_by_reliability
+
+BAD: Final = 0.5  # an issuer of whom less than half of what is stored could be had
+PRICE_DAYS: Final = 30
+PRICED_PART: Final = 0.75  # a failure is priced when the estimate has come so far from what it was to the truth
+TRADES_MIN: Final = 3
+
+
+def prices(trades: Iterable[Trade]) -> dict[NodeId, float]:
+    """Return the logarithm of each issuer's price, up to a constant: the least squares over what was exchanged."""
+    rows, sums = dict[NodeId, int](), list[tuple[int, int, float, float]]()
+    counts = dict[NodeId, int]()
+    for trade in trades:
+        for node in (trade.gave, trade.got):
+            rows.setdefault(node, len(rows))
+            counts[node] = counts.get(node, 0) + 1
+        weight = math.sqrt(trade.given)
+        sums.append((rows[trade.gave], rows[trade.got], math.log(trade.given / trade.gotten), weight))
+    if not rows:
+        return {}
+    count = len(rows)
+    normal, right = np.zeros((count, count)), np.zeros(count)
+    for gave, got, log_rate, weight in sums:  # log p(got) - log p(gave) = log(given / gotten)
+        normal[gave, gave] += weight
+        normal[got, got] += weight
+        normal[gave, got] -= weight
+        normal[got, gave] -= weight
+        right[got] += weight * log_rate
+        right[gave] -= weight * log_rate
+    solved = np.linalg.lstsq(normal + 1e-9 * np.eye(count), right, rcond=None)[0]
+    return {node: float(solved[row]) for node, row in rows.items() if counts[node] >= TRADES_MIN}
+
+
+def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Return the correlation of pairs, None when one side does not vary."""
+    if len(pairs) < TRADES_MIN:
+        return None
+    one, other = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+    if one.std() < 1e-9 or other.std() < 1e-9:  # noqa: PLR2004 - floats
+        return None
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def value_of(truth: float) -> float:
+    """Return the logarithm of the true value of a note."""
+    return math.log(max(1e-3, value_by_reliability(min(truth, 1.0))))
+
+
+def bad_part(people: Iterable[Person], nature: Mapping[NodeId, Nature], day: int) -> float:
+    """Return which part of all that users hold, notes and leases, is of issuers that are really bad."""
+    bad = total = 0
+    for person in people:
+        for node in {*person.notes, *person.leases}:
+            quantity = person.in_notes(node) + person.in_leases(node)
+            total += quantity
+            bad += quantity if nature[node].truth(day) < BAD else 0
+    return bad / total if total else 0.0
+
+
+def loss(person: Person, nature: Mapping[NodeId, Nature], day: int) -> float | None:
+    """Return the probability that fewer than k of a user's shares can be had, each on its own; None: none stored."""
+    holders = person.holders()
+    if person.plan is None or len(holders) < person.plan.geometry.k:
+        return None
+    have = np.zeros(len(holders) + 1)
+    have[0] = 1.0
+    for node in holders:
+        r = nature[node].truth(day)
+        have[1:] = have[1:] * (1 - r) + have[:-1] * r
+        have[0] *= 1 - r
+    return float(have[: person.plan.geometry.k].sum())
+
+
+def estimates(people: Iterable[Person], of: NodeId) -> float | None:
+    """Return the mean of what nodes believe of one, None when nobody watches it."""
+    found = [person.trust.reliability[of] for person in people if of in person.trust.reliability]
+    return sum(found) / len(found) if found else None

@@ -1,0 +1,223 @@
+"""A run: so many nodes for so many days under one regime, day after day, and what there was to see.
+
+A day: what happens to nodes happens; everybody watches his peers; orders go out, by the daemon's decisions on what
+each has seen; the book is cleared; notes become leases, leases are lengthened or end. Same seed, same run.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from statistics import mean, median
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import DAY, Span, after
+from nanobarter.sim.clock import START
+from nanobarter.sim.economy import measures
+from nanobarter.sim.economy.exchange import Exchange, Trade
+from nanobarter.sim.economy.nature import SHOCKS, SILENT_DAY, Nature, Shock, passes, people, shocked
+from nanobarter.sim.economy.person import GRACE_DAYS, Manner, Person
+
+Regime = Literal["par", "bots", "priced", "audits"]
+REGIMES: Final[tuple[Regime, ...]] = ("par", "bots", "priced", "audits")
+CAPACITY: Final = 20_000  # MiB
+FOLDER_BYTES: Final = 2 * 10**9
+DEALERS: Final = 10  # one node in so many deals, where bots are allowed
+MEASURED_DAY: Final = 90
+OFFERING_MAX: Final = 60  # of those who offer, as many as a node looks at; each in an order of its own
+PRICED_WITHIN: Final = 30
+
+
+def manner_of(regime: Regime, number: int) -> Manner:
+    """Return how a node of a run barters."""
+    deals = number % DEALERS == 0
+    match regime:
+        case "par":
+            return Manner("par", learns=False)
+        case "bots":
+            return Manner("discount", deals=True) if deals else Manner("par", learns=False)
+        case "priced":
+            return Manner("discount", audits=False, deals=deals)
+        case "audits":
+            return Manner("discount", deals=deals)
+
+
+@dataclass
+class Run:
+    """One run. ``days`` holds a row of figures for each day."""
+
+    regime: Regime
+    seed: int
+    people: dict[NodeId, Person] = field(default_factory=dict[NodeId, Person])
+    nature: dict[NodeId, Nature] = field(default_factory=dict[NodeId, Nature])
+    trades: list[Trade] = field(default_factory=list[Trade])
+    days: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    priced_after: dict[NodeId, int] = field(default_factory=dict[NodeId, int])
+    correlation: float | None = None
+    points: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    before: dict[NodeId, float] = field(default_factory=dict[NodeId, float])
+
+
+def simulate(
+    regime: Regime,
+    *,
+    nodes: int,
+    days: int,
+    seed: int,
+    shocks: Sequence[Shock] = SHOCKS,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> Run:
+    """Let a network live, and return what there was to see."""
+    random, dice = Random(seed), np.random.default_rng(seed)  # noqa: S311 - repeatable
+    run = Run(regime, seed)
+    for nature in shocked(people(nodes, seed, random), frozenset(shocks), seed, random):
+        run.nature[nature.node] = nature
+        manner = manner_of(regime, nature.number)
+        run.people[nature.node] = Person(nature, manner, CAPACITY, FOLDER_BYTES)
+    book = None
+    for day in range(days):
+        passes(list(run.nature.values()), day, random)
+        here = [p for p in run.people.values() if p.nature.alive(day)]
+        wanting = [p.me for p in here if p.nature.up > 0]
+        exchange = Exchange(run.people, random, after(START, Span(day * DAY)))
+        for person in here:
+            offering = _looked_at(person, wanting, random)
+            person.see(_sights(run, person, offering, day), day, dice)
+            for order in person.orders(offering, book, day):
+                exchange.post(person, order)
+        exchange.clear(day)
+        book = exchange.book
+        _after_clearing(run, exchange, here, day)
+        _measure(run, here, exchange, day)
+        if day % PRICED_WITHIN == 0:
+            tell(f"{regime}, seed {seed}: day {day} of {days}, {len(run.trades)} exchanges so far")
+    return run
+
+
+def _looked_at(person: Person, wanting: Sequence[NodeId], random: Random) -> list[NodeId]:
+    """Return whom a node finds offering: those it knows, then others by chance."""
+    known = [node for node in person.trust.vetted if node in person.seen]
+    others = random.sample(wanting, min(OFFERING_MAX, len(wanting)))
+    alive = set(wanting)
+    ranked = dict.fromkeys([*sorted(known, key=lambda n: n[:8]), *sorted(person.seen), *others])
+    return [node for node in ranked if node != person.me and node in alive][:OFFERING_MAX]
+
+
+def _sights(run: Run, person: Person, offering: Sequence[NodeId], day: int) -> list[tuple[NodeId, float, float, bool]]:
+    found = list[tuple[NodeId, float, float, bool]]()
+    for node in person.watch(offering):
+        nature = run.nature[node]
+        found.append((node, nature.up if nature.alive(day) else 0.0, nature.keeps, node in person.leases))
+    return found
+
+
+def _after_clearing(run: Run, exchange: Exchange, here: Sequence[Person], day: int) -> None:
+    run.trades += exchange.trades
+    asked, got = dict[NodeId, int](), dict[NodeId, int]()
+    for one in exchange.standing.values():
+        if one.keepers and not one.order.patient:
+            asked[one.who.me] = asked.get(one.who.me, 0) + 1
+            got[one.who.me] = got.get(one.who.me, 0) + bool(one.filled)
+    for person in here:
+        wanted = asked.get(person.me, 0)
+        person.learn_price(wanted=wanted > 0, filled=2 * got.get(person.me, 0) >= wanted)
+        person.settle(day, run.people)
+        for node in [n for n, silent in person.silent.items() if silent > GRACE_DAYS]:
+            for end, quantity in person.leases.pop(node, []):  # its shares are repaired elsewhere
+                run.people[node].owed -= quantity
+                del end
+
+
+def _measure(run: Run, here: Sequence[Person], exchange: Exchange, day: int) -> None:
+    users = [p for p in here if not p.manner.deals]
+    losses = [found for p in users if (found := measures.loss(p, run.nature, day)) is not None]
+    qualities = {(min(t.gave, t.got), max(t.gave, t.got)) for t in exchange.trades}
+    run.days.append(
+        {
+            "day": day,
+            "alive": len(here),
+            "exchanges": len(exchange.trades),
+            "rings": sum(1 / t.ring for t in exchange.trades),
+            "longer_rings": sum(1 / t.ring for t in exchange.trades if t.ring > 2),  # noqa: PLR2004 - more than a pair
+            "markets": len(qualities),
+            "bad_part": measures.bad_part(users, run.nature, day),
+            "loss": mean(losses) if losses else 1.0,
+            "loss_median": median(losses) if losses else 1.0,
+            "stored": len(losses) / len(users) if users else 0.0,
+            "markup": median(p.markup for p in here) if here else 1.0,
+        }
+    )
+    if day == MEASURED_DAY:
+        _correlate(run, day)
+    _note_failures(run, here, day)
+
+
+def _correlate(run: Run, day: int) -> None:
+    recent = [t for t in run.trades if day - measures.PRICE_DAYS < t.day <= day]
+    alive = {n for n, nature in run.nature.items() if nature.alive(day) and nature.failed_on is None}
+    run.points = [
+        (price, measures.value_of(run.nature[node].truth(day)))
+        for node, price in measures.prices(recent).items()
+        if node in alive
+    ]
+    run.correlation = measures.correlation(run.points)
+
+
+def _note_failures(run: Run, here: Sequence[Person], day: int) -> None:
+    """Note when the mean estimate of a silently failed node has come most of the way down to the truth."""
+    if day < SILENT_DAY - 1:
+        return
+    for node, nature in run.nature.items():
+        if nature.failed_on is None or not nature.alive(day) or node in run.priced_after:
+            continue
+        found = measures.estimates(here, node)
+        if day < nature.failed_on:
+            run.before[node] = found if found is not None else 0.0
+        elif found is not None and node in run.before:
+            truth = nature.up * nature.keeps
+            if run.before[node] - found >= measures.PRICED_PART * (run.before[node] - truth):
+                run.priced_after[node] = day - nature.failed_on
+
+
+def figures(run: Run) -> dict[str, Any]:
+    """Return the figures of a run as plain values."""
+    last = run.days[-1]
+    failed = [n for n, nature in run.nature.items() if nature.failed_on is not None and n in run.before]
+    gains = _gains(run)
+    return {
+        "regime": run.regime,
+        "seed": run.seed,
+        "correlation": run.correlation,
+        "bad_part": last["bad_part"],
+        "loss": last["loss"],
+        "loss_median": last["loss_median"],
+        "stored": last["stored"],
+        "silent_failures": len(failed),
+        "priced_within_30_days": sum(run.priced_after.get(n, 999) <= PRICED_WITHIN for n in failed),
+        "slowest_days": max((run.priced_after.get(n, 999) for n in failed), default=None),
+        "exchanges": len(run.trades),
+        "longer_rings_part": _part(sum(d["longer_rings"] for d in run.days), sum(d["rings"] for d in run.days)),
+        "markets_day": mean(d["markets"] for d in run.days),
+        "gains": gains,
+    }
+
+
+def _part(some: float, all_: float) -> float:
+    return some / all_ if all_ else 0.0
+
+
+def _gains(run: Run) -> dict[str, dict[str, float]]:
+    """Return, for each sort of cheat, the true value it got for one of true value that it gave; 1 is fair."""
+    sums = dict[str, list[float]]()
+    for trade in run.trades:
+        nature = run.nature[trade.who]
+        name = nature.cheat or ("honest, seldom on" if nature.up < 0.6 else "honest")  # noqa: PLR2004 - as in nature
+        gave = np.exp(measures.value_of(run.nature[trade.gave].truth(trade.day))) * trade.given
+        got = np.exp(measures.value_of(run.nature[trade.got].truth(trade.day))) * trade.gotten
+        pair = sums.setdefault(name, [0.0, 0.0, 0.0])
+        pair[0] += float(gave)
+        pair[1] += float(got)
+        pair[2] += 1
+    return {n: {"got_for_given": g / max(v, 1e-9), "exchanges": c} for n, (v, g, c) in sorted(sums.items())}
