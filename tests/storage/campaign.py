@@ -95,6 +95,14 @@ class StorageMachine(RuleBasedStateMachine):
         self.portal.run(self.world.sleep_through)
 
     @rule(number=NUMBERS)
+    def let_lease_end(self, number: int) -> None:
+        self.portal.run(self.world.let_lease_end, number)
+
+    @rule()
+    def run_out_of_notes(self) -> None:
+        self.portal.run(self.world.run_out_of_notes)
+
+    @rule(number=NUMBERS)
     def lose_peer(self, number: int) -> None:
         self.portal.run(self.world.lose_peer, number)
 

@@ -29,6 +29,7 @@ from tests.storage.mortal import Died, Life
 from tests.storage.vaults import TINY, Peer, Town
 
 Tree = dict[str, bytes]
+TERM_DAYS = 51  # a term, the third of one before it, and the grace
 LIMITS = replace(TINY, storage_racy=Span(0), storage_airy_packs_min=3)
 
 
@@ -193,6 +194,30 @@ class World:
         await self.town.auditor.round_now(everything=True)
         if await self.catalog.packs():
             assert self.town.auditor.status().verdict in ("lost", "empty")
+
+    async def let_lease_end(self, number: int) -> None:
+        """No notes of one peer can be had until its lease and the grace are over; the others take its part."""
+        alive = [peer for peer in self.town.peers if peer.node_id not in self.gone]
+        peer = alive[number % len(alive)]
+        if await self._spare(without=peer) >= 0:
+            notes, kept = self.town.wallet.notes, self.town.wallet.notes[peer.node_id]
+            notes[peer.node_id] = 0
+            await self.pass_days(TERM_DAYS)
+            notes[peer.node_id] = kept
+
+    async def run_out_of_notes(self) -> None:
+        """The owner can lengthen no lease: all end before her eyes, and she is told so."""
+        notes, kept = self.town.wallet.notes, dict(self.town.wallet.notes)
+        notes.update(dict.fromkeys(kept, 0))
+        self.doomed |= set(self.contents)
+        await self.pass_days(TERM_DAYS)
+        notes.update(kept)
+        await self.town.auditor.round_now(everything=True)
+        assert not self.town.leases.live()
+        if await self.catalog.packs():
+            assert self.town.auditor.status().verdict in ("lost", "empty")
+        for peer in self.town.peers:
+            assert peer.node_id in self.gone or peer.files() == []
 
     async def lose_peer(self, number: int) -> None:
         """One peer goes for good and a new one comes, if redundancy can bear it."""

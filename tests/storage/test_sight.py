@@ -3,7 +3,6 @@
 import os
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from nanobarter.core.canonical import decode
 from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed
+from nanobarter.net.methods import Failed
 from nanobarter.storage.head import PAD_BYTES, HeadBody, read_head
 from nanobarter.storage.ports import SHARE_SIZES
 from nanobarter.storage.share import HEADER_BYTES
@@ -35,11 +35,11 @@ class Sight:
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     def tap(self, peer: Peer) -> None:
-        inner: Callable[[NodeId, str, bytes], Awaitable[bytes]] = peer.node.methods.answer
+        inner = peer.node.methods.answer
 
-        async def answer(caller: NodeId, method: str, body: bytes) -> bytes:
-            told = await inner(caller, method, body)
-            self.heard += [body, told]
+        async def answer(peer: NodeId, method: str, body: bytes) -> bytes | Failed:
+            told = await inner(peer, method, body)
+            self.heard += [body, told if isinstance(told, bytes) else told.detail.encode()]
             return told
 
         peer.node.methods.answer = answer
