@@ -20,7 +20,8 @@ from nanobarter.storage import placements as rows
 from nanobarter.storage.health import PackHealth, StorageStatus, by_pack, forsaken, pack_health, sum_up
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.placements import Placement
-from nanobarter.storage.vault_client import Proven, Silent, VaultClient, Wrong
+from nanobarter.storage.vault_client import VaultClient
+from nanobarter.storage.verdicts import Proven, Silent, Wrong
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from nanobarter.storage.ports import Pack
 from nanobarter.storage.reading import PackReader, mask_secret
 from nanobarter.storage.share import HEADER_BYTES, Share, make_share
 from nanobarter.storage.targets import Candidate, Picker
-from nanobarter.storage.vault_client import Proven
+from nanobarter.storage.verdicts import Proven
 
 _NOTHING_THERE: Final = frozenset({Reason.OVER_QUOTA, Reason.DISK_FULL, Reason.UNKNOWN_LEASE, Reason.EXPIRED})
 
@@ -164,8 +164,11 @@ class Placer:
 
     def _shares(self, pack: Pack, indices: list[int]) -> dict[int, Share]:
         pieces = erasure.encode(pack.body, pack.k, pack.n) if indices else []
-        geometry = (pack.k, pack.n)
-        return {i: make_share(self._keys.vault_id, pack.pack_id, i, geometry, pieces[i], self._mask) for i in indices}
+        geometry, shares = (pack.k, pack.n), dict[int, Share]()
+        for i in indices:
+            shares[i] = make_share(self._keys.vault_id, pack.pack_id, i, geometry, pieces[i], self._mask)
+            pieces[i] = b""  # three packs are on their way at once: what was masked is let go
+        return shares
 
     def _host(self, node: NodeId) -> str | None:
         address = self._directory.address_of(node)

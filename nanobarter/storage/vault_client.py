@@ -4,7 +4,6 @@ A peer's yes is believed only as far as it can be checked: a receipt's signature
 checked raises PeerFault with the answer as evidence; silence raises Unreachable; a no is a value.
 """
 
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import trio
@@ -18,7 +17,7 @@ from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy
 from nanobarter.core.units import SECOND, Instant, Span
 from nanobarter.storage.ranges import Ranges
-from nanobarter.storage.share import BLOCK_BYTES, Share, Tree, block_count, verify_block
+from nanobarter.storage.share import BLOCK_BYTES, Share, Tree, block_count
 from nanobarter.storage.vault_messages import (
     ANSWER,
     DOMAIN_ASK,
@@ -43,7 +42,6 @@ from nanobarter.storage.vault_messages import (
     Leases,
     List,
     Listing,
-    NoProof,
     Prove,
     PutHead,
     Read,
@@ -53,6 +51,7 @@ from nanobarter.storage.vault_messages import (
     VaultRequest,
     Write,
 )
+from nanobarter.storage.verdicts import Outcome, Silent, Wrong, judge_proof
 
 T = TypeVar("T")
 
@@ -67,34 +66,9 @@ _METHODS: Final[dict[type, str]] = {
     PutHead: "storage.head.put",
 }
 FOUND_LEASE_BYTES: Final = 64  # one of a list of leases: an id and two numbers
-_PROOF_BYTES: Final = ENVELOPE_BYTES + BLOCK_BYTES
-
-
-@dataclass(frozen=True)
-class Proven:
-    """The peer showed the block."""
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """The peer breaks its promise; ``evidence`` is the canonical Signed receipt, or nothing if it signed none."""
-
-    problem: str
-    evidence: bytes
-
-
 _DENIALS: Final = frozenset({Reason.UNKNOWN_LEASE, Reason.NOT_OWNER, Reason.NOT_FOUND, Reason.EXPIRED})
-
-
-@dataclass(frozen=True)
-class Silent:
-    """No usable answer: offline, busy, or not to be understood. Retried; counts against nobody yet."""
-
-    detail: str
-    offline: bool = False
-
-
-Outcome = Proven | Wrong | Silent
+_QUICK: Final = 10  # so many ranges would fit into the time of one call
+_PROOF_BYTES: Final = ENVELOPE_BYTES + BLOCK_BYTES
 
 
 class VaultClient:
@@ -109,6 +83,7 @@ class VaultClient:
         self._entropy = entropy
         self._limits = limits
         self._last_at = 0
+        self._quick = set[NodeId]()  # whose last range took a small part of the time that a call may take
         self._nobody = Hash(entropy.token(32))  # the name of a head that nobody has
 
     @property
@@ -127,15 +102,9 @@ class VaultClient:
             return answer
         allocated = self._expect(answer, Allocated)
         if not allocated.committed:
-            have = Ranges(allocated.have)
-            for start, end in split(size, self._limits.share_range_bytes):
-                if not have.covers(start, end):
-                    data = share.raw[start:end]
-                    deed = Write(share.root, start, Hash(blake3(data).digest()))
-                    answer = await self._ask(node, lease, deed, data)
-                    if isinstance(answer, Refused):
-                        return answer
-                    self._expect(answer, Done)
+            refused = await self._write(node, lease, share, Ranges(allocated.have))
+            if refused is not None:
+                return refused
         answer = await self._ask(node, lease, Commit(share.root))
         if isinstance(answer, Refused):
             return answer
@@ -144,14 +113,39 @@ class VaultClient:
             raise PeerFault("the receipt is for another share", evidence=encode(answer))
         return None
 
+    async def _write(self, node: NodeId, lease: LeaseId, share: Share, have: Ranges) -> Refused | None:
+        for start, end in split(len(share.raw), self._range_bytes(node)):
+            if not have.covers(start, end):
+                data, began = share.raw[start:end], trio.current_time()
+                deed = Write(share.root, start, Hash(blake3(data).digest()))
+                answer = await self._ask(node, lease, deed, data)
+                if isinstance(answer, Refused):
+                    return answer
+                self._expect(answer, Done)
+                self._note_speed(node, trio.current_time() - began)
+        return None
+
+    def _range_bytes(self, node: NodeId) -> int:
+        """Return how much to write or read at once: all that a vault takes where the last range was quick."""
+        limits = self._limits
+        return limits.vault_range_bytes_max if node in self._quick else limits.share_range_bytes
+
+    def _note_speed(self, node: NodeId, seconds: float) -> None:
+        if seconds * _QUICK < self._limits.call_timeout / SECOND:
+            self._quick.add(node)
+        else:
+            self._quick.discard(node)
+
     async def get(self, node: NodeId, lease: LeaseId, root: Hash, size: int) -> bytes | Refused:
         """Return a whole share, checked against its root. Raises Unreachable and PeerFault."""
         parts = list[bytes]()
-        for start, end in split(size, self._limits.share_range_bytes):
+        for start, end in split(size, self._range_bytes(node)):
+            began = trio.current_time()
             answer = await self._ask(node, lease, Read(root, start, end - start))
             if isinstance(answer, Refused):
                 return answer
             parts.append(self._expect(answer, Data).data)
+            self._note_speed(node, trio.current_time() - began)
         raw = b"".join(parts)
         if len(raw) != size or (await trio.to_thread.run_sync(Tree, raw)).root != root:
             raise PeerFault(f"the bytes that came back are not share {root.hex()[:16]}")
@@ -235,19 +229,6 @@ class VaultClient:
             return open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=_PROOF_BYTES), evidence
         except Malformed as error:
             raise PeerFault(f"the receipt cannot be read: {error}", evidence=evidence) from None
-
-
-def judge_proof(body: ReceiptBody, evidence: bytes, asked: Prove, lease: LeaseId, size: int) -> Outcome:
-    """Return what a signed answer to a challenge is worth. Anyone who knows the contract can judge the evidence."""
-    if isinstance(body, Held) or (body.lease, body.share, body.nonce) != (lease, asked.share, asked.nonce):
-        return Silent("the answer is for another challenge")
-    if isinstance(body, NoProof):
-        return Wrong("the peer says that it does not have the share", evidence)
-    if body.block_index != asked.block_index:
-        return Silent("the answer is for another block")
-    if not verify_block(asked.share, size, body.block_index, body.block, body.path):
-        return Wrong("the block is not the one that was stored", evidence)
-    return Proven()
 
 
 def split(size: int, range_max: int) -> list[tuple[int, int]]:

@@ -42,7 +42,6 @@ from nanobarter.storage.share import HEADER_BYTES, Tree, make_share, open_share,
 from nanobarter.storage.snapshot import open_snapshot, seal_snapshot
 from nanobarter.storage.tree import EMPTY, Content, Directory, Fold, decode_entry, decode_node, read_directory
 from nanobarter.storage.vault_access import read_ask
-from nanobarter.storage.vault_client import judge_proof
 from nanobarter.storage.vault_messages import (
     ANSWER,
     RECEIPT_BODY,
@@ -64,6 +63,7 @@ from nanobarter.storage.vault_messages import (
     VaultRequest,
     Write,
 )
+from nanobarter.storage.verdicts import judge_proof
 from tests.mint.fuzz import PROGRESS, SIGNED, Sample, Told, mutate, outcome
 from tests.storage.vectors import CHUNKS, KEYS, PACK_KEY, SHARE_SIZE, catalog_lines, node, pieces, snapshot
 
