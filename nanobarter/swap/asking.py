@@ -5,7 +5,7 @@ before. What is said is durable before it leaves the node. One task pursues each
 what was not acknowledged, and from time to time everything, since the other side may have lost its notice.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 from msgspec.structs import replace
@@ -24,16 +24,18 @@ from nanobarter.swap.events import Asked, DraftRefused
 from nanobarter.swap.messages import DETAIL_MAX, Draft, DraftArc, Refuse, draft_id_of, open_cancel, open_refuse
 from nanobarter.swap.questions import (
     Question,
-    asks,
+    begun,
     consent_objection,
     covers,
     is_asked,
+    is_dead,
     is_refused,
     is_replaced,
     make_question,
     open_consent,
     open_question,
     question_objection,
+    replaced,
     who_is_told,
 )
 from nanobarter.swap.states import Ended, Notice, State
@@ -105,7 +107,7 @@ class Asker:
             return Refused(Reason.TOO_MANY, "too many questions are open")
         signed = make_question(self._key, draft, self._times.ask)
         question_id = draft_id_of(signed)
-        if not await self._adopt(question_id, self._fresh(signed, 0)):
+        if not await self._adopt(question_id, begun(signed, 0)):
             return Refused(Reason.BUSY, "a partner asks about these bids already")
         return question_id
 
@@ -119,7 +121,7 @@ class Asker:
                 return Refused(Reason.WRONG_TERMS, "more than was asked for, or nothing")
             if question.said is not None:
                 return None if question.said == quantity else Refused(Reason.CONFLICT, "it is approved already")
-            await self._record(question_id, replace(question, said=quantity))
+            await self._record({question_id: replace(question, said=quantity)})
         return None
 
     async def drop(self, question_id: DraftId, reason: Reason, detail: str, by: NodeId | None) -> Refused | None:
@@ -131,7 +133,7 @@ class Asker:
             to = tuple(node for node in who_is_told(question) if node != by)
             notice = Notice(to, after(self._clock.now(), self._limits.swap_retry_max), reason, detail[:DETAIL_MAX])
             question = replace(question, notice=notice, by=by)
-            await self._record(question_id, question)
+            await self._record({question_id: question})
         self._news.pop(question_id, None)
         if reason != Reason.SPENT:  # that is how it ends well
             self._start(self._errands.part, question_id, question)
@@ -145,15 +147,16 @@ class Asker:
         draft = replace(old, arcs=tuple(arcs), bids=tuple(bids), nonce=sha256(old.nonce), time=now)
         signed = make_question(self._key, draft, self._times.ask)
         covered = question.said is not None and covers(old, 0, question.said, draft)
-        fresh = replace(self._fresh(signed, 0), said=draft.arcs[0].quantity) if covered else self._fresh(signed, 0)
-        await self._adopt(draft_id_of(signed), fresh, anew=True)
-        await self.drop(draft_id_of(question.signed), Reason.CONFLICT, "asked anew with other quantities", None)
+        fresh = replace(begun(signed, 0), said=draft.arcs[0].quantity) if covered else begun(signed, 0)
+        old_id = draft_id_of(question.signed)
+        await self._adopt(draft_id_of(signed), fresh, instead=old_id)
+        self._start(self._errands.part, old_id, self._known[old_id])
 
     def consent_to(self, draft: Draft, index: int) -> DraftId | Refused:
         """Return the question in which our person agreed to a draft, or why it does not count now."""
         now, found = self._clock.now(), Refused(Reason.POLICY, "a person is asked about this bid: send a question")
         for question_id, question in self._known.items():
-            if question.said is None or question.index != index or question.expires <= now or self._is_dead(question):
+            if question.said is None or question.index != index or question.expires <= now or is_dead(question):
                 continue
             if not covers(question.draft, index, question.said, draft):
                 continue
@@ -166,7 +169,7 @@ class Asker:
     async def use(self, question_id: DraftId, draft_id: DraftId) -> None:
         """Note durably that a draft rests on a consent, before we bind ourselves to it."""
         async with self._turn:
-            await self._record(question_id, replace(self._known[question_id], used=draft_id))
+            await self._record({question_id: replace(self._known[question_id], used=draft_id)})
 
     def bid_changed(self, bid: BidId) -> None:
         """Look again at our questions about a bid that is another than it was."""
@@ -207,10 +210,12 @@ class Asker:
         if objection is None:
             for known in [known for known, q in self.questions().items() if is_replaced(q, signed)]:
                 await self.drop(known, Reason.CONFLICT, "asked anew", signed.signer)
-            question = self._fresh(signed, index)
-            if not isinstance(self.consent_to(draft, index), Refused):
+            question, instead = begun(signed, index), self.consent_to(draft, index)
+            if isinstance(instead, Refused):
+                instead = None
+            else:
                 question = replace(question, said=draft.arcs[index].quantity)
-            if not await self._adopt(question_id, question):
+            if not await self._adopt(question_id, question, instead=instead):
                 objection = Refused(Reason.BUSY, "its owner is asked about these bids already")
         if objection is not None:
             refuse = Refuse(question_id, index, objection.reason, Quantity(0), objection.detail[:DETAIL_MAX])
@@ -222,14 +227,17 @@ class Asker:
         consent = open_consent(signed)
         async with self._turn:
             question = self._known.get(consent.question)
-            if question is None or question.notice is not None:
+            if question is None or question.index:
+                return True
+            if question.notice is not None:  # it died before it could say so, or we did
+                self._start(self._errands.part, consent.question, question)
                 return True
             if (objection := consent_objection(question, signed)) is not None:
                 self._blamed(signed.signer, objection)
                 return True
             if question.consents[consent.index] is None:
                 consents = (*question.consents[: consent.index], signed, *question.consents[consent.index + 1 :])
-                await self._record(consent.question, replace(question, consents=consents))
+                await self._record({consent.question: replace(question, consents=consents)})
         return True
 
     async def on_refuse(self, signed: Signed) -> None:
@@ -250,11 +258,6 @@ class Asker:
 
     # -- keeping
 
-    def _fresh(self, signed: Signed, index: int) -> Question:
-        draft = open_question(signed)
-        said = None if asks(draft, index) else draft.arcs[index].quantity
-        return Question(signed, index, said, (None,) * len(draft.arcs), None)
-
     def _has_room(self) -> bool:
         now = self._clock.now()
         self._known = {known: q for known, q in self._known.items() if q.notice is None or q.expires > now}
@@ -265,27 +268,32 @@ class Asker:
         used = None if question.used is None else self._state(question.used)
         return isinstance(used, Ended) and used.outcome == "settled"
 
-    def _is_dead(self, question: Question) -> bool:
-        """Tell whether a consent ended with its question: not when the proposer only asked anew."""
-        return question.notice is not None and question.notice.reason != Reason.CONFLICT
-
-    async def _adopt(self, question_id: DraftId, question: Question, *, anew: bool = False) -> bool:
+    async def _adopt(self, question_id: DraftId, question: Question, *, instead: DraftId | None = None) -> bool:
         """Keep a question, unless our person has the same bids before her already and this does not replace them.
 
-        That is looked at in turn with what is being recorded: two may come in the same moment.
+        That is looked at in turn with what is being recorded: two may come in the same moment. The question that it
+        replaces ends in the same write, and its word with it: a crash in between would let one word serve two rings.
         """
         async with self._turn:
-            if not anew and is_asked(self._known.values(), question.draft):
+            if instead is None and is_asked(self._known.values(), question.draft):
                 return False
-            await self._record(question_id, question)
+            fresh = {question_id: question}
+            if instead is not None:
+                fresh[instead] = replaced(self._known[instead], after(self._clock.now(), self._limits.swap_retry_max))
+            await self._record(fresh)
         self._told(Asked(question_id, question.bid, question.signed.signer, question.waits_for_us))
         self._start(self._errands.pursue, question_id)
         return True
 
-    async def _record(self, question_id: DraftId, question: Question) -> None:
-        await self._store.write(lambda db: tables.put_question(db, question_id, question))
-        self._known[question_id] = question
-        self._wake(question_id)
+    async def _record(self, fresh: Mapping[DraftId, Question]) -> None:
+        def write(db: tables.Db) -> None:
+            for question_id, question in fresh.items():
+                tables.put_question(db, question_id, question)
+
+        await self._store.write(write)
+        self._known |= fresh
+        for question_id in fresh:
+            self._wake(question_id)
 
     def _wake(self, question_id: DraftId) -> None:
         if question_id in self._news:

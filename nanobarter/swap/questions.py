@@ -235,6 +235,24 @@ def drafted(question: Question, bids: Sequence[Item]) -> tuple[DraftArc, ...] | 
     return tuple(replace(a, quantity=q) for a, q in zip(arcs, quantities, strict=True))
 
 
+def begun(signed: Signed, index: int) -> Question:
+    """Return a question that nobody has answered, as one who is in it keeps it."""
+    draft = open_question(signed)
+    said = None if asks(draft, index) else draft.arcs[index].quantity
+    return Question(signed, index, said, (None,) * len(draft.arcs), None)
+
+
+def is_dead(question: Question) -> bool:
+    """Tell whether a word ended with its question: not when the proposer only asked anew."""
+    return question.notice is not None and question.notice.reason != Reason.CONFLICT
+
+
+def replaced(old: Question, until: Instant) -> Question:
+    """Return a question that another one takes the place of, and the word of: who was asked is told until then."""
+    to = () if old.index else who_is_told(old)
+    return replace(old, said=None, notice=old.notice or Notice(to, until, Reason.CONFLICT, "asked anew"))
+
+
 def who_is_told(question: Question) -> tuple[NodeId, ...]:
     """Return whom the end of a question concerns: the asked ones, or the proposer."""
     draft = question.draft

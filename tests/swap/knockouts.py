@@ -106,8 +106,10 @@ def one_deadline() -> Generator[None]:
     def deadline(self: terms.Agreement, index: int) -> Instant:
         return after(self.vote_by, self.pace.delta)
 
+    agreement_of.cache_clear()  # an agreement that was read before has its old deadlines
     with swapped(terms.Agreement, "deadline", deadline):
         yield
+    agreement_of.cache_clear()
 
 
 def no_late_open() -> Any:
