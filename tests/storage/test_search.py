@@ -1,6 +1,7 @@
 """With every vault head lost, the phrase must still bring all back, and no liar may put anything in or keep it away."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from nanobarter.core.system import SystemEntropy
 from nanobarter.core.units import Instant
 from nanobarter.storage.backup import backup
 from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.leaving import LeaveNotice
 from nanobarter.storage.recovery import NothingFound, recover
 from nanobarter.storage.restore import restore
 from nanobarter.storage.search import NothingHeld, Search
@@ -26,6 +28,7 @@ from tests.storage.test_backup import plant
 from tests.storage.test_whole_nodes import tree
 from tests.storage.vaults import Peer, Town, signing, town
 
+GOLDEN = Path(__file__).parent.parent / "vectors" / "storage-net-finding.json"
 RENAME = "UPDATE storage_vault_shares SET share_id = ? WHERE share_id = ?"
 
 
@@ -163,6 +166,19 @@ async def test_nobody_is_told_of_anothers_leases(tmp_path: Path) -> None:
         here.keys = type(here.keys).from_seed(b"other" * 16)
         with pytest.raises(NothingHeld):
             await search_of(here).run(Catalog(here.store))
+
+
+def test_the_bytes_of_questions_answers_and_notices_are_as_they_were() -> None:
+    golden, holder = json.loads(GOLDEN.read_text()), signing("holder")
+    ask = FindLeases(signing("vault").node_id, Instant(1_700_000_000_000), bytes(range(16)), b"after")
+    found = Leases((FoundLease(LeaseId(b"l" * 32), 77, Instant(1_800_000_000_000)),), more=True)
+    made = {
+        "find": encode(seal_signed(holder, DOMAIN_FIND, ask)),
+        "leases": encode(found),
+        "leave notice": encode(LeaveNotice(1, Instant(3), Instant(1_800_000_000_000))),
+    }
+    assert {name: data.hex() for name, data in made.items()} == golden
+    assert decode(bytes.fromhex(golden["leases"]), ANSWER, size_max=4096) == found
 
 
 async def test_a_list_of_leases_that_never_ends_is_a_fault(tmp_path: Path) -> None:
