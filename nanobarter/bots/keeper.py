@@ -6,16 +6,19 @@ held, and the next look orders what is missing.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import LeaseKind, Quantity, Span
+from nanobarter.core.units import HOUR, LeaseKind, Quantity, Span
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan
 from nanobarter.translator.plan import Held, Plan, make_plan
+from nanobarter.translator.pricing import PLAIN_TERMS, Terms, next_markup, preferring, priced
 from nanobarter.translator.vetting import BLIND_TRUST, Trust
+
+MARKUP_SPAN: Final = Span(HOUR)  # as long as a bid lives: others have seen it, and could have answered
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ def choose(
     offering: Sequence[NodeId],
     policy: Policy,
     trust: Trust = BLIND_TRUST,
+    terms: Terms = PLAIN_TERMS,
 ) -> list[Order]:
-    """Return the orders for the folders, and those for the reserve that they leave open."""
+    """Return the orders for the folders, and those for the reserve that they leave open, at the prices of the terms."""
+    offering = preferring(offering, terms)
     orders = orders_for_plan(plan, held, offering, trust) if plan is not None else []
     if policy.reserve:
         in_hand = Quantity(sum(h.notes for h in held.values()))
@@ -60,7 +65,7 @@ def choose(
             for order in order_for_reserve(policy.kind, policy.reserve, in_hand, policy.wants)
             if order.issuer not in taken
         ]
-    return orders[:ORDERS_MAX]
+    return priced(orders, terms, trust)[:ORDERS_MAX]
 
 
 class Keeper:
@@ -76,9 +81,11 @@ class Keeper:
         policy: Policy,
         trust: Callable[[Sequence[NodeId], int], Trust] = lambda _offering, _needed: BLIND_TRUST,
         avoid: Callable[[], Collection[NodeId]] = tuple,
+        terms: Terms = PLAIN_TERMS,
     ) -> None:
         """``trust`` tells what is known of the issuers that offer, when the code wants so many of them."""
-        self._trust = trust
+        self._trust, self.terms = trust, terms
+        self._wanted, self._had, self._judged_at = False, 0, trio.current_time()
         self._orders, self._held, self._folder_bytes = orders, held, folder_bytes
         self._geometry, self._policy, self._avoid = geometry, policy, avoid
         self._news = trio.Event()
@@ -110,7 +117,9 @@ class Keeper:
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         trust = self._trust(allowed, code.n if code is not None else 0)
         policy = self._policy if issuers else self._seen(size)
-        self._orders.set_orders(choose(self.plan, held, allowed, policy, trust))
+        orders = choose(self.plan, held, allowed, policy, trust, self.terms)
+        self._orders.set_orders(orders)
+        self._learn_price(orders, held)
         return self.plan
 
     def _seen(self, size: int) -> Policy:
@@ -121,6 +130,16 @@ class Keeper:
         if not size or self._policy.reserve:
             return self._policy
         return replace(self._policy, reserve=make_plan(size, self._policy.kind, self._geometry(1)).per_issuer)
+
+    def _learn_price(self, orders: Sequence[Order], held: Mapping[NodeId, Held]) -> None:
+        """Move the markup once in a while: up when something was wanted all the time and nothing came in."""
+        have = sum(each.total for each in held.values())
+        if trio.current_time() >= self._judged_at + MARKUP_SPAN / 1000:
+            if self._wanted:
+                filled = have > self._had
+                self.terms = replace(self.terms, markup=next_markup(self.terms.markup, filled=filled))
+            self._wanted, self._had, self._judged_at = True, have, trio.current_time()
+        self._wanted = self._wanted and any(not order.patient for order in orders)
 
     @property
     def is_settled(self) -> bool:

@@ -28,6 +28,20 @@ def add_economy(commands: object, add: Add) -> None:
     export.add_argument("--out", type=Path, metavar="FILE", help="write it here instead of to stdout")
 
 
+def add_policy(commands: object, add: Add) -> None:
+    """Add the commands about the policy in the config."""
+    policy = add(commands, "policy", "what the config asks and gives, in plain words", "policy:show", json=True)
+    what = policy.add_subparsers(metavar="WHAT")
+    add(what, "show", "the policy in words", "policy:show", json=True)
+    explain = add(
+        what, "explain", "what it will cost and how safe it is, before it is accepted", "policy:explain", json=True
+    )
+    test = add(what, "test", "what another config would mean; nothing is changed", "policy:test", json=True)
+    test.add_argument("file", type=Path, metavar="FILE", help="the other config.toml")
+    for command in (explain, test):
+        command.add_argument("--peers", type=int, default=6, metavar="N", help="other nodes to expect (default 6)")
+
+
 def add_market_sim(sims: object, add: Add) -> None:
     """Add the simulation of months of barter."""
     market = add(sims, "market", "months of barter, and who gains by it", "simulate_market:market", json=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from nanobarter import __version__
-from nanobarter.cli.economy_args import add_economy, add_market_sim
+from nanobarter.cli.economy_args import add_economy, add_market_sim, add_policy
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.storage_args import add_storage
 
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     _add_jobs(commands)
     add_storage(commands, _command)
     add_economy(commands, _command)
+    add_policy(commands, _command)
     _add_sim(commands)
     _add_friends(commands)
     _add_rest(commands)

@@ -20,8 +20,11 @@ from nanobarter.storage.retention import KEEP_ALL
 RESERVE_AUTO: Final = "auto"
 """Half of what is offered: enough for newcomers to trade with, and the other half for one's own folders."""
 
+PRICE_AUTO: Final = "auto"
+"""Par, or twice par where orders are priced by reliability."""
+
 Durability = Literal["normal", "high"]
-MarketMode = Literal["par"]
+MarketMode = Literal["ticket", "par", "discount"]
 Approval = Literal["auto", "manual"]
 Switch = Literal["on", "off"]
 
@@ -108,6 +111,9 @@ class Market(Section, frozen=True, kw_only=True):
     """``[market]``: on which terms the translator barters."""
 
     mode: MarketMode = "par"
+    price: str = PRICE_AUTO
+    prefer: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
     approve: Approval = "auto"
     approve_above: str = "0B"
     reserve: str = RESERVE_AUTO

@@ -27,6 +27,7 @@ from nanobarter.daemon.config import (
     parse_schedule,
 )
 from nanobarter.daemon.config_network import check_proxy, parse_host_port, parse_rate
+from nanobarter.daemon.terms import parse_price
 from nanobarter.storage.retention import parse_keep
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
@@ -219,7 +220,8 @@ _TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("offer", "kinds", parse_offered),
     ("market", "reserve", _reserve),
     ("market", "approve_above", parse_size),
-    ("market", "wants", parse_node),
+    *(("market", key, parse_node) for key in ("wants", "prefer", "refuse")),
+    ("market", "price", parse_price),
     ("market", "bid_span", _positive_span),
     ("pet", "name", _word),
     ("pet", "symbol", _word),
@@ -263,7 +265,10 @@ _COMMENTS: Final[dict[str, str]] = {
     "offer": "What this disk lends to others. It pays for the space that others lend to you.",
     "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d"; "7d 2GB" gives a kind its own size.',
     "market": "On which terms to barter.",
-    "market.mode": '"par": one for one.',
+    "market.mode": 'How to price: "ticket", "par" (one for one) or "discount" (by reliability).',
+    "market.price": 'The most to give for one received, like "3/2"; "auto": par, or twice that with "discount".',
+    "market.prefer": "Ids of nodes to ask first.",
+    "market.refuse": "Ids of nodes whose notes are never wanted.",
     "market.approve": '"auto": agreements within the policy are approved by themselves; "manual": you are asked.',
     "market.approve_above": "With manual: how much of yours an agreement may take without asking you.",
     "market.reserve": 'Space of others to keep in hand beyond what the folders need; "auto": half of what is offered.',

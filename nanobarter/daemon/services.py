@@ -32,6 +32,7 @@ from nanobarter.daemon.leaving import Quiet
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.services_storage import Storage
+from nanobarter.daemon.terms import terms_of
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.storage.audit import Auditor
 from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
@@ -78,6 +79,7 @@ class Node(Storage):
             geometry=self.geometry,
             policy=policy,
             trust=self.trust,
+            terms=terms_of(self.config),
             avoid=self.avoided,
         )
         self.pinger = Pinger(

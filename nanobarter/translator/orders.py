@@ -61,9 +61,10 @@ def orders_for_plan(
     """
     if not plan.per_issuer:
         return []
-    known = [issuer for issuer in held if not trust.is_gone(issuer)]
+    usable = trust.good([*held, *(issuer for issuer in offering if issuer not in held)], plan.geometry.n)
+    known = [issuer for issuer in usable if issuer in held]
     ranked = sorted(known, key=lambda issuer: -held[issuer].total)
-    new = [issuer for issuer in offering if issuer not in held and not trust.is_gone(issuer)]
+    new = [issuer for issuer in usable if issuer not in held]
     ranked += trust.ranked(new, have=len(ranked), needed=plan.geometry.n)
     orders, totals = list[Order](), {issuer: owed.total for issuer, owed in held.items()}
     for issuer in ranked[: min(plan.geometry.n, ORDERS_MAX)]:

@@ -42,7 +42,7 @@ class Terms:
 
     mode: Mode = "par"
     reserve_price: Ratio | None = None
-    """None: par, or twice par where orders are priced."""
+    """None: par, or twice par where orders are priced; there it bounds the markup, so that the bad stay cheap."""
     refused: frozenset[NodeId] = frozenset()
     preferred: tuple[NodeId, ...] = ()
     markup: float = 1.0
@@ -51,6 +51,10 @@ class Terms:
     def most(self) -> Ratio:
         """The most to give for one received."""
         return self.reserve_price or ((2, 1) if self.mode == "discount" else _PAR)
+
+
+PLAIN_TERMS: Final = Terms()
+"""One for one."""
 
 
 def next_markup(markup: float, *, filled: bool) -> float:
@@ -68,12 +72,8 @@ def price_of(reliability: float | None, terms: Terms) -> Ratio:
     if terms.mode != "discount":
         return terms.most
     value = worth(REFERENCE_RELIABILITY if reliability is None else reliability)
-    return lesser(terms.most, (max(1, int(value[0] * terms.markup)), value[1]))
-
-
-def lesser(one: Ratio, other: Ratio) -> Ratio:
-    """Return the smaller of two ratios."""
-    return one if one[0] * other[1] <= other[0] * one[1] else other
+    markup = min(terms.markup, terms.most[0] / terms.most[1])
+    return (max(1, int(value[0] * markup)), value[1])
 
 
 def priced(orders: Iterable[Order], terms: Terms, trust: Trust) -> list[Order]:

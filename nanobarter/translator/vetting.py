@@ -13,6 +13,7 @@ from nanobarter.core.units import Quantity
 
 LOT_FIRST: Final = Quantity(953)  # MiB: 1 GB
 LOTS_DOUBLED_MAX: Final = 10  # a thousand times the first lot: no cap for anybody at home
+BAD_RELIABILITY: Final = 0.5  # v = 0.26: four such notes make one; shares there are moved when others can be had
 CAPACITY_FRACTION: Final = 20  # all unvetted issuers together hold at most one part in twenty of our own space
 
 
@@ -65,6 +66,12 @@ class Trust:
     def is_gone(self, node: NodeId) -> bool:
         """Tell whether a node was silent for so long that it will not come back. A stranger is not gone."""
         return self.reliability.get(node, 1.0) <= 0
+
+    def good(self, nodes: Collection[NodeId], needed: int) -> list[NodeId]:
+        """Return these nodes without those who are gone, and without vetted but bad ones if enough others are good."""
+        here = [n for n in nodes if not self.is_gone(n)]
+        fair = [n for n in here if n not in self.vetted or self.reliability.get(n, 1.0) >= BAD_RELIABILITY]
+        return fair if sum(n in self.vetted for n in fair) >= needed else here
 
     def ranked(self, new: Sequence[NodeId], *, have: int, needed: int) -> list[NodeId]:
         """Return the issuers to ask first, and of those under a cap only one, unless the others are too few.

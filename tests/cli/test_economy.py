@@ -1,11 +1,13 @@
 """At stake: what a person reads about her economy, and what other programs are given of it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from nanobarter.cli.exits import Exit
+from nanobarter.cli.main import main
 from nanobarter.daemon.home import Home
 from tests.cli.speaking import spoken
 from tests.daemon.fake_node import FakeNode
@@ -43,3 +45,35 @@ async def test_the_book_goes_to_stdout_or_to_a_new_file(
     assert (code, json.loads(out)["type"]) == (Exit.DONE, "ledger_export")
     code, out, _ = await spoken(node, home, capsys, "ledger")
     assert "swap" in out
+
+
+def alone(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_a_policy_is_explained_before_it_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, home = tmp_path / "docs", str(tmp_path / "home")
+    folder.mkdir()
+    with (folder / "big").open("wb") as file:
+        file.truncate(3 * 10**9)
+    words = ("init", "--folder", str(folder), "--peers", "5", "--yes", "--phrase-out", str(tmp_path / "p"))
+    assert alone(capsys, "--home", home, *words)[0] == Exit.DONE
+    code, out, _ = alone(capsys, "--home", home, "policy", "explain", "--peers", "5")
+    assert code == Exit.DONE
+    assert "3.0 GB in 1 files become 5 shares at 5 of 5 peers; any 2 bring it back" in out
+    assert "for that you lend 8.3 GB at par" in out
+    assert "with 6 peers" in out
+    code, out, _ = alone(capsys, "--home", home, "policy")
+    assert (code, "trade        par: one for one" in out) == (Exit.DONE, True)
+    other = tmp_path / "other.toml"
+    text = (tmp_path / "home" / "config.toml").read_text().replace('mode = "par"', 'mode = "discount"')
+    text = text.replace('durability = "normal"', 'durability = "high"')
+    other.write_text(re.sub('space = ".*"', 'space = "1GB"', text))
+    code, out, _ = alone(capsys, "--home", home, "policy", "test", str(other), "--peers", "5")
+    assert code == Exit.FAILED
+    assert "par -> discount" in out
+    assert "that is too little" in out
+    code, out, _ = alone(capsys, "--home", home, "policy", "test", str(other), "--peers", "5", "--json")
+    assert json.loads(out)["then"]["k"] < json.loads(out)["now"]["k"]

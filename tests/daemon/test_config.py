@@ -76,7 +76,7 @@ WRONG = [
     (
         '[market]\nmode = "free"',
         'config.toml:2: [market] mode = "free": not one of its values',
-        'write "par"',
+        'write "ticket" or "par" or "discount"',
     ),
     (
         '[market]\nwants = ["nb1x"]',

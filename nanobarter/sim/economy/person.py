@@ -17,7 +17,7 @@ from nanobarter.sim.economy.nature import Nature
 from nanobarter.storage.geometry import Geometry, for_peers
 from nanobarter.translator.orders import Order
 from nanobarter.translator.plan import Held, Plan, make_plan
-from nanobarter.translator.pricing import Mode, Terms, next_markup, preferring, priced
+from nanobarter.translator.pricing import Mode, Terms, next_markup
 from nanobarter.translator.reliability import (
     WINDOW,
     Observed,
@@ -153,9 +153,7 @@ class Person:
             self.trust = Trust(r, vetted, bounds)
         policy = Policy(KIND, Quantity(self.capacity // 10), (), Span(0), Span(0))
         terms = Terms(mode=self.manner.mode, markup=self.markup)
-        orders = choose(self.plan, held, preferring(offering, terms), policy, self.trust)
-        if self.manner.learns:
-            orders = priced(orders, terms, self.trust)
+        orders = choose(self.plan, held, offering, policy, self.trust, terms)
         if self.manner.deals:
             desk, limits = self.desk(), self.limits()
             orders += dealing.quotes(desk, limits)

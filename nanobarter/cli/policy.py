@@ -1,0 +1,162 @@
+"""What a policy means, before and after it is accepted: the estimate in plain words. It needs no daemon."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_duration
+from nanobarter.cli.exits import Exit
+from nanobarter.cli.talk import answer_json
+from nanobarter.core.errors import UsageError
+from nanobarter.core.units import MIB, show_size
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.config_file import load_config
+from nanobarter.daemon.home import Home, default_home
+from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY
+from nanobarter.translator.plan import Plan
+
+_PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
+_MODES: Final = {
+    "ticket": "one for one, at the nodes that the plan names, and nothing of anybody's",
+    "par": "one for one; once enough peers are vetted, only at those that are there for 80 % and more",
+    "discount": "at what a peer's reliability makes its notes worth, and more for it when nobody answers",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a policy asks and gives, among so many peers."""
+
+    config: Config
+    found: FolderSize
+    peers: int
+    plan: Plan
+
+    @property
+    def lend_bytes(self) -> int:
+        """What must be lent at par."""
+        return self.plan.lent * MIB
+
+    @property
+    def enough(self) -> bool:
+        """Whether the offer pays for it."""
+        return self.lend_bytes <= self.config.offer.space_bytes
+
+
+def estimate(config: Config, peers: int) -> Estimate:
+    """Measure the folders of a config, and work out what they need."""
+    found = measure(Path(folder).expanduser() for folder in config.backup.folders)
+    kind = config.offer.lease_kinds[0]
+    plan = expected_plan(found.size_bytes, kind, peers, high=config.backup.durability == "high")
+    return Estimate(config, found, peers, plan)
+
+
+def explain(asked: argparse.Namespace) -> int:
+    """Tell what the policy of this home means."""
+    return _tell(asked, estimate(_config(asked), _peers(asked)))
+
+
+def test(asked: argparse.Namespace) -> int:
+    """Tell what another config would mean, and what would change; nothing is changed."""
+    old = estimate(_config(asked), _peers(asked))
+    new = estimate(load_config(asked.file), _peers(asked))
+    if asked.json:
+        answer_json({"type": "policy_test", "now": _shape(old), "then": _shape(new), "enough": new.enough})
+    else:
+        print("\n".join([*_lines(new), "", "compared with what holds now:", *_changes(old, new)]))
+    return Exit.DONE if new.enough else Exit.FAILED
+
+
+def show(asked: argparse.Namespace) -> int:
+    """Tell the policy of this home in words."""
+    config = _config(asked)
+    if asked.json:
+        answer_json({"type": "policy", "mode": config.market.mode, "price": config.market.price,
+                     "prefer": config.market.prefer, "refuse": config.market.refuse,
+                     "folders": config.backup.folders, "space_bytes": config.offer.space_bytes,
+                     "durability": config.backup.durability, "kinds": config.offer.kinds})  # fmt: skip
+    else:
+        print("\n".join(_policy(config)))
+    return Exit.DONE
+
+
+def _config(asked: argparse.Namespace) -> Config:
+    return load_config(Home.open(asked.home or default_home()).config_path)
+
+
+def _peers(asked: argparse.Namespace) -> int:
+    if asked.peers < 1:
+        raise UsageError(f"--peers {asked.peers}: a backup needs another node", hint="expect at least one: --peers 1")
+    return int(asked.peers)
+
+
+def _tell(asked: argparse.Namespace, found: Estimate) -> int:
+    if asked.json:
+        answer_json({"type": "policy_estimate", **_shape(found)})
+    else:
+        print("\n".join([*_policy(found.config), "", *_lines(found), "", *_more(found)]))
+    return Exit.DONE if found.enough else Exit.FAILED
+
+
+def _shape(found: Estimate) -> dict[str, object]:
+    code = found.plan.geometry
+    return {
+        "folder_bytes": found.found.size_bytes, "files": found.found.files, "peers": found.peers, "k": code.k,
+        "n": code.n, "lend_bytes": found.lend_bytes, "offered_bytes": found.config.offer.space_bytes,
+        "upload_seconds": found.plan.upload_seconds, "recover_probability": code.recovery, "enough": found.enough,
+    }  # fmt: skip
+
+
+def _policy(config: Config) -> Iterator[str]:
+    folders = ", ".join(config.backup.folders) or "nothing yet"
+    yield f"keep safe    {folders} (durability {config.backup.durability}, backup {config.backup.schedule})"
+    yield f"lend         {show_size(config.offer.space_bytes)}, for {', '.join(config.offer.kinds)}"
+    yield f"trade        {config.market.mode}: {_MODES[config.market.mode]}"
+    price = "as the mode says" if config.market.price == "auto" else f"at most {config.market.price} for one received"
+    yield f"price        {price}"
+    for name, nodes in (("prefer", config.market.prefer), ("refuse", config.market.refuse)):
+        if nodes:
+            yield f"{name:<12} {', '.join(node[:10] for node in nodes)}"
+    asked = "you are asked" if config.market.approve == "manual" else "nobody is asked"
+    yield f"agreements   {asked} before your space is promised"
+    off = [name for name in ("keeper", "pinger", "auditor") if getattr(config.bots, name) == "off"]
+    yield f"by itself    all of it{': all but the ' + ' and '.join(off) if off else ''}"
+
+
+def _lines(found: Estimate) -> Iterator[str]:
+    code, what = found.plan.geometry, f"{show_size(found.found.size_bytes)} in {found.found.files} files"
+    offered = show_size(found.config.offer.space_bytes)
+    yield f"{what} become {code.n} shares at {code.n} of {found.peers} peers; any {code.k} bring it back"
+    yield f"for that you lend {show_size(found.lend_bytes)} at par; you offer {offered}"
+    if not found.enough:
+        yield f"that is too little: offer {show_size(found.lend_bytes - found.config.offer.space_bytes)} more"
+    yield f"the first upload takes about {show_duration(found.plan.upload_seconds)} at 20 Mbit/s"
+    yield (
+        f"with each peer there {SHARE_AVAILABILITY:.0%} of the time, the chance that it cannot be had at a given moment"
+        f" is {1 - code.recovery:.2g}" + ("" if code.recovery >= RECOVERY_MARK else ": thin, more peers make it safer")
+    )
+
+
+def _more(found: Estimate) -> Iterator[str]:
+    """Tell what changes with more peers, or with more durability."""
+    yield "what would change:"
+    config = found.config
+    for peers in [count for count in _PEERS_TRIED if count > found.peers][:2]:
+        other = expected_plan(found.found.size_bytes, found.plan.kind, peers, high=config.backup.durability == "high")
+        yield f"  with {peers} peers: lend {show_size(other.lent * MIB)}, chance {1 - other.geometry.recovery:.2g}"
+    if config.backup.durability != "high":
+        other = expected_plan(found.found.size_bytes, found.plan.kind, found.peers, high=True)
+        yield f"  durability high: lend {show_size(other.lent * MIB)}, chance {1 - other.geometry.recovery:.2g}"
+    left = config.offer.space_bytes - found.lend_bytes
+    if left > 0 and found.found.size_bytes:
+        more = found.found.size_bytes * left // max(found.lend_bytes, 1)
+        yield f"  the {show_size(left)} left of your offer pay for {show_size(more)} more of folders"
+
+
+def _changes(old: Estimate, new: Estimate) -> Iterator[str]:
+    yield f"  folders  {show_size(old.found.size_bytes)} -> {show_size(new.found.size_bytes)}"
+    yield f"  lend     {show_size(old.lend_bytes)} -> {show_size(new.lend_bytes)}"
+    yield f"  chance   {1 - old.plan.geometry.recovery:.2g} -> {1 - new.plan.geometry.recovery:.2g}"
+    yield f"  trade    {old.config.market.mode} -> {new.config.market.mode}"
