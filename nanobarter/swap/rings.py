@@ -1,6 +1,7 @@
-"""The drafts of one node: each state in memory as on disk, one step of a draft at a time, record then speak."""
+"""The drafts of one node: each state in memory as on disk, one write of a draft at a time, record then speak."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import trio
 
@@ -18,6 +19,23 @@ from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.standing import Standing, is_vetted, lessons
 from nanobarter.swap.states import Approved, Ended, Given, State
 from nanobarter.swap.terms import SwapTimes
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One step of a draft: from what to what, and the fact that did it."""
+
+    before: State | None
+    state: State
+    given: Given | None
+
+
+@dataclass(eq=False)
+class _Fact:
+    """A fact that waits for its turn, or was ``taken`` in another's."""
+
+    given: Given
+    taken: bool = False
 
 
 class Rings:
@@ -41,6 +59,7 @@ class Rings:
         self._live: dict[DraftId, State] = {}
         self._agreements: dict[AgreementId, DraftId] = {}
         self._turns: dict[DraftId, trio.Lock] = {}
+        self._facts: dict[DraftId, list[_Fact]] = {}
         self._agreed = trio.Event()  # set, and replaced by a new one, when a draft becomes an agreement
 
     def start(self, carrier: Carrier) -> list[DraftId]:
@@ -91,41 +110,70 @@ class Rings:
     async def adopt(self, draft: DraftId, state: State) -> None:
         """Record a new draft and let its orders begin."""
         async with self._turn(draft):
-            await self._record(draft, None, state, None)
+            await self._record(draft, [_Move(None, state, None)])
             self._stand(draft, state)
 
     async def apply(self, draft: DraftId, given: Given) -> None:
-        """Let a fact move a draft; what the new state wants is carried only after it is durable."""
-        async with self._turn(draft):
-            state = self._live.get(draft)
-            if state is None:
-                return  # it ended meanwhile: late facts are nothing new
-            moved, effects = step(state, given, self._clock.now(), self._times)
+        """Let a fact move a draft; what the new state wants is carried only after it is durable.
+
+        Facts that come while another is being recorded, as the receipts of a whole ring do, are recorded together.
+        """
+        fact, waiting = _Fact(given), self._facts.setdefault(draft, [])
+        waiting.append(fact)
+        try:
+            async with self._turn(draft):
+                if not fact.taken:
+                    await self._take(draft, list(waiting))
+        finally:
+            waiting.remove(fact)
+            if not waiting and self._facts.get(draft) is waiting:
+                del self._facts[draft]
+
+    async def _take(self, draft: DraftId, facts: list[_Fact]) -> None:
+        state = self._live.get(draft)
+        if state is None:
+            return  # it ended meanwhile: late facts are nothing new
+        moves, blames = list[_Move](), list[Blame]()
+        for fact in facts:
+            if isinstance(state, Ended):
+                break  # as if they had come later
+            moved, effects = step(state, fact.given, self._clock.now(), self._times)
             if moved != state:
-                await self._record(draft, state, moved, given)
-            self._stand(draft, moved)
-            for effect in effects:
-                if isinstance(effect, Blame):
-                    self._blamed(effect.node, effect.what)
+                moves.append(_Move(state, moved, fact.given))
+            state = moved
+            blames += [effect for effect in effects if isinstance(effect, Blame)]
+        if moves:
+            await self._record(draft, moves)
+        for fact in facts:
+            fact.taken = True
+        self._stand(draft, state)
+        for blame in blames:
+            self._blamed(blame.node, blame.what)
 
     def _stand(self, draft: DraftId, state: State) -> None:
         if self._carrier is None:
             raise InvariantBroken("a draft moves before the service runs")
         self._carrier.stand(draft, agreement_in(state), orders(state, self._clock.now()), last=isinstance(state, Ended))
 
-    async def _record(self, draft: DraftId, before: State | None, state: State, given: Given | None) -> None:
-        agreement, now = agreement_in(state), self._clock.now()
-        owed = None if before is None else agreement_in(before)
-
-        taught = list(lessons(before, state, given, now))
+    async def _record(self, draft: DraftId, moves: Sequence[_Move]) -> None:
+        """Write steps of a draft as one: what the last one wants is all that will be said."""
+        now = self._clock.now()
+        taught = [lesson for move in moves for lesson in lessons(move.before, move.state, move.given, now)]
 
         def write(db: tables.Db) -> None:
-            tables.put_state(db, draft, agreement, state, now, given)
+            for move in moves:
+                tables.put_state(db, draft, agreement_in(move.state), move.state, now, move.given)
+                owed = None if move.before is None else agreement_in(move.before)
+                if isinstance(move.state, Ended) and move.state.outcome == "owing" and owed is not None:
+                    tables.put_debt(db, draft, owed, move.state.mine.index)
             tables.learn(db, taught, now)
-            if isinstance(state, Ended) and state.outcome == "owing" and owed is not None:
-                tables.put_debt(db, draft, owed, state.mine.index)
 
         await self._store.write(write)
+        for move in moves:
+            self._moved(draft, move)
+
+    def _moved(self, draft: DraftId, move: _Move) -> None:
+        state, agreement = move.state, agreement_in(move.state)
         if isinstance(state, Ended):
             self._live.pop(draft, None)
             self._agreements = {a: d for a, d in self._agreements.items() if d != draft}
@@ -135,7 +183,7 @@ class Rings:
                 self._agreements[agreement.agreement_id] = draft
                 self._agreed.set()
                 self._agreed = trio.Event()
-        self._changed(draft, before, state, given)
+        self._changed(draft, move.before, state, move.given)
 
     def _turn(self, draft: DraftId) -> trio.Lock:
         """Return the draft's lock; locks of ended drafts are dropped when nobody waits for them."""
