@@ -5,8 +5,8 @@ from asking the same few bids all at once: the owner of the newest bid of a ring
 rings of nearly the same worth is left to chance; who was refused waits, longer each time; who said no is left alone
 until one of the bids changes, and who was busy for about as long as a draft takes.
 
-Until somebody says no, a bid looks at rings of all lengths at once and takes one of the best, as a central matcher
-would. After a refusal it begins with two partners and adds one after each search that finds nothing: where many ask
+Until somebody says no twice, a bid looks at rings of all lengths at once and takes one of the best, as a central
+matcher would. After that it begins with two partners and adds one after each search that finds nothing: where many ask
 for the same bids, a short ring holds and a long one does not.
 
 There is no clock, no event loop and no chance in here: instants and random bytes are passed in, so that the daemon
@@ -27,6 +27,7 @@ from nanobarter.matching.network import Match, find
 from nanobarter.swap.events import Asked, DraftRefused, Outcome, Settled
 from nanobarter.translator.market_ports import Pace
 
+CALM_TRIES: Final = 2  # one no may be bad luck
 PARTNERS_FIRST: Final = 2  # the shortest rings are the most likely to hold, once there are conflicts
 PASSING: Final = frozenset(
     {Reason.BUSY, Reason.TOO_MANY, Reason.NO_STOCK, Reason.EXPIRED, Reason.CLOCK_OFF, Reason.UNKNOWN_BID}
@@ -112,7 +113,7 @@ class Chooser:
     def _lengths(self, book: Book, bid: BidId, course: _Course, avoid: Collection[frozenset[BidId]]) -> Sequence[int]:
         """Return how many partners to look for, one number after the other until there is a ring."""
         longest = self._pace.partners_max
-        if not course.failures:
+        if course.failures < CALM_TRIES:
             return (longest,)
         if find(book, bid, partners_max=longest, avoid=avoid) is None:
             return ()  # the longest search sees the shorter rings too, and mostly there is nothing
