@@ -16,6 +16,7 @@ from pathlib import Path
 import trio
 
 from bench.figure import Figure
+from bench.networking import spread, table
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.store import Store
@@ -54,6 +55,8 @@ def figures(quick: bool) -> Iterator[Figure]:  # noqa: FBT001 - the signature th
         "KB",
         "growth of a process with many nodes, per connection; each writes to a database of its own",
     )
+    yield from spread.figures(quick)
+    yield from table.figures(quick)
 
 
 def _network(folder: Path, key: SigningKey, listen: Address | None) -> tuple[Store, Network]:

@@ -34,6 +34,7 @@ from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.daemon.terms import terms_of
 from nanobarter.matching.wire import bid_id_of
+from nanobarter.net.address import Address
 from nanobarter.storage.audit import Auditor
 from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
 from nanobarter.translator.ledger import Ledger
@@ -185,6 +186,8 @@ class Node(Storage):
             await self.memory.look()
             await self.mint.start()
             bound = await nursery.start(self.network.run)
+            bootstrap = tuple(Address(*where) for where in self.config.network.bootstrap_addresses)
+            nursery.start_soon(self.directory.run, bound, bootstrap)
             await nursery.start(self.mint.run)
             await nursery.start(self.herald.run)
             await nursery.start(self.gossip.run)

@@ -22,6 +22,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import Jobs
 from nanobarter.daemon.leaving import Leaver
+from nanobarter.daemon.lookup import Directory
 from nanobarter.daemon.memory import Memory, Patient
 from nanobarter.daemon.tables import ALL_TABLES
 from nanobarter.gossip.service import Gossip
@@ -94,6 +95,15 @@ class Barter:
         if config.network.lan and not config.network.proxy and not config.network.same_host_ok:
             reach.find_neighbours()  # not while hidden, and not where nodes of one machine play many
         self.network.advertise([Address(*where) for where in config.network.advertised_addresses])
+        self.directory = Directory(
+            network=self.network,
+            key=self.key,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            same_host_ok=config.network.same_host_ok,
+            hidden=bool(config.network.proxy),
+        )
         self.jobs = Jobs()
         self._build_barter(seed)
 

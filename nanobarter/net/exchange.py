@@ -1,6 +1,7 @@
 """How nodes learn of each other: each tells its signed record to whom it meets, and asks for those of others."""
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -33,6 +34,10 @@ _ASK_TIMEOUT = Span(3 * SECOND)
 _OBSERVED_MAX = 2  # IPv4 and IPv6
 
 
+Beyond = Callable[[NodeId], Awaitable[Item | None]]
+"""Looks a node's record up somewhere else than at connected peers."""
+
+
 class Exchange:
     """Keeps the peer book filled, its copy on disk, and this node's own record fresh."""
 
@@ -48,6 +53,7 @@ class Exchange:
         limits: Limits,
     ) -> None:
         self.advertised: tuple[Address, ...] = ()
+        self.beyond: Beyond | None = None
         self._key, self._caller, self.book, self.links = key, caller, book, links
         self._store, self._clock, self._limits = store, clock, limits
         self._bound: Address | None = None
@@ -133,6 +139,9 @@ class Exchange:
                     return
             except (Unreachable, PeerFault):
                 continue
+        record = None if self.beyond is None else await self.beyond(node)
+        if record is not None and record.node == node and self._take(record):
+            await self._keep([node])
 
     async def _ask(self, peer: NodeId, wanted: tuple[NodeId, ...]) -> bool:
         count = min(self._limits.records_per_answer_max, RECORDS_MAX)

@@ -20,7 +20,7 @@ from nanobarter.net.circle import Circle, Invitation
 from nanobarter.net.connection import Connection
 from nanobarter.net.doors import Doors, open_listeners
 from nanobarter.net.entry import Entry
-from nanobarter.net.exchange import Exchange
+from nanobarter.net.exchange import Beyond, Exchange
 from nanobarter.net.links import Links
 from nanobarter.net.methods import Methods, StreamHandler, unwrap
 from nanobarter.net.peers import KnownPeer, Peer, PeerBook
@@ -215,6 +215,15 @@ class Network:
     def advertise(self, addresses: Sequence[Address]) -> None:
         """Tell others these addresses (a forwarded port, a name) instead of what is found out. Before ``run``."""
         self._exchange.advertised = tuple(addresses)
+
+    @property
+    def own_record(self) -> Item | None:
+        """What this node last signed about where it listens, for those who pass it on; None while it only dials."""
+        return self._exchange.own_record()
+
+    def look_beyond(self, beyond: Beyond) -> None:
+        """Ask this, too, for the record of a node that no connected peer can name. What it returns is checked."""
+        self._exchange.beyond = beyond
 
     def own_addresses(self) -> list[Address]:
         """Return where others can dial this node, as far as it knows."""
