@@ -5,6 +5,7 @@ when it is thin and there is a place for more. k shares are fetched, all are mad
 are placed on peers that have none. The share of a peer that was only offline is given up once its successor is proven.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,19 @@ def needs_repair(health: PackHealth, spare_places: int) -> bool:
     if health.proven >= health.row.n:
         return health.bad > 0
     return health.verdict in ("below", "lost") or health.bad > 0 or spare_places > 0
+
+
+def distinct(placements: list[Placement]) -> list[Placement]:
+    """Return placements of one pack of which no two are at one peer or of one share.
+
+    A repair that met the upload of the same pack may have left two shares at one peer, which count as one. Shares
+    that are at one peer only come first, since another has to be made of any that is left out.
+    """
+    holders, found = Counter(p.index for p in placements), list[Placement]()
+    for placement in sorted(placements, key=lambda p: (holders[p.index], p.index)):
+        if not any(placement.node == p.node or placement.index == p.index for p in found):
+            found.append(placement)
+    return found
 
 
 class Repairer:
@@ -105,7 +119,7 @@ class Repairer:
             placements = placed.get(row.pack_id, [])
             staying = [p for p in placements if p.node not in leaving]
             health = pack_health(row, staying, now, live, self._limits)
-            good = [p for p in staying if counts(p, now, live, self._limits)]
+            good = distinct([p for p in staying if counts(p, now, live, self._limits)])
             if health.proven < row.k and not any(p.state == "held" for p in placements):
                 failed.append((row.pack_id, "no share is left"))
                 astray = astray or row.kind == "catalog"  # it is made of what is here, and can be made again
@@ -150,7 +164,7 @@ class Repairer:
         now, live = self._clock.now(), self._live()
         after = await self._store.read(lambda db: rows.of_pack(db, pack_id))
         leaving = self._leaving()
-        counting = [p for p in after if p.node not in leaving and counts(p, now, live, self._limits)]
+        counting = distinct([p for p in after if p.node not in leaving and counts(p, now, live, self._limits)])
         covered = {p.index for p in counting}
         for placement in after:
             if placement.state == "held" and placement not in counting and placement.index in covered:

@@ -1,10 +1,12 @@
 """Redundancy that is not rebuilt in time is loss with a delay."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import trio
 
 from nanobarter.core.units import DAY, HOUR, MINUTE, Span
+from nanobarter.storage import placements as rows
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.repair import Repairer
 from tests.storage.vaults import Town, pack_of, town
@@ -100,6 +102,27 @@ async def test_lost_packs_of_the_catalog_are_made_again_and_older_heads_forgotte
 
 async def publish(here: Town) -> None:
     await here.publisher.publish(b"third")
+
+
+async def test_two_shares_at_one_peer_become_two_at_two(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, nursery):
+        await here.placer.put(pack)
+        doubled = (await here.store.read(lambda db: rows.of_pack(db, pack.pack_id)))[0].node
+        here.hub.disconnect(here.peers[1].node_id if here.peers[1].node_id != doubled else here.peers[2].node_id)
+        lost = next(p for p in await here.store.read(lambda db: rows.of_pack(db, pack.pack_id)) if p.node not in {
+            *here.directory.connected(), doubled})  # fmt: skip
+        await here.store.write(lambda db: rows.drop(db, lost))
+        moved = replace(lost, node=doubled, state="held")  # as if an upload and a repair had met
+        others = [p for p in await here.store.read(lambda db: rows.of_pack(db, pack.pack_id)) if p.node != doubled]
+        row = await here.store.read(lambda db: rows.find_pack(db, pack.pack_id))
+        assert row is not None
+        await here.placer.fill(row, pack.body, [*others, replace(moved, node=others[0].node, index=0)])
+        assert [p.node for p in await here.store.read(lambda db: rows.of_pack(db, pack.pack_id))].count(doubled) == 2
+        assert here.auditor.health()[0].proven == 3
+        await here.new_peer(nursery)
+        await here.repairer.round_now()
+        assert (here.auditor.health()[0].proven, len(spread(here, pack.pack_id))) == (4, 4)
 
 
 async def test_a_thin_pack_is_filled_up_when_peers_come(tmp_path: Path) -> None:
