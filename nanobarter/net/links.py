@@ -41,7 +41,10 @@ class Links:
 
     def best(self, peer: NodeId) -> Connection | None:
         """Return the connection for new calls, if one is usable."""
-        usable = [connection for connection in self._by_peer.get(peer, ()) if connection.is_usable]
+        up = self._by_peer.get(peer, ())
+        if len(up) == 1:  # nearly always, and every call asks
+            return up[0] if up[0].is_usable else None
+        usable = [connection for connection in up if connection.is_usable]
         return max(usable, key=self._rank) if usable else None
 
     def add(self, connection: Connection, host: str) -> None:
