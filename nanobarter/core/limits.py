@@ -52,6 +52,8 @@ class Limits:
     beacon_period: Span = Span(10 * MINUTE)  # a node that joins asks at once; this is for those that were cut off
     beacons_per_s: int = 20  # of all others on the local network: 1 ms of signatures a second
     neighbours_max: int = 256  # found by beacon and not met: more than a home has
+    port_map_span: Span = Span(2 * HOUR)  # what RFC 6886 recommends; renewed at half
+    port_map_rest: Span = Span(10 * MINUTE)  # until a router that said nothing is asked again: laptops move
     misbehaved_first: Span = Span(5 * SECOND)  # a first breach may be a fault that a restart mends
     misbehaved_last: Span = Span(10 * MINUTE)  # who goes on breaking the protocol costs a handshake in ten minutes
     node_record_valid: Span = Span(7 * DAY)  # a machine that was off over a week is found through others

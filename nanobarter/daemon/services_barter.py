@@ -94,6 +94,8 @@ class Barter:
         reach.relay_for(config.network.relay)
         if config.network.lan and not config.network.proxy and not config.network.same_host_ok:
             reach.find_neighbours()  # not while hidden, and not where nodes of one machine play many
+        if config.network.map_port and not (config.network.advertise or config.network.proxy):
+            reach.map_port()
         self.network.advertise([Address(*where) for where in config.network.advertised_addresses])
         self.directory = Directory(
             network=self.network,

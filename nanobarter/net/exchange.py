@@ -57,6 +57,7 @@ class Exchange:
         self._key, self._caller, self.book, self.links = key, caller, book, links
         self._store, self._clock, self._limits = store, clock, limits
         self._bound: Address | None = None
+        self._mapped: Address | None = None
         self._observed = list[str]()
         self._own = Peer(key=key.public)
 
@@ -94,6 +95,12 @@ class Exchange:
         own = self.own_addresses()
         return own[0].port if own else self.bound_port
 
+    async def mapped(self, address: Address | None) -> None:
+        """Take where the router forwards to us, or that it stopped."""
+        self._mapped = address
+        if self._bound is not None:
+            await self._sign()
+
     def own_addresses(self) -> list[Address]:
         """Return where others can dial us: what the person says, else as far as we know."""
         if self.advertised:
@@ -102,7 +109,8 @@ class Exchange:
             return []
         if not self._bound.is_wildcard:
             return [self._bound]
-        return [Address(host, self._bound.port) for host in self._observed]
+        forwarded = [] if self._mapped is None else [self._mapped]
+        return forwarded + [Address(host, self._bound.port) for host in self._observed]
 
     async def keep_fresh(self) -> None:
         """Sign our record anew whenever half of its time is over, until cancelled."""

@@ -15,6 +15,7 @@ from nanobarter.net.doors import Doors
 from nanobarter.net.entry import Entry
 from nanobarter.net.exchange import Exchange
 from nanobarter.net.methods import Methods
+from nanobarter.net.natpmp import keep_mapped
 from nanobarter.net.relay import Policy, Relay
 from nanobarter.net.socks import Proxy, dial_through, parse_proxy
 from nanobarter.net.stream import Stream
@@ -30,6 +31,8 @@ class Reach:
         self._proxy: Proxy | None = None
         self._policy: Policy = "friends"
         self._beacon: LanBeacon | None = None
+        self._maps = False
+        self._gateway: tuple[str, int] | None = None
         self._neighbours = set[NodeId]()
         self._dialling = Dialling(doors, self._dial)
         self._relay = Relay(
@@ -55,6 +58,10 @@ class Reach:
         self._dialling.open(nursery)
         if self._beacon is not None and self._exchange.is_near_reachable:
             nursery.start_soon(self._beacon.run)
+        if self._maps and self._exchange.is_near_reachable:
+            nursery.start_soon(
+                keep_mapped, self._exchange.bound_port, self._exchange.mapped, self._limits, self._gateway
+            )
 
     # -- what the person chooses
 
@@ -62,6 +69,10 @@ class Reach:
         """Look for nodes on the local network, and let them find this one."""
         port = self._exchange
         self._beacon = LanBeacon(self._key, lambda: port.bound_port, self._hear, self._limits, group=group)
+
+    def map_port(self, gateway: tuple[str, int] | None = None) -> None:
+        """Ask the router (the default one unless it is named) to forward our port."""
+        self._maps, self._gateway = True, gateway
 
     def go_through(self, proxy: str) -> None:
         """Dial through this SOCKS5 proxy; nothing: directly. Raises UsageError."""
