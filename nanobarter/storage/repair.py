@@ -143,6 +143,9 @@ class Repairer:
     async def _repair(self, health: PackHealth, placements: list[Placement], good: list[Placement]) -> str | None:
         """Return None, or why the pack could not be repaired."""
         row = health.row
+        now_there = await self._store.read(lambda db: rows.of_pack(db, row.pack_id))
+        if any(p.state == "placing" for p in now_there):  # both might choose one peer for two shares
+            return "it is being stored just now"
         try:
             body = await self._placer.get(row.pack_id)  # before anything is given up
         except PackMissing as error:

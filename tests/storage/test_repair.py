@@ -125,6 +125,20 @@ async def test_two_shares_at_one_peer_become_two_at_two(tmp_path: Path) -> None:
         assert (here.auditor.health()[0].proven, len(spread(here, pack.pack_id))) == (4, 4)
 
 
+async def test_a_pack_that_is_being_stored_is_left_to_who_stores_it(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack)
+        placed = await here.store.read(lambda db: rows.of_pack(db, pack.pack_id))
+        await here.store.write(lambda db: rows.drop(db, placed[0]))
+        await here.store.write(lambda db: rows.put(db, replace(placed[1], state="placing")))
+        assert (await here.repairer.round_now()).failed == ((pack.pack_id, "it is being stored just now"),)
+        assert len(spread(here, pack.pack_id)) == 2
+        await here.placer.start()  # as after a crash of who stored it
+        await here.repairer.round_now()
+        assert here.auditor.status().verdict == "healthy"
+
+
 async def test_a_thin_pack_is_filled_up_when_peers_come(tmp_path: Path) -> None:
     pack = pack_of("a", 2, 5)
     async with town(tmp_path, 3) as (here, nursery):
