@@ -37,7 +37,7 @@ def locking() -> tuple[State, list[Given], Instant]:
     give = party.give
 
     def watch(given: Given) -> None:
-        if isinstance(given, LockedReceived) and isinstance(party.state, Locking):
+        if isinstance(given, LockedReceived) and isinstance(party.state, Locking) and given not in facts:
             begun.append((party.state, world.now))
             facts.append(given)
         give(given)
