@@ -20,6 +20,7 @@ from nanobarter.matching.rules import Rules
 from nanobarter.matching.wire import Ratio, Want
 from nanobarter.translator.orders import Order
 from nanobarter.translator.pricing import GRAIN, worth
+from nanobarter.translator.rates import value_by_reliability
 
 LOT_MIN: Final = 16  # MiB: smaller lots hardly ever come to whole quantities at a price, and all rings would be tried
 UNIT: Final = 953  # MiB: 1 GB
@@ -163,7 +164,8 @@ def _best_of(desk: Desk, book: Book, node: NodeId, quantity: int, limits: Limits
 def _ceiling(given: float, received: float) -> Ratio:
     """Return the most to give for one: the values' quotient, less the wider of the two margins."""
     margin = 1 - max(spread(given), spread(received))
-    return (max(1, int(GRAIN * margin * worth(received)[0] / worth(given)[0])), GRAIN)
+    values = value_by_reliability(received) / max(value_by_reliability(given), 1 / GRAIN)
+    return (max(1, int(GRAIN * margin * values)), GRAIN)
 
 
 # -- the last look

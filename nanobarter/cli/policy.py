@@ -20,7 +20,7 @@ from nanobarter.translator.plan import Plan
 _PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
 _MODES: Final = {
     "ticket": "one for one, at the nodes that the plan names, and nothing of anybody's",
-    "par": "one for one; once enough peers are vetted, only at those that are there for 80 % and more",
+    "par": "one for one; the reserve leaves out peers that are known to be there for less than 80 %",
     "discount": "at what a peer's reliability makes its notes worth, and more for it when nobody answers",
 }
 

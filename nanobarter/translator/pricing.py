@@ -4,8 +4,8 @@ As many units of two qualities make equally safe redundancy as their values v(r)
 gives its own space at par for whatever is offered gets the worst of it. Three modes:
 
 - ``ticket``: named issuers only, one for one: nothing that could be passed on to somebody else is wanted;
-- ``par``: one for one, of vetted issuers above a floor of reliability (``PAR_RELIABILITY``) once there are enough of
-  them, of anyone before;
+- ``par``: one for one; what is ordered of anybody leaves out whom we know to be below ``PAR_RELIABILITY``. A named
+  issuer that is no better still gets its order, since a share there is better than none;
 - ``discount``: at v(r) of each issuer times what our own notes have to give for it (``markup``), up to the reserve
   price; strangers as in ``par``.
 
@@ -88,8 +88,6 @@ def _priced(order: Order, terms: Terms, trust: Trust) -> Order | None:
     if order.issuer in terms.refused:
         return None
     known = trust.reliability.get(order.issuer)
-    if terms.mode == "par" and trust.caps.lots and known is not None and known < PAR_RELIABILITY:
-        return None
     judged = order.issuer in trust.vetted or trust.caps.lots
     price = price_of(known if judged else None, terms)
     given = -(-order.quantity * price[0] // price[1])

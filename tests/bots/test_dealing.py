@@ -159,7 +159,7 @@ def test_no_order_gives_more_than_the_mode_allows(
     orders = [*(Order(KIND, node, Quantity(100)) for node in OTHERS), Order(KIND, None, Quantity(50), patient=True)]
     terms = Terms(mode=mode)  # pyright: ignore[reportArgumentType] - one of the three
     out = priced(orders, terms, trust)
-    assert all(order.omega[0] <= (1.29 if mode == "discount" else 1) * order.omega[1] for order in out)
+    assert all(order.omega[0] <= (1.41 if mode == "discount" else 1) * order.omega[1] for order in out)
     if mode == "ticket":
         assert all(order.issuer is not None for order in out)
     if mode == "discount":
@@ -173,8 +173,8 @@ def test_no_order_gives_more_than_the_mode_allows(
             else:
                 assert order.omega in {(999, 1000), (1000, 1000)}
     named = {order.issuer for order in out}
-    if mode == "par" and bounds.lots:
-        assert all(believed[n] >= 0.8 for n in named if n is not None and n in believed)
+    if mode != "ticket":
+        assert set(OTHERS) <= named  # a share at a bad peer is better than none
 
 
 def test_terms_refuse_and_bound_the_price() -> None:
