@@ -126,7 +126,7 @@ class PruneJob:
         waiting = 0
         if not dry_run:
             say(Progress(phase="asking peers to delete"))
-            waiting = await node.placer.tidy()
+            waiting = await node.placer.tidy(resting_too=True)  # a person asks: who was away may be back
         return _told(swept, waiting, trio.current_time() - started, dry_run=dry_run)
 
     async def _geometry(self) -> tuple[int, int]:
