@@ -22,7 +22,7 @@ from nanobarter.swap.terms import SwapTimes
 
 
 @dataclass(frozen=True)
-class _Move:
+class Move:
     """One step of a draft: from what to what, and the fact that did it."""
 
     before: State | None
@@ -110,7 +110,7 @@ class Rings:
     async def adopt(self, draft: DraftId, state: State) -> None:
         """Record a new draft and let its orders begin."""
         async with self._turn(draft):
-            await self._record(draft, [_Move(None, state, None)])
+            await self._record(draft, [Move(None, state, None)])
             self._stand(draft, state)
 
     async def apply(self, draft: DraftId, given: Given) -> None:
@@ -133,13 +133,13 @@ class Rings:
         state = self._live.get(draft)
         if state is None:
             return  # it ended meanwhile: late facts are nothing new
-        moves, blames = list[_Move](), list[Blame]()
+        moves, blames = list[Move](), list[Blame]()
         for fact in facts:
             if isinstance(state, Ended):
                 break  # as if they had come later
             moved, effects = step(state, fact.given, self._clock.now(), self._times)
             if moved != state:
-                moves.append(_Move(state, moved, fact.given))
+                moves.append(Move(state, moved, fact.given))
             state = moved
             blames += [effect for effect in effects if isinstance(effect, Blame)]
         if moves:
@@ -155,7 +155,7 @@ class Rings:
             raise InvariantBroken("a draft moves before the service runs")
         self._carrier.stand(draft, agreement_in(state), orders(state, self._clock.now()), last=isinstance(state, Ended))
 
-    async def _record(self, draft: DraftId, moves: Sequence[_Move]) -> None:
+    async def _record(self, draft: DraftId, moves: Sequence[Move]) -> None:
         """Write steps of a draft as one: what the last one wants is all that will be said."""
         now = self._clock.now()
         taught = [lesson for move in moves for lesson in lessons(move.before, move.state, move.given, now)]
@@ -172,7 +172,7 @@ class Rings:
         for move in moves:
             self._moved(draft, move)
 
-    def _moved(self, draft: DraftId, move: _Move) -> None:
+    def _moved(self, draft: DraftId, move: Move) -> None:
         state, agreement = move.state, agreement_in(move.state)
         if isinstance(state, Ended):
             self._live.pop(draft, None)

@@ -10,6 +10,7 @@ with the signal that cannot be caught: nothing is flushed, said or closed after 
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +21,7 @@ from nanobarter.daemon.main import main
 from nanobarter.mint.messages import Request
 from nanobarter.mint.service import Mint
 from nanobarter.swap.positions import mine_in
-from nanobarter.swap.rings import Rings
-from nanobarter.swap.states import Given, State
+from nanobarter.swap.rings import Move, Rings
 
 PROPOSER: Final = ("Gathering", "Collecting", "Committing", "Opened", "Ended")
 PARTY: Final = ("Approved", "Locking", "Voted", "Opened", "Ended")
@@ -53,11 +53,13 @@ def arm(doom: Doom) -> None:
     really_record = Rings._record  # pyright: ignore[reportPrivateUsage] - the one place where a state is written
     really_handle = Mint.handle
 
-    async def record(self: Rings, draft: DraftId, before: State | None, state: State, given: Given | None) -> None:
-        role = "party" if mine_in(state).index else "proposer"
-        doom.meets(role, type(state).__name__, "before")
-        await really_record(self, draft, before, state, given)
-        doom.meets(role, type(state).__name__, "after")
+    async def record(self: Rings, draft: DraftId, moves: Sequence[Move]) -> None:
+        for when in ("before", "after"):
+            for move in moves:
+                role = "party" if mine_in(move.state).index else "proposer"
+                doom.meets(role, type(move.state).__name__, when)
+            if when == "before":
+                await really_record(self, draft, moves)
 
     async def handle(self: Mint, peer: NodeId, body: bytes) -> bytes:
         kind = _kind_of(decode(body, Request, size_max=LIMITS.request_bytes_max))
