@@ -87,8 +87,6 @@ def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
 
 
 def _start(module: str, *arguments: str, **more: str) -> subprocess.Popen[str]:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell's background job begins with, and hands on
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*stripped(), sys.executable, "-m", module, *arguments],
         cwd="/",

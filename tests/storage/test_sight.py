@@ -24,7 +24,8 @@ from tests.storage.vaults import TINY, Peer, Town, town
 MARKS = (b"the silver is under the plum tree", b"diary of ada", b"plum trees", b"folder of hers", b"\xff\xfe not text")
 SEAL_BYTES = 12 + 16  # a nonce and a tag
 WHOLE = frozenset(HEADER_BYTES + size for size in SHARE_SIZES)
-PARTS = frozenset(end - start for size in WHOLE for start, end in split(size, TINY.share_range_bytes))
+RANGES = (TINY.share_range_bytes, TINY.vault_range_bytes_max)  # to a vault that was slow, and to one that was quick
+PARTS = frozenset(end - start for size in WHOLE for most in RANGES for start, end in split(size, most))
 
 
 @dataclass
