@@ -104,6 +104,7 @@ class Storage(Barter):
             catch_up=self.publisher.catch_up,
             leaving=self.leavers.now,
         )
+        self.network.on_connect(self._peer_connected)
         self.proofs = Proofs(store, self.auditor, self.leavers.now)
         self.catalog = Catalog(store, limits)
 
@@ -119,6 +120,10 @@ class Storage(Barter):
 
     def _repair_soon(self) -> None:
         self.repairer.wake()
+
+    def _peer_connected(self, node: NodeId) -> None:
+        if self.reader.returned(node):
+            self.repairer.wake()  # something was to be done there when it failed
 
     def avoided(self) -> set[NodeId]:
         """Return the peers whose space is not counted on: gone, caught, leaving, or without room for what they owe."""

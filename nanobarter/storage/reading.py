@@ -93,6 +93,10 @@ class PackReader:
         """Forget who failed lately: everybody gets another chance."""
         self._resting.clear()
 
+    def returned(self, node: NodeId) -> bool:
+        """Forget that a peer failed lately, since it has just connected; tell whether it had."""
+        return self._resting.pop(node, 0) > self.clock.now()
+
     async def forgive_who_answer(self) -> int:
         """Forget the failures of the resting peers that answer now, and return how many do.
 

@@ -62,7 +62,8 @@ class Repairer:
 
     ``moved`` is called after a round that changed where shares are: the head should then be published again. After
     any other round ``catch_up`` is, so that holders who missed the head get it. Shares at nodes that are ``leaving``
-    are placed elsewhere while they can still be read.
+    are placed elsewhere while they can still be read. What waits for a peer that rests after a failure is tried again
+    when its rest is over, then after twice as long, and so on: a failure of seconds must not cost a whole period.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Repairer:
         self._leaving = leaving
         self._news = trio.Event()
         self._turn = trio.Lock()
+        self._stalled = False  # something waits for a peer that rests
 
     def wake(self) -> None:
         """Look again at once: a share was caught wrong."""
@@ -95,11 +97,14 @@ class Repairer:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look after everything each period and whenever woken, until cancelled."""
         task_status.started()
+        first, period = self._limits.share_peer_rest / SECOND, self._limits.repair_period / SECOND
+        pause = first
         while True:
             self._news = trio.Event()
             await self.round_now()
-            with trio.move_on_after(self._limits.repair_period / SECOND):
+            with trio.move_on_after(min(pause, period) if self._stalled else period):
                 await self._news.wait()
+            pause = pause * 2 if self._stalled and not self._news.is_set() else first
 
     async def round_now(self) -> Repaired:
         """Extend the leases that are due, repair what needs it, clear away what has left.
@@ -129,7 +134,8 @@ class Repairer:
                     repaired.append(row.pack_id)
                 else:
                     failed.append((row.pack_id, problem))
-        await self._placer.tidy()
+        waiting = await self._placer.tidy()
+        self._stalled = bool(waiting) or (bool(failed) and any(c.resting for c in self._placer.candidates()))
         if (repaired or astray) and self._moved is not None:
             with suppress(Unreachable):  # too few peers for the catalog just now; the next backup publishes again
                 await self._moved()

@@ -1,19 +1,21 @@
 """A peer that goes in good order must cost no share, and be free to go once what it kept has moved."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import NodeId
 from nanobarter.core.item import make_item
-from nanobarter.core.units import Instant
+from nanobarter.core.units import SECOND, Instant, Span
 from nanobarter.storage import leaving as rows
 from nanobarter.storage.leaving import LeaveNotice, read_notice
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.repair import Repairer
-from tests.storage.vaults import Peer, Town, pack_of, signing, town
+from tests.storage.vaults import TINY, Peer, Town, pack_of, signing, town
 
 
 async def left_at(peer: Peer, here: Town) -> int:
@@ -113,3 +115,48 @@ def test_a_notice_is_said_once_and_nothing_else_is_one() -> None:
     for key_bytes, body in ((b"x", encode(notice)), (b"", b"x"), (b"", encode((2, 3, 4))), (b"", encode((1, 3)))):
         with pytest.raises(Malformed):
             item(key_bytes, body)
+
+
+async def test_what_waits_for_a_peer_that_failed_for_a_moment_is_done_soon_and_not_after_a_period(
+    tmp_path: Path,
+) -> None:
+    pack, limits = pack_of("a", 2, 5), replace(TINY, share_peer_rest=Span(50))
+    async with town(tmp_path, 5, limits=limits) as (here, nursery):
+        leaving = set[NodeId]()
+        hears(here, leaving)
+        await here.placer.put(pack)
+        await here.new_peer(nursery)
+        goes = here.peers[1]
+        here.hub.disconnect(goes.node_id)  # it starts anew just now
+        leaving.add(goes.node_id)
+        done = await here.repairer.round_now()
+        assert done.repaired == (pack.pack_id,)
+        here.hub.reconnect(goes.node_id)
+        assert await left_at(goes, here) == 1
+        looked = trio.Event()
+
+        async def note() -> None:
+            await trio.lowlevel.checkpoint()
+            looked.set()
+
+        here.repairer = Repairer(
+            store=here.store, leases=here.leases, placer=here.placer, clock=here.clock, limits=limits,
+            leaving=lambda: leaving, catch_up=note,
+        )  # fmt: skip
+        with trio.fail_after(10):
+            await nursery.start(here.repairer.run)
+            await looked.wait()
+            assert await left_at(goes, here) == 1  # it rested
+            here.clock.advance(Span(SECOND))
+            while await left_at(goes, here):  # noqa: ASYNC110 - the store tells nobody
+                await trio.sleep(0.01)
+
+
+async def test_a_peer_that_connects_again_is_asked_at_once(tmp_path: Path) -> None:
+    async with town(tmp_path, 2) as (here, _):
+        first, second = (peer.node_id for peer in here.peers)
+        here.reader.rest(first)
+        assert not here.reader.returned(second)
+        assert here.reader.returned(first)
+        assert not here.reader.resting(first)
+        assert not here.reader.returned(first)
