@@ -242,5 +242,9 @@ def network(made: Village, *folders: Path, peers: int = 5, reserve: str = "500MB
 
 
 def issuers(owner: Machine) -> set[str]:
-    """Return the nodes whose notes a machine holds."""
-    return {str(holding["issuer"]) for holding in owner.ask("/v1/wallet")["holdings"]}
+    """Return the nodes that owe a machine space: by notes, or by leases, which notes may become at once."""
+    leases = owner.ask("/v1/leases")["leases"]
+    notes = owner.ask("/v1/wallet")["holdings"]
+    return {str(holding["issuer"]) for holding in notes} | {
+        str(lease["issuer"]) for lease in leases if lease["side"] == "held"
+    }
