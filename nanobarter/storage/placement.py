@@ -29,7 +29,7 @@ from nanobarter.storage.ports import Pack
 from nanobarter.storage.reading import PackReader, mask_secret
 from nanobarter.storage.share import HEADER_BYTES, Share, make_share
 from nanobarter.storage.targets import Candidate, Picker
-from nanobarter.storage.verdicts import Proven
+from nanobarter.storage.verdicts import Proven, Wrong
 
 _NOTHING_THERE: Final = frozenset({Reason.OVER_QUOTA, Reason.DISK_FULL, Reason.UNKNOWN_LEASE, Reason.EXPIRED})
 
@@ -191,7 +191,7 @@ class Placer:
         done = replace(row, thin=placed < row.n or recovery(row.k, placed) < RECOVERY_MARK)
         await self._store.write(lambda db: rows.note_thin(db, done))
         if placed < row.k:
-            raise NotPlaced(f"{placed} of the {row.k} shares that a pack needs found a peer")
+            raise NotPlaced(f"{placed} of the {row.k} shares that a pack needs found a peer{job.why()}")
         return done
 
     async def _round(self, job: Outgoing) -> None:
@@ -208,46 +208,50 @@ class Placer:
                         scope.deadline = trio.current_time() + job.patience
                     job.running.add(scope)
                     try:
-                        if await self._send(candidate.node, share):
+                        why_not = await self._send(candidate.node, share)
+                        if why_not is None:
                             job.placed.add(share.header.index)
                             job.enough(self._limits.share_patience / SECOND)
                             return
+                        job.failed[candidate.node] = why_not
                     finally:
                         job.running.discard(scope)
+            job.failed |= {candidate.node: "it was slower than the others"} if scope.cancelled_caught else {}
             self._reader.rest(candidate.node)
             job.picker.give_back(candidate)
 
-    async def _send(self, node: NodeId, share: Share) -> bool:
-        """Put one share at one peer and have it proven; False when the peer cannot or does not."""
+    async def _send(self, node: NodeId, share: Share) -> str | None:
+        """Put one share at one peer and have it proven; return why the peer cannot or does not, if so."""
         name = (node, share.root)
         if name in self._busy:
-            return False
+            return "this share is being sent or deleted there"
         self._busy.add(name)
         try:
             return await self._send_alone(node, share)
         finally:
             self._busy.discard(name)
 
-    async def _send_alone(self, node: NodeId, share: Share) -> bool:
+    async def _send_alone(self, node: NodeId, share: Share) -> str | None:
         try:
             lease = await self._leases.lease_for(node, len(share.raw))
-        except (Unreachable, PeerFault):
-            return False
+        except (Unreachable, PeerFault) as error:
+            return f"no lease: {error}"
         if isinstance(lease, Refused):
-            return False
+            return f"no lease: {lease.reason.name}, {lease.detail}"
         placement = await self._begin(share, lease)
         if placement is None:
-            return False
+            return "the pack is no longer wanted"
         there = True
         try:
             no = await self._client.put(node, lease.lease_id, share)
             self._leases.took(node, no)
             there = no is None or no.reason not in _NOTHING_THERE
-            if no is None and await self._first_proof(placement):
+            why_not = await self._first_proof(placement) if no is None else f"{no.reason.name}, {no.detail}"
+            if why_not is None:
                 there = False  # nothing to clear away
-                return True
-        except (Unreachable, PeerFault):
-            pass
+                return None
+        except (Unreachable, PeerFault) as error:
+            why_not = str(error)
         else:
             if not there:
                 await self._store.write(lambda db: rows.drop(db, placement))
@@ -255,7 +259,7 @@ class Placer:
             if there:
                 with trio.CancelScope(shield=True):
                     await self._store.write(lambda db: rows.leave(db, placement))
-        return False
+        return why_not
 
     async def _begin(self, share: Share, lease: HeldLease) -> Placement | None:
         header, size = share.header, len(share.raw)
@@ -270,13 +274,13 @@ class Placer:
             self._leases.recorded(lease.lease_id, size)
         return placement if wanted else None
 
-    async def _first_proof(self, placement: Placement) -> bool:
+    async def _first_proof(self, placement: Placement) -> str | None:
         outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)
         if not isinstance(outcome, Proven):
-            return False
+            return f"no proof: {outcome.problem if isinstance(outcome, Wrong) else outcome.detail}"
         now = self._clock.now()
         await self._store.write(lambda db: rows.put(db, replace(placement, state="held", last_proof_at=now)))
-        return True
+        return None
 
     async def _forget(self, placement: Placement) -> bool:
         name = (placement.node, placement.root)
