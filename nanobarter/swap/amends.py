@@ -23,19 +23,22 @@ from nanobarter.core.units import SECOND, Span, after
 from nanobarter.mint.messages import LockTerms, Preimage
 from nanobarter.swap import tables
 from nanobarter.swap.carrier import tell
-from nanobarter.swap.messages import SMALL_MAX, lock_id_of, open_approve
+from nanobarter.swap.messages import AGREED_MAX, SIGNED_EXTRA, agreement_id_of, lock_id_of
 from nanobarter.swap.positions import mine_in
 from nanobarter.swap.terms import Agreement, agreement_of
 from nanobarter.wallet.service import Wallet
 
 DOMAIN_AMENDS: Final = "swap/amends"
+AMENDS_MAX: Final = AGREED_MAX + 2 * SIGNED_EXTRA
 
 
 class Amends(Record, frozen=True):
-    """The receiver of an arc that came back may take this lock instead."""
+    """The receiver of the signer's arc, which came back, may take the lock of amends instead.
 
-    agreement: AgreementId
-    terms: LockTerms
+    The whole AGREED is shown, from which the terms of that lock follow: nothing of them is the sender's to choose.
+    """
+
+    agreed: Signed
 
 
 def secrets_of(terms: LockTerms) -> tuple[Preimage, ...]:
@@ -97,7 +100,7 @@ class Debtor:
         terms, paid = amends_terms(agreement, index), False
         self._wallet.lock_keys(draft, index)
         receiver = agreement.nodes[(index + 1) % agreement.size]
-        message = seal_signed(self._key, DOMAIN_AMENDS, Amends(agreement.agreement_id, terms))
+        message = seal_signed(self._key, DOMAIN_AMENDS, Amends(agreement.signed))
         pause = self._limits.swap_retry_first
         while self._clock.now() <= terms.take_until:
             try:
@@ -122,13 +125,14 @@ class Debtor:
 
     async def on_amends(self, signed: Signed) -> bool:
         """Take what makes good for an arc that should have paid us; acknowledged when it is in the wallet."""
-        amends = open_signed(signed, DOMAIN_AMENDS, Amends, size_max=2 * SMALL_MAX)
-        found = self._store.read_now(lambda db: tables.find_agreed(db, amends.agreement))
+        agreed = open_signed(signed, DOMAIN_AMENDS, Amends, size_max=AMENDS_MAX).agreed
+        found = self._store.read_now(lambda db: tables.find_agreed(db, agreement_id_of(agreed)))
         if found is None:
             return True  # nothing of ours, or forgotten: it may not be repeated for ever
         draft, state = found
-        mine, terms = mine_in(state), amends.terms
-        if (terms.index + 1) % len(terms.hashes) != mine.index or terms.to_key != open_approve(mine.approval).to_key:
-            return True
+        mine, agreement = mine_in(state), agreement_of(agreed)
+        paying = agreement.incoming(mine.index)
+        if signed.signer != agreement.nodes[paying]:
+            return True  # nobody else owes us this
         self._wallet.lock_keys(draft, mine.index)
-        return not isinstance(await self._wallet.take(terms), Refused)
+        return not isinstance(await self._wallet.take(amends_terms(agreement, paying)), Refused)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from nanobarter.core.errors import InvariantBroken, Refused
+from nanobarter.core.errors import InvariantBroken, Reason, Refused
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
@@ -27,11 +27,21 @@ class Acts:
         """Return how long a body written now stays valid."""
         return after(self._clock.now(), self._limits.wallet_body_valid)
 
-    async def act(self, subject: bytes, make: Callable[[], Awaitable[Cheque | Refused]]) -> Answer | Refused:
-        """Send the body of a subject, writing one first where none is; a dead one found there is replaced once."""
+    async def act(
+        self,
+        subject: bytes,
+        make: Callable[[], Awaitable[Cheque | Refused]],
+        fits: Callable[[Cheque], bool] = lambda _: True,
+    ) -> Answer | Refused:
+        """Send the body of a subject, writing one first where none is; a dead one found there is replaced once.
+
+        One that does not fit is left alone: the answer to another question would be taken for that to this one.
+        """
         async with self._one_at_a_time(subject):
             old = self._store.read_now(lambda db: rows.find_cheque(db, subject))
             if old is not None:
+                if not fits(old):
+                    return Refused(Reason.CONFLICT, "something else was asked for under this name before")
                 answer = await self._courier.deliver(old)
                 if not isinstance(answer, Refusal):
                     return answer

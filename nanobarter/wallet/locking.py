@@ -148,7 +148,7 @@ class Locks:
             body = TakeBody(terms.issuer, self._acts.until(), terms.lock_id, outputs, None)
             return await self._write_take(terms, body, coins)
 
-        answer = await self._acts.act(b"take" + terms.lock_id, make)
+        answer = await self._acts.act(b"take" + terms.lock_id, make, lambda cheque: _is_of(cheque, terms))
         if isinstance(answer, Refusal | Refused):
             return no_of(answer)
         if isinstance(answer, Leased):
@@ -164,7 +164,7 @@ class Locks:
                 terms, TakeBody(terms.issuer, self._acts.until(), terms.lock_id, (), lease), ()
             )
 
-        answer = await self._acts.act(b"take" + terms.lock_id, make)
+        answer = await self._acts.act(b"take" + terms.lock_id, make, lambda cheque: _is_of(cheque, terms))
         if isinstance(answer, Leased):
             return answer.contract
         if isinstance(answer, Refusal | Refused):
@@ -179,6 +179,16 @@ class Locks:
         how = "take" if mine is not None else "returned"
         meaning = Meaning(Quality(terms.issuer, terms.kind), terms.terms_hash, terms.quantity, how)
         return await self._payments.write(body, [signer], b"take" + terms.lock_id, meaning, coins=coins)
+
+
+def _is_of(cheque: Cheque, terms: LockTerms) -> bool:
+    """Tell whether a body is about this very lock: lock ids are chosen by others, and two issuers may show the same."""
+    of = cheque.meaning
+    return (of.quality, of.terms_hash, of.quantity) == (
+        Quality(terms.issuer, terms.kind),
+        terms.terms_hash,
+        terms.quantity,
+    )
 
 
 def _not_mine(lock: LockId) -> Refused:
