@@ -102,7 +102,7 @@ def dump(asked: argparse.Namespace) -> int:
         target = Path(scratch) / "back"
         wish = {"snapshot": asked.snapshot, "target": str(target), "paths": [str(path)]}
         done = follow(client_of(asked).stream("/v1/restore", wish))
-        found = [one for one in target.rglob("*") if not one.is_dir() and not one.name.startswith(".nanobarter-")]
+        found = [one for one in target.rglob("*") if not one.is_dir()]
         if done["problem_count"] or len(found) != 1 or found[0].name != path.name or not found[0].is_file():
             why = "; ".join(done["problems"]) or "it is not one file"
             raise CommandFailed(f"{path} cannot be shown: {why}", hint="list it: nbctl ls")

@@ -1,7 +1,8 @@
 """The mark in a restore's target, by which the same command knows that it may go on there.
 
 It is written before anything else and removed when all is back. Without it a restore never touches a folder that
-holds anything; with it, files are still believed only by their content.
+holds anything; with it, files are still believed only by their content. Its name carries the digest of the snapshot,
+so that no file in the snapshot can have the same name, not even the mark of another restore.
 """
 
 import json
@@ -18,7 +19,8 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import UsageError
 from nanobarter.storage.snapshot import Snapshot
 
-MARK: Final = ".nanobarter-restore"
+MARKS: Final = ".nanobarter-restore-"
+"""How the name of every mark begins; the digest of its snapshot follows."""
 _PART: Final = b".nanobarter-part-"
 _WORDS: Final = "A restore into this folder is not finished. The same command goes on where it stopped."
 _MARK_BYTES_MAX: Final = 1024 * 1024
@@ -34,14 +36,32 @@ def digest_of(snapshot: Snapshot) -> str:
     return blake3(encode(snapshot)).hexdigest(length=16)
 
 
+def mark_name(digest: str) -> str:
+    """Return the name of the mark of a snapshot with this digest."""
+    return MARKS + digest
+
+
 def begun_in(target: Path) -> str:
     """Return the digest of the snapshot whose restore into this folder is not finished; empty when there is none."""
-    return str(_read(target).get("snapshot", ""))
+    found = list[tuple[int, str]]()
+    with suppress(OSError):
+        for path in target.glob(MARKS + "*"):
+            if digest := _digest_in(path):
+                found.append((path.lstat().st_ctime_ns, digest))
+    # A mark is written before anything else: a later one is only a file that came back, of a folder kept half restored.
+    return min(found)[1] if found else ""
 
 
-def _read(target: Path) -> dict[str, Any]:
+def _digest_in(path: Path) -> str:
+    """Return what a mark is for; empty for a file that only looks like one."""
+    digest = str(_read(path).get("snapshot", ""))
+    return digest if path.name == mark_name(digest) else ""
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        with (target / MARK).open("rb") as file:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
             found = json.loads(file.read(_MARK_BYTES_MAX))
     except (OSError, ValueError):
         return {}
@@ -52,34 +72,35 @@ def _read(target: Path) -> dict[str, Any]:
 class Mark:
     """The mark of one restore. ``resumed``: it was there, so that files may be there too."""
 
-    target: Path
+    path: Path
     resumed: bool
 
     @classmethod
     def set(cls, target: Path, snapshot: Snapshot, paths: Sequence[bytes], *, overwrite: bool) -> "Mark":
         """Make the target ready. Raises UsageError when it holds what is not to be touched."""
-        says = {"what": _WORDS, "snapshot": digest_of(snapshot), "paths": [path.hex() for path in sorted(paths)]}
+        digest = digest_of(snapshot)
+        mark = target / mark_name(digest)
+        says = {"what": _WORDS, "snapshot": digest, "paths": [path.hex() for path in sorted(paths)]}
         try:
             target.mkdir(parents=True, exist_ok=True)
-            found = _read(target)
-            if {**found, "what": _WORDS} == says:
-                return cls(target, resumed=True)
+            if {**_read(mark), "what": _WORDS} == says:
+                return cls(mark, resumed=True)
             if not overwrite and any(target.iterdir()):
-                if found:
+                if begun_in(target):
                     raise UsageError(
                         f"another restore into {target} is not finished",
                         hint="finish it with its own command, choose a new folder, or say --overwrite",
                     )
                 raise UsageError(f"{target} is not empty", hint="choose a new folder, or say --overwrite")
-            _write(target / MARK, json.dumps(says, indent=1).encode())
+            _write(mark, json.dumps(says, indent=1).encode())
         except OSError as error:
             raise UsageError(f"{target} cannot be used: {error.strerror}", hint="choose another folder") from None
-        return cls(target, resumed=False)
+        return cls(mark, resumed=False)
 
     def remove(self) -> None:
         """All is back."""
         with suppress(OSError):
-            (self.target / MARK).unlink()
+            self.path.unlink()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -101,7 +101,7 @@ def test_a_restore_from_the_phrase_killed_in_the_middle_goes_on(scene: Scene) ->
     wait_until(lambda: begun() or process.poll() is not None, READY_SECONDS)
     os.killpg(process.pid, signal.SIGKILL)
     finish(process)
-    assert (back / ".nanobarter-restore").exists()
+    assert list(back.glob(".nanobarter-restore-*"))
     ended = nbctl(*command)
     assert ended.code == 0, ended
     assert ended.answer["kept_bytes"] > 0

@@ -18,7 +18,7 @@ from nanobarter.storage.local import MemoryPacks
 from nanobarter.storage.patience import PatientSource
 from nanobarter.storage.ports import PackMissing
 from nanobarter.storage.restore import Restored
-from nanobarter.storage.resume import MARK, begun_in, digest_of
+from nanobarter.storage.resume import MARKS, begun_in, digest_of
 from tests.storage.engine import Engine, opened
 from tests.storage.test_backup import plant, plant_sparse, rsync_says
 
@@ -74,10 +74,43 @@ async def test_a_restore_killed_at_any_pack_goes_on_and_fetches_little_twice(tmp
             assert len(packs.got) <= everything - cut + 1 + engine.limits.storage_fetches_max
             assert done.lost == ()
             assert rsync_says(source, target) == ""
-            assert not (target / MARK).exists()
+            assert not list(target.glob(MARKS + "*"))
             if cut >= everything - 2:
                 assert done.kept_bytes > 5_000_000
                 assert done.kept_bytes + done.written_bytes > 16_000_000
+
+
+async def test_files_that_look_like_marks_come_back_as_others_do(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "back"
+    source.mkdir()
+    (source / MARKS.rstrip("-")).write_text("mine")
+    (source / MARKS).write_text("mine too")
+    for size in range(6):
+        (source / f"large {size}").write_bytes(random.Random(size).randbytes(3_000_000))
+    async with opened(tmp_path / "home") as engine:
+        first = await engine.backup(source)
+        counted(engine).left = len(await engine.catalog.packs()) - 1
+        with pytest.raises(LocalFault):
+            await again(engine, first, target)
+        left = list(target.glob(MARKS + "?*"))
+        assert len(left) == 1
+        (source / left[0].name).write_bytes(left[0].read_bytes())  # somebody keeps a folder that was half restored
+        made = await engine.backup(source)
+        packs = counted(engine)
+        await again(engine, made, tmp_path / "whole")
+        packs.left, packs.got = len(packs.got) - 1, []
+        with pytest.raises(LocalFault):
+            await again(engine, made, tmp_path / "other")
+        assert (tmp_path / "other" / left[0].name).exists()
+        assert begun_in(tmp_path / "other") == digest_of(made.snapshot)
+        packs.left = 1_000_000
+        done = await again(engine, made, tmp_path / "other")
+        assert done.lost == ()
+        assert done.kept_bytes > 0
+        assert rsync_says(source, tmp_path / "other") == ""
+        done = await engine.restore(made.snapshot, tmp_path / "other", overwrite=True)
+        assert done.lost == ()
+        assert rsync_says(source, tmp_path / "other") == ""
 
 
 async def test_a_finished_part_of_a_large_file_is_not_fetched_again(tmp_path: Path) -> None:
