@@ -86,10 +86,12 @@ class _Backup:
         funnel = Funnel(ChunkIds(self.keys), pipeline, run)
         chunker = Chunker.of(self.keys)
         walker = Walker(self.catalog, chunker, funnel, self.excludes, self.clock, self.limits, self._tick)
-        roots = list[Root]()
+        roots, unstored = list[Root](), await self.catalog.unstored_snapshots()
 
         def walk() -> None:
             roots.extend(walker.root(path) for path in paths)
+            for line in unstored:
+                funnel.snapshot(line.chunk_id, line.body)
             funnel.flush()
             funnel.flush_listings()
 

@@ -90,16 +90,16 @@ class Catalog:
 
         Ids that are not recorded are among them, so that whoever died after the forgetting can finish.
 
-        The chunk of a snapshot does not keep its pack: the catalog has the snapshot itself.
+        A snapshot's own chunk keeps its pack as any other does: who has but the packs finds the snapshot by it.
         """
 
         def change(db: sqlite3.Connection) -> list[PackId]:
             question = (
                 "DELETE FROM storage_packs WHERE pack_id = ? AND NOT EXISTS (SELECT 1 FROM storage_chunks "
-                "WHERE storage_chunks.pack = storage_packs.pack "
-                "AND chunk_id NOT IN (SELECT chunk_id FROM storage_snapshots))"
+                "WHERE storage_chunks.pack = storage_packs.pack)"
             )
             db.executemany(question, [(pack_id,) for pack_id in self.lost])
+            point_snapshots(db)
             known = {pack_id for (pack_id,) in db.execute("SELECT pack_id FROM storage_packs")}
             return sorted(self.lost - known)
 
@@ -127,6 +127,19 @@ class Catalog:
     async def snapshots(self) -> list[SnapshotLine]:
         """Return all snapshots, oldest first."""
         return await self.store.read(lambda db: list(snapshot_lines(db)))
+
+    async def unstored_snapshots(self) -> list[SnapshotLine]:
+        """Return the snapshots whose own chunk is in no pack, or in a lost one: no folder holds it to be met again."""
+
+        def question(db: sqlite3.Connection) -> list[SnapshotLine]:
+            rows = db.execute(
+                "SELECT snapshot_id, storage_packs.pack_id FROM storage_snapshots "
+                "LEFT JOIN storage_chunks USING (chunk_id) LEFT JOIN storage_packs USING (pack)"
+            )
+            wanted = {snapshot_id for snapshot_id, pack_id in rows if pack_id is None or pack_id in self.lost}
+            return [line for line in snapshot_lines(db) if line.snapshot_id in wanted] if wanted else []
+
+        return await self.store.read(question)
 
     async def forget_snapshots(self, snapshots: Sequence[Hash]) -> None:
         """Forget snapshots, all at once; their packs stay until they are pruned."""
@@ -184,6 +197,14 @@ class Catalog:
                     _insert_snapshot(db, line)
 
         await self.store.write(change)
+
+
+def point_snapshots(db: sqlite3.Connection) -> None:
+    """Let every snapshot name the pack that holds its chunk now; called wherever packs are taken out."""
+    db.execute(
+        "UPDATE storage_snapshots SET pack_id = coalesce((SELECT storage_packs.pack_id FROM storage_chunks "
+        "JOIN storage_packs USING (pack) WHERE storage_chunks.chunk_id = storage_snapshots.chunk_id), pack_id)"
+    )
 
 
 def _insert_pack(db: sqlite3.Connection, line: PackLine) -> None:

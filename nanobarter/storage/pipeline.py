@@ -19,6 +19,7 @@ from nanobarter.storage.chunks import ChunkId, ChunkIds
 from nanobarter.storage.packs import (
     DATA,
     ENTRIES_MAX,
+    SNAPSHOT,
     TREE,
     Piece,
     Role,
@@ -244,6 +245,10 @@ class Funnel:
         chunk_id = self.ids.meta(raw)
         self._offer(chunk_id, TREE, raw)
         return chunk_id
+
+    def snapshot(self, chunk_id: ChunkId, raw: bytes) -> None:
+        """Take an earlier snapshot that no stored pack holds any more."""
+        self._offer(chunk_id, SNAPSHOT, raw)
 
     def _offer(self, chunk_id: ChunkId, role: Role, raw: bytes | memoryview) -> None:
         # Flying is asked first: a chunk leaves it only after the catalog has it, so it is never in neither.

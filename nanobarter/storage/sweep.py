@@ -12,7 +12,7 @@ from typing import Final
 from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import PackId
 from nanobarter.core.limits import Limits
-from nanobarter.storage.catalog import StoredPack
+from nanobarter.storage.catalog import StoredPack, point_snapshots
 from nanobarter.storage.chunks import ChunkId
 from nanobarter.storage.listings import decode_listing
 from nanobarter.storage.marks import Marks
@@ -123,10 +123,7 @@ def take_out(
     db.executemany("DELETE FROM storage_files WHERE directory = ?", [(directory,) for directory in listings])
     gone = [pack_id for pack_id in packs if not live_chunks(db, pack_id, marks)]
     db.executemany("DELETE FROM storage_packs WHERE pack_id = ?", [(pack_id,) for pack_id in gone])
-    db.execute(
-        "UPDATE storage_snapshots SET pack_id = coalesce((SELECT storage_packs.pack_id FROM storage_chunks "
-        "JOIN storage_packs USING (pack) WHERE storage_chunks.chunk_id = storage_snapshots.chunk_id), pack_id)"
-    )
+    point_snapshots(db)
     return gone
 
 

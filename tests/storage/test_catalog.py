@@ -1,6 +1,7 @@
 """A catalog must never be ahead of what is stored, and a lost one must come back from an export or the packs."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobarter.core.errors import LocalFault, Malformed, UsageError
+from nanobarter.storage.backup import Summary
 from nanobarter.storage.catalog_lines import parse_export
 from nanobarter.storage.local import DirectoryPacks, MemoryPacks
 from nanobarter.storage.ports import Pack, PackKind, PackMissing, pack_id_of
 from nanobarter.storage.rebuild import rebuild
 from tests.storage.engine import KEYS, Engine, opened
 from tests.storage.test_backup import plant, rsync_says
+from tests.storage.test_looking import checked
 
 
 class Failing(MemoryPacks):
@@ -81,6 +84,61 @@ async def test_a_lost_pack_is_kept_while_it_alone_holds_something(tmp_path: Path
         assert set(await engine.catalog.drop_replaced()) < before
         await engine.restore(first.snapshot, tmp_path / "back")  # its peers came back
     assert (tmp_path / "back" / "only-then").stat().st_size == 100_000
+
+
+async def assert_all_is_there(engine: Engine, made: Sequence[Summary], source: Path, scratch: Path) -> None:
+    """Check that nothing is missing, that every snapshot is restored, and that the packs alone name them all."""
+    told = await checked(engine, read_data=True)
+    assert (told.snapshots, told.missing, told.unreadable, told.damaged) == (len(made), 0, (), ())
+    known = {pack.pack_id for pack in await engine.catalog.packs()}
+    assert {line.pack_id for line in await engine.catalog.snapshots()} <= known
+    for number, done in enumerate(made):
+        target = scratch / f"back{number}"
+        assert (await engine.restore(done.snapshot, target)).lost == ()
+        assert rsync_says(source, target) == ""
+    stored = await engine.catalog.packs()
+    async with opened(scratch / "scanned") as elsewhere:
+        found = await rebuild(elsewhere.catalog, stored, keys=KEYS, source=engine.packs)
+        assert found.lost == ()
+        assert {line.snapshot_id for line in await elsewhere.catalog.snapshots()} == {one.snapshot_id for one in made}
+
+
+async def test_a_snapshot_alone_in_an_outgrown_pack_outlives_it(tmp_path: Path) -> None:
+    source = plant(tmp_path / "source")
+    async with opened(tmp_path / "home") as engine:
+        packs = engine.packs
+        assert isinstance(packs, MemoryPacks)
+        engine.geometry = (2, 4)
+        made = [await engine.backup(source) for _ in range(3)]  # nothing changed: the later two are alone in theirs
+        thin = set(packs.packs)
+        assert len({done.pack_id for done in made}) == 3
+        engine.geometry = (2, 5)
+        made.append(await engine.backup(source, lost=thin))
+        for pack_id in await engine.catalog.drop_replaced():
+            del packs.packs[pack_id]
+        assert not thin & set(packs.packs)
+        await assert_all_is_there(engine, made, source, tmp_path)
+        assert (await engine.backup(source)).progress.new_bytes == 0
+
+
+async def test_a_snapshot_that_was_not_stored_again_keeps_its_pack(tmp_path: Path) -> None:
+    source = plant(tmp_path / "source")
+    async with opened(tmp_path / "home") as engine:
+        made = [await engine.backup(source) for _ in range(2)]
+        await engine.catalog.mark_lost([made[1].pack_id])
+        assert await engine.catalog.drop_replaced() == []
+        await assert_all_is_there(engine, made, source, tmp_path)
+
+
+async def test_a_snapshot_that_is_in_no_pack_is_stored_by_the_next_backup(tmp_path: Path) -> None:
+    source = plant(tmp_path / "source")
+    async with opened(tmp_path / "home") as engine:
+        made = [await engine.backup(source) for _ in range(2)]
+        await engine.catalog.forget_pack(made[1].pack_id)
+        assert (await checked(engine, read_data=False)).missing == 1
+        made.append(await engine.backup(source))
+        assert await engine.catalog.drop_replaced() == []
+        await assert_all_is_there(engine, made, source, tmp_path)
 
 
 class Endless(MemoryPacks):
