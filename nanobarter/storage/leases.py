@@ -7,6 +7,7 @@ it is made: at least 64 MiB, and half of what is held at that issuer already.
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -156,13 +157,32 @@ class LeaseBook:
         return self._store.read_now(lambda db: live_leases(db, now))
 
     def capacity(self) -> dict[NodeId, int]:
-        """Return, by issuer, the bytes that shares may take: in leases, and in notes that could become leases."""
+        """Return, by issuer, the bytes that shares may take: in leases, and in notes that could become leases.
+
+        Notes leave the wallet a moment before their lease is in the book; until then the wallet's copy counts.
+        """
         reserve, found = self._limits.lease_head_reserve_bytes, dict[NodeId, int]()
-        for lease in self.live():
+        live = self.live()
+        for lease in live:
             found[lease.issuer] = found.get(lease.issuer, 0) + room_bytes(lease, reserve)
         for held in self._source.holdings():
             room = (held.quantity - held.reserved) * MIB - reserve
             found[held.quality.issuer] = found.get(held.quality.issuer, 0) + max(room, 0)
+        for lease in self._unkept(live):  # read last: what left the holdings meanwhile is here
+            room = max(lease.terms.quantity * MIB - reserve, 0)
+            found[lease.issuer] = found.get(lease.issuer, 0) + room
+        return found
+
+    def _unkept(self, live: Sequence[HeldLease]) -> list[Contract]:
+        """Return the leases of this vault that the wallet has and the book does not have yet."""
+        ids, contracts = {lease.lease_id for lease in live}, {encode(lease.contract) for lease in live}
+        found, now = list[Contract](), self._clock.now()
+        for signed in self._source.leases():
+            if encode(signed) not in contracts:
+                with suppress(PeerFault):  # of another holder
+                    contract = read_contract(signed, self._holder.public)
+                    if contract.lease_id not in ids and contract.end > now:
+                        found.append(contract)
         return found
 
     async def lease_for(self, issuer: NodeId, size: int) -> HeldLease | Refused:
@@ -173,6 +193,9 @@ class LeaseBook:
         """
         async with self._redeeming.setdefault(issuer, trio.Lock()):
             found = self._with_room(issuer, size)
+            if found is None and any(lease.issuer == issuer for lease in self._unkept(self.live())):
+                await self.adopt()
+                found = self._with_room(issuer, size)
             if found is None:
                 no = await self._redeem(issuer, size)
                 found = self._with_room(issuer, size)

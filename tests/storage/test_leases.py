@@ -8,7 +8,8 @@ import trio
 from nanobarter.core.errors import PeerFault, Reason, Refused
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import DAY, MIB, Span
-from tests.storage.vaults import pack_of, signing, town
+from nanobarter.storage.leases import HeldLease
+from tests.storage.vaults import SMALL, pack_of, signing, town
 
 
 async def test_room_given_out_at_once_is_never_given_twice(tmp_path: Path) -> None:
@@ -79,3 +80,15 @@ async def test_a_mint_that_extends_for_another_stops_nothing(tmp_path: Path, mon
         ((_, no),) = await here.leases.extend_due()
         assert no is not None
         assert here.leases.live() == [before]
+
+
+async def test_notes_that_have_just_become_a_lease_still_count_as_room(tmp_path: Path) -> None:
+    async with town(tmp_path, 1) as (here, _):
+        issuer = here.peers[0].node_id
+        before = here.leases.capacity()[issuer]
+        here.wallet.received.append(here.mints.make(issuer, here.wallet.notes[issuer], here.keys.signing.public))
+        here.wallet.notes[issuer] = 0  # one commit in the wallet, and none in the book yet
+        assert here.leases.capacity()[issuer] == before
+        lease = await here.leases.lease_for(issuer, SMALL)
+        assert isinstance(lease, HeldLease)
+        assert here.leases.capacity()[issuer] == before
