@@ -192,6 +192,7 @@ class Limits:
     swap_vetted_enough: int = 5  # vetted nodes from which on newcomers get less: the fewest that shares are spread over
     swap_standings_max: int = 10_000  # nodes remembered, 60 bytes each; those not vetted go first
     swap_watched_max: int = 1024  # agreements of others with a lock at our mint; about 4 KB each
+    swap_watched_signer_max: int = 64  # of them from one proposer before a lock is made, which is a matter of seconds
     swap_call_timeout: Span = Span(5 * SECOND)  # a message of a ring is small; half of the time to approve
     swap_retry_first: Span = Span(500)
     swap_retry_max: Span = Span(8 * SECOND)  # while everybody waits, up to T_vote

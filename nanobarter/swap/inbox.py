@@ -145,8 +145,9 @@ class Inbox:
         """Take an AGREED, as a party and as an issuer; also our own as we have just signed it."""
         agreement = agreement_of(signed)
         known = True
-        is_now = self._times.near(agreement.start, self._clock.now())
-        if self._node in agreement.issuers and self._pusher is not None and is_now:
+        # Of another pace or time no ring is that we would serve, and how long it is kept would be its signer's choice.
+        is_ours = self._times.near(agreement.start, self._clock.now()) and self._times.accepts(agreement.pace)
+        if self._node in agreement.issuers and self._pusher is not None and is_ours:
             known = await self._pusher.watch(agreement)
         if self._node in agreement.nodes:
             hashes = [a.hash for a in agreement.approvals]

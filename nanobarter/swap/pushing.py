@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from nanobarter.core.errors import Malformed, PeerFault, Unreachable
-from nanobarter.core.ids import AgreementId, NodeId
+from nanobarter.core.ids import LockId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock
@@ -19,9 +19,11 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span, after
 from nanobarter.mint.events import LockMade, LockOpened, LockReturned, MintEvent
 from nanobarter.mint.messages import OpenBody
+from nanobarter.mint.rules import Lock
 from nanobarter.swap import tables
 from nanobarter.swap.carrier import ask_mint, tell
 from nanobarter.swap.terms import Agreement, agreement_of, open_locked
+from nanobarter.swap.watched import Watched
 
 
 class Pusher:
@@ -35,47 +37,58 @@ class Pusher:
         caller: Caller,
         clock: Clock,
         limits: Limits,
+        find_lock: Callable[[LockId], Lock | None],
         hear: Callable[[str, Signed], Awaitable[object]],
     ) -> None:
         self._nursery, self._store, self._caller = nursery, store, caller
         self._clock, self._limits, self._hear = clock, limits, hear
-        self._watched: dict[AgreementId, Agreement] = {}
+        self._watched = Watched(caller.node_id, limits, find_lock)
 
     def load(self) -> None:
         """Read back the agreements with a lock at our mint."""
-        self._watched = {a.agreement_id: a for a in map(agreement_of, self._store.read_now(tables.watched))}
+        for signed in self._store.read_now(tables.watched):
+            self._watched.add(agreement_of(signed))
 
     async def watch(self, agreement: Agreement) -> bool:
         """Remember an agreement that has an arc at our mint; False when there is no room."""
-        if agreement.agreement_id in self._watched:
+        if agreement.agreement_id in self._watched or self._watched.is_over(agreement):
             return True
-        if len(self._watched) >= self._limits.swap_watched_max:
+        await self.forget()
+        if not self._watched.has_room(agreement):
             return False
-        await self._store.write(lambda db: tables.put_watched(db, agreement))
-        self._watched[agreement.agreement_id] = agreement
+        instead = self._watched.room_for(agreement)
+        with self._watched.coming(agreement):
+
+            def write(db: tables.Db) -> None:
+                tables.drop_watched(db, instead)
+                tables.put_watched(db, agreement)
+
+            await self._store.write(write)
+        self._watched.add(agreement)
         return True
 
-    def forget(self) -> None:
-        """Drop what has lapsed."""
-        now = self._clock.now()
-        self._watched = {k: a for k, a in self._watched.items() if a.take_until >= now}
+    async def forget(self) -> None:
+        """Drop what nobody will have to be told of."""
+        gone = self._watched.drop_over(self._clock.now())
+        if gone:
+            await self._store.write(lambda db: tables.drop_watched(db, gone))
 
     def heard(self, event: MintEvent) -> None:
         """Pass on what our mint has just made durable."""
         match event:
             case LockMade(locked):
                 terms = open_locked(locked).terms
-                agreement = self._watched.get(terms.agreement)
+                agreement = self._watched.look(terms.agreement)
                 # The giver of an arc sends its LOCKED by itself, so when that is we, once is enough.
                 if agreement is not None and agreement.nodes[terms.index] != self._caller.node_id:
                     self._push(agreement, "swap.locked", locked)
             case LockOpened(terms, preimages, receipt):
-                agreement = self._watched.get(terms.agreement)
+                agreement = self._watched.look(terms.agreement)
                 if agreement is not None:
                     self._push(agreement, "swap.opened", receipt)
                     self._open_others(agreement, terms.index, preimages, receipt)
             case LockReturned(terms, _, receipt):
-                if (agreement := self._watched.get(terms.agreement)) is not None:
+                if (agreement := self._watched.look(terms.agreement)) is not None:
                     self._push(agreement, "swap.opened", receipt)
             case _:
                 pass  # leases are no matter of swaps

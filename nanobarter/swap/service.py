@@ -63,7 +63,7 @@ class Swap:
         times: SwapTimes | None = None,
         policy: Policy | None = None,
     ) -> None:
-        self._store, self._key, self._caller, self._wallet = store, key, caller, wallet
+        self._store, self._key, self._caller, self._wallet, self._mint = store, key, caller, wallet, mint
         self._clock, self._entropy, self._limits = clock, entropy, limits
         self._times = times or SwapTimes()
         policy = policy or ApproveAll()
@@ -157,6 +157,7 @@ class Swap:
                 caller=self._caller,
                 clock=self._clock,
                 limits=self._limits,
+                find_lock=self._mint.lock,
                 hear=self._inbox.hear,
             )
             self._pusher.load()
@@ -178,7 +179,7 @@ class Swap:
         await self._store.write(lambda db: tables.prune(db, now, before(now, self._limits.swap_kept)))
         await self._store.write(lambda db: tables.prune_standings(db, self._limits.swap_standings_max))
         if self._pusher is not None:
-            self._pusher.forget()
+            await self._pusher.forget()
 
     def _start(self, action: Callable[..., Awaitable[object]], *args: object) -> None:
         if self._nursery is None:

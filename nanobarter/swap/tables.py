@@ -189,6 +189,11 @@ def put_watched(db: Db, agreement: Agreement) -> None:
     db.execute("INSERT INTO swap_watched VALUES (?, ?, ?) ON CONFLICT DO NOTHING", row)
 
 
+def drop_watched(db: Db, agreements: Iterable[AgreementId]) -> None:
+    """Forget whom to tell about the locks of agreements."""
+    db.executemany("DELETE FROM swap_watched WHERE agreement = ?", [(known,) for known in agreements])
+
+
 def watched(db: Db) -> list[Signed]:
     """Return the agreements with a lock at our mint."""
     found = db.execute("SELECT agreed FROM swap_watched").fetchall()
