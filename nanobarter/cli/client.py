@@ -10,6 +10,7 @@ import h11
 
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.last_words import last_words, wait_last_words
+from nanobarter.core.pathtext import sendable
 from nanobarter.daemon.home import Home
 
 Answer = dict[str, Any]
@@ -50,7 +51,7 @@ class Client:
         raise CommandFailed("the daemon went away without an answer", hint="see its log")
 
     def _request(self, method: str, path: str, params: Mapping[str, object]) -> Generator[Answer]:
-        body = json.dumps(params).encode() if method == "POST" else b""
+        body = json.dumps(sendable(dict(params))).encode() if method == "POST" else b""
         headers = [("Host", "localhost"), ("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         http = h11.Connection(h11.CLIENT)
         with self._connected() as sock:

@@ -31,6 +31,7 @@ from nanobarter.core.errors import (
     UsageError,
 )
 from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.pathtext import printable
 
 Params = dict[str, Any]
 Answer = dict[str, Any]
@@ -62,7 +63,7 @@ class _Failure:
     reason: str = ""
 
     def as_json(self) -> Answer:
-        told: Answer = {"type": "error", "kind": self.kind, "message": self.message, "hint": self.hint}
+        told: Answer = {"type": "error", "kind": self.kind, "message": printable(self.message), "hint": self.hint}
         return {**told, "reason": self.reason} if self.reason else told
 
 
@@ -248,8 +249,7 @@ class _Connection:
         await self._put(h11.Response(status_code=status, headers=[*headers, ("Connection", "close")]))
 
     async def _put(self, event: h11.Event) -> None:
-        data = self._http.send(event)
-        if data:
+        if data := self._http.send(event):
             await self._stream.send_all(data)
 
 

@@ -10,6 +10,7 @@ import trio
 
 from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import PackId, show_node
+from nanobarter.core.pathtext import path_bytes, received
 from nanobarter.core.units import Instant
 from nanobarter.daemon.explain_verdict import kind_of, look, mtime_ns_of, names_in, read_start, verdict_of
 from nanobarter.daemon.facade_explain import (
@@ -48,10 +49,11 @@ class ExplainJob:
         """Yield progress and at last the answer. Raises UsageError for a path that is none."""
         return self._node.jobs.events(lambda say: self._work(text, say))
 
-    async def _work(self, text: str, say: Say) -> Explained:
+    async def _work(self, sent: str, say: Say) -> Explained:
+        text = received(sent)
         if not text.startswith("/") or "\0" in text:
             raise UsageError(f"{text!r} is not an absolute path", hint="write it from the root: /home/...")
-        path = os.fsencode(text.rstrip("/") or "/")
+        path = path_bytes(text.rstrip("/") or "/")
         disk = await trio.to_thread.run_sync(look, path)
         folder = max(
             (f for f in map(os.fsencode, self._node.folders.paths) if is_below(f, path)), key=len, default=None

@@ -15,6 +15,7 @@ import trio
 
 from nanobarter.core.errors import InvariantBroken, Reason, UsageError
 from nanobarter.core.ids import PackId
+from nanobarter.core.pathtext import received
 from nanobarter.core.units import SECOND
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
@@ -256,7 +257,7 @@ def _outgrown_of(auditor: Auditor, now: Geometry) -> list[PackId]:
 
 
 def _existing(folder: str) -> Path:
-    path = Path(folder).expanduser()
+    path = Path(received(folder)).expanduser()
     if not path.is_absolute():
         raise UsageError(f"the folder {folder!r} is not an absolute path", hint="write it from the root: /home/...")
     if not os.path.lexists(path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 import trio
 
 from nanobarter.core.errors import UsageError
+from nanobarter.core.pathtext import path_bytes
 from nanobarter.daemon.jobs import LISTED_MAX, Say, shown
 from nanobarter.daemon.restoring import choose_snapshot, supply_of
 from nanobarter.daemon.shape import Progress
@@ -42,12 +43,12 @@ class LookJob:
 
     def ls(self, snapshot: str, path: str) -> AsyncGenerator[Progress | Listing]:
         """List a folder of a snapshot."""
-        where = path.rstrip("/").encode()
+        where = path_bytes(path.rstrip("/"))
         return self._found(snapshot, where, lambda one, reader: list_folder(one, where, reader, ROWS_MAX))
 
     def find(self, snapshot: str, pattern: str) -> AsyncGenerator[Progress | Listing]:
         """List what matches a pattern."""
-        return self._found(snapshot, b"", lambda one, reader: find_names(one, pattern.encode(), reader, ROWS_MAX))
+        return self._found(snapshot, b"", lambda one, reader: find_names(one, path_bytes(pattern), reader, ROWS_MAX))
 
     def _found(
         self, wanted: str, path: bytes, look: Callable[[Snapshot, ChunkReader], Found]

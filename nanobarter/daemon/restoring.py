@@ -9,6 +9,7 @@ import trio
 
 from nanobarter.core.errors import UsageError
 from nanobarter.core.limits import Limits
+from nanobarter.core.pathtext import path_bytes, printable, received
 from nanobarter.core.units import Span
 from nanobarter.daemon import facade
 from nanobarter.daemon.jobs import LISTED_MAX, Say, shown
@@ -98,8 +99,8 @@ class Supply:
 
 async def restore_wish(wish: RestoreWish, supply: Supply, say: Say) -> RestoreDone:
     """Restore what is wished. Raises UsageError for words that mean nothing."""
-    started, target = trio.current_time(), Path(wish.target)
-    if "\0" in wish.target or not target.is_absolute():
+    started, target = trio.current_time(), Path(received(wish.target))
+    if "\0" in str(target) or not target.is_absolute():
         hint = "write it from the root: /home/..."
         raise UsageError(f"the target {wish.target!r} is not an absolute path", hint=hint)
     paths = [_path(text) for text in wish.paths]
@@ -127,15 +128,15 @@ async def restore_wish(wish: RestoreWish, supply: Supply, say: Say) -> RestoreDo
 
 
 def _path(text: str) -> bytes:
-    if not text.startswith("/") or "\0" in text:
+    if not text.startswith("/") or "\0" in received(text):
         raise UsageError(f"{text!r} is not an absolute path", hint="write it as it was backed up: /home/...")
-    return text.rstrip("/").encode() or b"/"
+    return path_bytes(text.rstrip("/")) or b"/"
 
 
 def _told(line: SnapshotLine, target: Path, restored: Restored, seconds: float) -> RestoreDone:
     return RestoreDone(
         snapshot_id=line.snapshot_id.hex(),
-        target=str(target),
+        target=printable(str(target)),
         files=restored.files,
         size_bytes=restored.written_bytes + restored.kept_bytes,
         kept_files=restored.kept_files,

@@ -1,6 +1,7 @@
 """At stake: a person who frees space must be told exactly what goes, and a script whether all of it went."""
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.main import main
+from nanobarter.core.pathtext import path_bytes
 from nanobarter.core.phrase import make_phrase, seed_of
 from nanobarter.core.system import SeededEntropy
 from nanobarter.daemon import facade as f
@@ -126,3 +128,19 @@ async def test_a_node_leaves_stays_after_all_or_tells(home: Home, capsys: pytest
     assert (code, json.loads(out)["done"], "leaving 1 of 3 shares" in err) == (Exit.DONE, True, True)
     code, out, _ = await spoken(node, home, capsys, "leave", "--cancel")
     assert (code, node.asked) == (Exit.DONE, ["leave", "leave", "stay"])
+
+
+async def test_a_name_that_is_no_text_reaches_the_node(
+    home: Home, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    node, odd = FakeNode(), os.fsdecode(b"/home/\xff\xfe bad")
+    target = tmp_path / os.fsdecode(b"\xfd back")
+    code, _, err = await spoken(node, home, capsys, "restore", "--target", str(target), odd, "--json")
+    assert code == Exit.DONE, err
+    assert [path_bytes(path) for path in node.storage.wishes[0].paths] == [os.fsencode(odd)]
+    assert path_bytes(node.storage.wishes[0].target) == os.fsencode(target)
+    for words in ("ls", "find", "explain"):
+        node.asked.clear()
+        code, _, err = await spoken(node, home, capsys, words, odd)
+        assert code == Exit.DONE, err
+        assert os.fsencode(odd) in path_bytes(node.asked[0])
