@@ -135,10 +135,11 @@ class BackupJob:
             progress=moved,
         )
         await self._fill(say)
-        for pack_id in await node.catalog.drop_replaced():
-            await node.placer.remove(pack_id)
+        replaced = await node.catalog.drop_replaced()
         say(facade.Progress(phase="publishing the catalog"))
         await node.publish_catalog()
+        for pack_id in replaced:  # not before the heads at the peers name what takes their place
+            await node.placer.remove(pack_id)
         await self._fill(say)  # the catalog is in packs too, and a peer may have missed just those
         return await self._done(summary, plan, trio.current_time() - started)
 
