@@ -224,6 +224,10 @@ def _backup(done: f.BackupDone) -> Iterator[str]:
     if done.unread_count:
         yield f"{done.unread_count} could not be read:"
         yield from (f"  {path}" for path in done.unread)
+    if done.skipped_count:
+        more = ", the first:" if done.skipped_count > len(done.skipped) else ":"
+        yield f"{done.skipped_count} sockets and FIFOs are not kept{more}"
+        yield from (f"  {path}" for path in done.skipped)
 
 
 def _restore(done: RestoreDone) -> Iterator[str]:

@@ -46,7 +46,8 @@ class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
     """The end of a backup: every share that ``shares`` counts is on a peer's disk.
 
     ``partial`` when some files could not be read; their paths are in ``unread`` (at most a hundred, with
-    odd bytes shown as question marks). ``thin`` when fewer peers than wanted hold it.
+    odd bytes escaped). ``skipped`` names the first sockets and FIFOs, which are not kept. ``thin`` when fewer peers
+    than wanted hold it.
     """
 
     snapshot_id: str
@@ -62,4 +63,6 @@ class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
     n: int = 0
     unread_count: int = 0
     unread: tuple[str, ...] = ()
+    skipped_count: int = 0
+    skipped: tuple[str, ...] = ()
     seconds: float = 0.0

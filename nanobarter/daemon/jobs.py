@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=facade.Shape)
 EVENTS_MAX: Final = 16  # progress that nobody reads in time is dropped; the result never is
 LISTED_MAX: Final = 100  # paths told of files that could not be read
+SKIPPED_MAX: Final = 10  # sockets and FIFOs told of: programs make them anew
 FILLS_MAX: Final = 3  # passes over packs that miss shares before a backup says what it has
 FILL_AGAIN: Final = 2.0  # seconds between two passes: a peer that restarts needs one or two
 YOUNG_SECONDS: Final = 60.0  # by then even a slow machine that started with us has made its keys and bid
@@ -226,6 +227,7 @@ class BackupJob:
     async def _done(self, summary: engine.Summary, plan: Plan, seconds: float) -> facade.BackupDone:
         node, snapshot = self._node, summary.snapshot
         missing = [p for p in snapshot.problems if p.trouble != "skipped"]
+        special = [p for p in snapshot.problems if p.trouble == "skipped"]
         health = await node.proofs.health()
         return facade.BackupDone(
             snapshot_id=summary.snapshot_id.hex(),
@@ -239,8 +241,10 @@ class BackupJob:
             shares=health.shares_proven,
             k=plan.geometry.k,
             n=plan.geometry.n,
-            unread_count=len(missing),
+            unread_count=snapshot.problem_count - summary.progress.skipped,
             unread=tuple(f"{shown(p.path)}: {p.detail or p.trouble}" for p in missing[:LISTED_MAX]),
+            skipped_count=summary.progress.skipped,
+            skipped=tuple(f"{shown(p.path)}: {p.detail}" for p in special[:SKIPPED_MAX]),
             seconds=round(seconds, 3),
         )
 

@@ -44,6 +44,7 @@ class Progress:
     new_bytes: int = 0
     packs: int = 0
     packed_bytes: int = 0
+    skipped: int = 0
     path: bytes = b""
 
 
@@ -150,6 +151,7 @@ class _Backup:
             files=counts.files,
             directories=counts.directories,
             seen_bytes=counts.seen_bytes,
+            skipped=counts.skipped,
             path=counts.path,
         )
         self._take_pack_counts()

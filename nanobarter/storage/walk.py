@@ -9,6 +9,7 @@ Iterative, since a path may be deeper than Python's stack.
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -53,6 +54,7 @@ class Counts:
     files: int = 0
     directories: int = 0
     seen_bytes: int = 0
+    skipped: int = 0
     path: bytes = b""
     """Where it is now, for display."""
 
@@ -112,7 +114,9 @@ class Walker:
     def trouble(self, path: bytes, trouble: Trouble, detail: str = "") -> None:
         """Note a path that is not kept as it is."""
         self.problem_count += 1
-        if trouble != "skipped":
+        if trouble == "skipped":
+            self.counts.skipped += 1
+        else:
             self.complete = False
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(Problem(path[:PATH_MAX], trouble, detail[:200]))
@@ -229,16 +233,13 @@ class Walker:
         """Return a file's entry, its last state, and whether it held still; None when it cannot be read."""
         try:
             handle = scan.open_file(path)
+            try:
+                return self._read_open(handle, path, name)
+            finally:
+                os.close(handle)
         except OSError as error:
             self._failed(path, error)
             return None
-        try:
-            return self._read_open(handle, path, name)
-        except OSError as error:
-            self._failed(path, error)
-            return None
-        finally:
-            os.close(handle)
 
     def _read_open(self, handle: int, path: bytes, name: bytes) -> tuple[File, os.stat_result, bool]:
         before = os.fstat(handle)
@@ -289,13 +290,10 @@ class Walker:
 
 
 def _start_of(path: bytes) -> bytes:
-    try:
+    with suppress(OSError):
         handle = scan.open_file(path)
-    except OSError:
-        return b""
-    try:
-        return os.read(handle, _CACHE_TAG_BYTES)
-    except OSError:
-        return b""
-    finally:
-        os.close(handle)
+        try:
+            return os.read(handle, _CACHE_TAG_BYTES)
+        finally:
+            os.close(handle)
+    return b""

@@ -100,6 +100,15 @@ async def test_a_backup_that_missed_files_is_partly_read(home: Home, capsys: pyt
     assert "1 could not be read:\n  /f/secret" in out
 
 
+async def test_a_backup_tells_what_it_does_not_keep(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    done = f.BackupDone(snapshot_id="s2", outcome="complete", skipped_count=3, skipped=("/f/pipe: a FIFO",))
+    code, out, _ = await spoken(FakeNode(backup_done=done), home, capsys, "backup")
+    assert code == Exit.DONE
+    assert "3 sockets and FIFOs are not kept, the first:\n  /f/pipe: a FIFO\n" in out
+    code, out, _ = await spoken(FakeNode(backup_done=done), home, capsys, "backup", "--json")
+    assert (code, json.loads(out)["skipped_count"]) == (Exit.DONE, 3)
+
+
 @pytest.mark.parametrize(
     ("trouble", "code", "message"),
     [

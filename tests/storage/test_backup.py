@@ -112,3 +112,4 @@ async def test_fifos_and_sockets_are_skipped_and_said(tmp_path: Path, monkeypatc
     assert made.complete
     said = [(one.path.rpartition(b"/")[2], one.trouble) for one in made.snapshot.problems]
     assert said == [(b"fifo", "skipped"), (b"socket", "skipped")]
+    assert made.progress.skipped == 2
