@@ -7,7 +7,7 @@ from typing import Any
 from nanobarter.cli.client import Client
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.show import lines_of
-from nanobarter.cli.talk import answer_json
+from nanobarter.cli.talk import answer_json, plain
 from nanobarter.daemon.home import Home, default_home
 
 
@@ -22,7 +22,7 @@ def put(answer: dict[str, Any], *, as_json: bool) -> None:
         answer_json(answer)
         return
     for line in lines_of(answer):
-        print(line)
+        print(plain(line))
 
 
 def read(asked: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.reading import client_of
 from nanobarter.cli.show_storage import lines_of
-from nanobarter.cli.talk import answer_json, follow, say
+from nanobarter.cli.talk import answer_json, follow, plain, say
 
 
 def _put(answer: dict[str, Any], *, as_json: bool) -> None:
@@ -19,7 +19,7 @@ def _put(answer: dict[str, Any], *, as_json: bool) -> None:
         answer_json(answer)
         return
     for line in lines_of(answer):
-        print(line)
+        print(plain(line))
 
 
 def forget(asked: argparse.Namespace) -> int:

@@ -14,9 +14,14 @@ _LINE_EVERY: Final = 2.0  # seconds between two lines of one phase where there i
 
 def say(message: str, hint: str = "") -> None:
     """Say a line of talk, and the way out if there is one."""
-    print(f"nbctl: {message}", file=sys.stderr)
+    print(f"nbctl: {plain(message)}", file=sys.stderr)
     if hint:
-        print(f"nbctl: hint: {hint}", file=sys.stderr)
+        print(f"nbctl: hint: {plain(hint)}", file=sys.stderr)
+
+
+def plain(line: str) -> str:
+    """Return a line with all that could end it, move the cursor or turn the writing round escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)  # names of files may hold anything
 
 
 def answer_json(answer: Mapping[str, Any]) -> None:

@@ -144,3 +144,19 @@ async def test_a_name_that_is_no_text_reaches_the_node(
         code, _, err = await spoken(node, home, capsys, words, odd)
         assert code == Exit.DONE, err
         assert os.fsencode(odd) in path_bytes(node.asked[0])
+
+
+async def test_a_name_cannot_forge_lines_or_move_the_cursor(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node, name, change = FakeNode(), "/home/ada/a\nb\x1b[2J\x9b\u202e é 🐟", msgspec.structs.replace
+    (row,) = node.storage.listing.rows
+    node.storage.listing = change(node.storage.listing, rows=(change(row, path=name),), lost=(name,))
+    node.storage.differences = change(node.storage.differences, changes=(("added", name),))
+    for words in (["ls"], ["find", "a*"], ["diff", "ab", "cd"]):
+        _, out, err = await spoken(node, home, capsys, *words)
+        assert out.endswith(r"/home/ada/a\nb\x1b[2J\x9b\u202e é 🐟" + "\n"), out
+        assert len(out.splitlines()) == 1
+        assert "\x1b" not in err
+        assert len(err.splitlines()) <= 1
+        _, out, _ = await spoken(node, home, capsys, *words, "--json")
+        told = json.loads(out)
+        assert name in (told["rows"][0]["path"] if "rows" in told else told["changes"][0])

@@ -32,6 +32,9 @@ class FakeStorage:
         snapshot_id="ab" * 32,
         rows=(ListRow(path="/home/ada/x", kind="file", mode=0o644, owner="ada", size_bytes=5, changed=0),),
     )
+    differences: Differences = Differences(
+        old="", new="", changes=(("added", "/home/ada/new"), ("changed", "/home/ada/old"))
+    )
     checked: Checked = Checked(snapshots=1, packs=2)
     drilled: Drilled = Drilled(snapshot_id="ab" * 32, files=3, compared=2)
     explained: Explained = Explained(
@@ -97,7 +100,7 @@ class FakeStorage:
     async def diff(self, one: str, other: str) -> AsyncIterator[Progress | Differences]:
         self.note(f"diff {one} {other}")
         await trio.lowlevel.checkpoint()
-        yield Differences(old=one, new=other, changes=(("added", "/home/ada/new"), ("changed", "/home/ada/old")))
+        yield structs.replace(self.differences, old=one, new=other)
 
     async def check(self, *, read_data: bool) -> AsyncIterator[Progress | Checked]:
         self.note(f"check {read_data}")
