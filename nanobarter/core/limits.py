@@ -203,6 +203,7 @@ class Limits:
     swap_questions_max: int = 64  # drafts that wait for persons, at once: more than anybody reads
     swap_questions_bid_max: int = 4  # of them about one own bid, or from one proposer
     swap_questions_over_max: int = 1024  # kept until they expire, so that nobody is asked twice; 70 KB each at most
+    swap_questions_over_signer_max: int = 16  # of them from one proposer: four times what it may ask at once
     swap_question_life_max: Span = Span(7 * DAY)  # of others' questions; bids change faster than that
     swap_question_tries: int = 16  # drafts made on one set of consents
     swap_ask_again: Span = Span(10 * MINUTE)  # to somebody who acknowledged but may have lost his answer

@@ -17,10 +17,11 @@ from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
-from nanobarter.core.units import Quantity, after
+from nanobarter.core.units import Instant, Quantity, after
 from nanobarter.swap import tables
 from nanobarter.swap.errands import Errands, Questions
 from nanobarter.swap.events import Asked, DraftRefused
+from nanobarter.swap.forgetting import forgotten
 from nanobarter.swap.messages import DETAIL_MAX, Draft, DraftArc, Refuse, draft_id_of, open_cancel, open_refuse
 from nanobarter.swap.questions import (
     Question,
@@ -62,7 +63,8 @@ class Asker:
         self._key, self._store, self._clock = key, store, clock
         self._limits, self._times, self._state = limits, times, state
         self._told, self._blamed, self._newest = told, blamed, newest
-        self._known: dict[DraftId, Question] = {}
+        self._known, self._ends = dict[DraftId, Question](), dict[DraftId, Instant]()
+        self._forgotten = set[DraftId]()  # not yet off the disk
         self._news: dict[DraftId, trio.Event] = {}
         self._turn = trio.Lock()
         self._nursery: trio.Nursery | None = None
@@ -72,6 +74,8 @@ class Asker:
         """Take up the questions that the disk remembers."""
         self._nursery = nursery
         self._known = self._store.read_now(tables.questions)
+        self._ends = {known: question.expires for known, question in self._known.items()}
+        self._forget()
         for question_id, question in self._known.items():
             if question.notice is None:
                 nursery.start_soon(self._errands.pursue, question_id)
@@ -103,7 +107,7 @@ class Asker:
                 return known
         if sum(q.bid == draft.arcs[0].bid for q in live.values()) >= self._limits.swap_questions_bid_max:
             return Refused(Reason.TOO_MANY, "the persons of other rings are asked about this bid already")
-        if not self._has_room():
+        if not self._has_room(ours=True):
             return Refused(Reason.TOO_MANY, "too many questions are open")
         signed = make_question(self._key, draft, self._times.ask)
         question_id = draft_id_of(signed)
@@ -156,7 +160,7 @@ class Asker:
         """Return the question in which our person agreed to a draft, or why it does not count now."""
         now, found = self._clock.now(), Refused(Reason.POLICY, "a person is asked about this bid: send a question")
         for question_id, question in self._known.items():
-            if question.said is None or question.index != index or question.expires <= now or is_dead(question):
+            if question.said is None or question.index != index or is_dead(question) or self._ends[question_id] <= now:
                 continue
             if not covers(question.draft, index, question.said, draft):
                 continue
@@ -169,7 +173,8 @@ class Asker:
     async def use(self, question_id: DraftId, draft_id: DraftId) -> None:
         """Note durably that a draft rests on a consent, before we bind ourselves to it."""
         async with self._turn:
-            await self._record({question_id: replace(self._known[question_id], used=draft_id)})
+            if question_id in self._known:  # a word that is forgotten serves no other draft either
+                await self._record({question_id: replace(self._known[question_id], used=draft_id)})
 
     def bid_changed(self, bid: BidId) -> None:
         """Look again at our questions about a bid that is another than it was."""
@@ -200,7 +205,7 @@ class Asker:
             draft, index, self._times, self._limits.swap_question_life_max, self._clock.now()
         )
         theirs = sum(q.signed.signer == signed.signer for q in self.questions().values())
-        if objection is None and (not self._has_room() or theirs >= self._limits.swap_questions_bid_max):
+        if objection is None and (not self._has_room(ours=False) or theirs >= self._limits.swap_questions_bid_max):
             objection = Refused(Reason.TOO_MANY, "too many questions wait for an answer")
         newest = [(item, self._newest(item)) for item in draft.bids]
         if objection is None and any(now is not None and now.sequence > then.sequence for then, now in newest):
@@ -258,11 +263,17 @@ class Asker:
 
     # -- keeping
 
-    def _has_room(self) -> bool:
-        now = self._clock.now()
-        self._known = {known: q for known, q in self._known.items() if q.notice is None or q.expires > now}
-        over = len(self._known) - len(self.questions())
-        return len(self.questions()) < self._limits.swap_questions_max and over < self._limits.swap_questions_over_max
+    def _has_room(self, *, ours: bool) -> bool:
+        """Tell whether one more may be open. What others ask leaves room for what we ask."""
+        self._forget()
+        like = sum((question.index == 0) == ours for question in self.questions().values())
+        return like < self._limits.swap_questions_max
+
+    def _forget(self) -> None:
+        for known in forgotten(self._known, self._ends, self._key.node_id, self._limits, self._clock.now()):
+            del self._known[known], self._ends[known]
+            self._news.pop(known, None)
+            self._forgotten.add(known)
 
     def _is_spent(self, question: Question) -> bool:
         used = None if question.used is None else self._state(question.used)
@@ -278,7 +289,7 @@ class Asker:
             if instead is None and is_asked(self._known.values(), question.draft):
                 return False
             fresh = {question_id: question}
-            if instead is not None:
+            if instead is not None and instead in self._known:
                 fresh[instead] = replaced(self._known[instead], after(self._clock.now(), self._limits.swap_retry_max))
             await self._record(fresh)
         self._told(Asked(question_id, question.bid, question.signed.signer, question.waits_for_us))
@@ -286,12 +297,17 @@ class Asker:
         return True
 
     async def _record(self, fresh: Mapping[DraftId, Question]) -> None:
+        gone = self._forgotten - set(fresh)
+        self._forgotten = set[DraftId]()
+
         def write(db: tables.Db) -> None:
+            tables.drop_questions(db, gone)
             for question_id, question in fresh.items():
                 tables.put_question(db, question_id, question)
 
         await self._store.write(write)
         self._known |= fresh
+        self._ends |= {question_id: question.expires for question_id, question in fresh.items()}
         for question_id in fresh:
             self._wake(question_id)
 

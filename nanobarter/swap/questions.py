@@ -7,6 +7,7 @@ the same bids, up to its quantity, at a price that is no worse than the one that
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -79,6 +80,7 @@ def make_question(key: SigningKey, draft: Draft, life: Span) -> Signed:
     return seal_signed(key, DOMAIN_QUESTION, replace(draft, pace=replace(draft.pace, approve=life)))
 
 
+@lru_cache(maxsize=256)
 def open_question(signed: Signed) -> Draft:
     """Return the draft that is asked about; its time to approve is the life of the question. Raises Malformed."""
     return check_ring(signed, DOMAIN_QUESTION)
@@ -141,7 +143,8 @@ def is_same(one: Draft, other: Draft) -> bool:
         terms = (b"" if body is None else encode(replace(body, quantity=Quantity(0))) for body in bodies)
         return {(arc.bid, term) for arc, term in zip(draft.arcs, terms, strict=True)}
 
-    return bids(one) == bids(other)
+    same_bids = {arc.bid for arc in one.arcs} == {arc.bid for arc in other.arcs}
+    return same_bids and bids(one) == bids(other)  # the ids first: bodies are large
 
 
 def is_refused(known: Iterable[Question], draft: Draft, me: NodeId) -> bool:

@@ -206,6 +206,11 @@ def put_question(db: Db, question_id: DraftId, question: Question) -> None:
     db.execute(sql, (question_id, encode(question), question.expires))
 
 
+def drop_questions(db: Db, known: Iterable[DraftId]) -> None:
+    """Forget questions."""
+    db.executemany("DELETE FROM swap_questions WHERE question = ?", [(question_id,) for question_id in known])
+
+
 def questions(db: Db) -> dict[DraftId, Question]:
     """Return all questions that are remembered, over or not."""
     rows = db.execute("SELECT question, state FROM swap_questions").fetchall()
