@@ -14,10 +14,16 @@ from tests.swap.test_questions import pass_time, waiting
 from tests.swap.whole import world_of
 
 
+@pytest.mark.parametrize(("of_one", "of_all", "most"), [(3, 100, 8), (100, 6, 7)])
 async def test_who_asks_and_cancels_takes_no_room_from_others(
-    tmp_path: Path, mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    mock_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    of_one: int,
+    of_all: int,
+    most: int,
 ) -> None:
-    few = dataclasses.replace(whole.LIMITS, swap_questions_over_signer_max=4, swap_questions_over_max=6)
+    few = dataclasses.replace(whole.LIMITS, swap_questions_over_signer_max=of_one, swap_questions_over_max=of_all)
     monkeypatch.setattr(whole, "LIMITS", few)
     async with world_of(tmp_path, 4, mock_clock) as world:
         victim, honest, *strangers = world.nodes
@@ -36,7 +42,7 @@ async def test_who_asks_and_cancels_takes_no_room_from_others(
             await pass_time(world, 2)
         kept = victim.store.read_now(tables.questions)
         assert no in kept, "what she refused is remembered longest"
-        assert len(kept) <= few.swap_questions_over_max + 1
+        assert len(kept) <= most
         await world.propose(first, match, bids)
         await pass_time(world, 5)
         assert not waiting(victim)
