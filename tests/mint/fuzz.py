@@ -5,14 +5,10 @@ that carry it over a connection are mutated too, and fed to the decoder whole an
 seed is always the same: ``--first i --runs 1`` shows it alone.
 """
 
-import argparse
 import json
 import random
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -44,25 +40,13 @@ from nanobarter.mint.proofs.records import PROOF_BYTES_MAX, MintProof
 from nanobarter.mint.receipts import shows_settled
 from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
 from nanobarter.wallet.token import parse_token
+from tests import fuzzing
+from tests.fuzzing import SIGNED, Sample, Told, mutate, outcome
 from tests.mint.golden import terms
 from tests.mint.purse import NODE
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 FRAMED: Final = 100  # one message of so many goes through the frames as well
-SIGNED: Final = 20  # one of so many is signed again after its mutation, so that what lies behind a signature is read
-PROGRESS: Final = 50_000
-
-Reader = Callable[[bytes], object]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A good message, and who reads it. ``text`` is for people, and is refused with UsageError."""
-
-    name: str
-    data: bytes
-    read: Reader
-    resign: Callable[[bytes], bytes] | None = None
 
 
 def _signed(kind: object, data: bytes) -> object:
@@ -150,51 +134,7 @@ def _samples() -> Iterator[Sample]:
             yield Sample(name, data, partial(decode, kind=cast("Any", MintProof), size_max=PROOF_BYTES_MAX))
 
 
-# -- mutations
-
-# First bytes of each family of MessagePack, and lengths and depths that nobody can mean.
-_HEADS: Final = bytes.fromhex("00 7f 80 90 a0 c0 c1 c4 c7 ca cb cf d3 d9 dc e0 ff")
-_BOMBS: Final = (*(bytes([head]) + b"\xff" * 4 for head in (0xC6, 0xDB, 0xDD, 0xDF)), b"\x91" * 2000)
-
-
-def mutate(data: bytes, luck: random.Random, others: tuple[Sample, ...]) -> bytes:
-    """Return the bytes with one to four changes; now and then with none."""
-    mutated = bytearray(data)
-    for _ in range(luck.choice((0, 1, 1, 1, 1, 2, 3, 4))):
-        at, what = luck.randrange(len(mutated) + 1), luck.randrange(9)
-        end = min(len(mutated), at + luck.choice((1, 1, 2, 4, 16, 64)))
-        if what == 0 and at < len(mutated):
-            mutated[at] ^= 1 << luck.randrange(8)
-        elif what == 1 and at < len(mutated):
-            mutated[at] = luck.choice(_HEADS)
-        elif what == 2:
-            mutated[at:at] = luck.randbytes(luck.choice((1, 2, 8)))
-        elif what == 3:
-            del mutated[at:end]
-        elif what == 4:
-            del mutated[at:]
-        elif what == 5:
-            mutated[at:at] = mutated[at:end]
-        elif what == 6:
-            other = luck.choice(others).data
-            start = luck.randrange(len(other))
-            mutated[at:end] = other[start : start + end - at]
-        elif what == 7:
-            mutated[at:end] = luck.choice(_BOMBS)
-        else:
-            mutated[at:end] = luck.choice((b"\x00", b"\xff")) * (end - at)
-    return bytes(mutated)
-
-
 # -- reading
-
-
-def outcome(read: Reader, data: bytes) -> object:
-    """Return the value, or None for Malformed. Anything else is raised."""
-    try:
-        return read(data)
-    except Malformed:
-        return None
 
 
 def through_frames(stream: bytes, step: int) -> list[Message] | None:
@@ -206,16 +146,6 @@ def through_frames(stream: bytes, step: int) -> list[Message] | None:
     except Malformed:
         return None
     return found
-
-
-@dataclass
-class Told:
-    """What a campaign came to."""
-
-    messages: int = 0
-    values: Counter[str] = field(default_factory=Counter[str])
-    framed: int = 0
-    faults: list[str] = field(default_factory=list[str])
 
 
 def one(seed: str, number: int, told: Told) -> None:
@@ -251,43 +181,12 @@ def _framed(sample: Sample, data: bytes, value: object, luck: random.Random) -> 
                 raise AssertionError("another value the second time")
 
 
-def campaign(seed: str, first: int, runs: int, progress: Callable[[Told], None]) -> Told:
-    """Read so many mutated messages."""
-    told = Told()
-    for number in range(first, first + runs):
-        one(seed, number, told)
-        if told.messages % PROGRESS == 0:
-            progress(told)
-    return told
+campaign = partial(fuzzing.campaign, one)
 
 
 def main() -> int:
     """Run the campaign; 0 only when every message gave a value or Malformed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mint.fuzz", description=__doc__)
-    parser.add_argument("--runs", type=int, default=1_000_000)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--seed", default="1")
-    asked = parser.parse_args()
-    began = time.monotonic()
-
-    def progress(told: Told) -> None:
-        seconds = time.monotonic() - began
-        print(f"{told.messages} messages, {len(told.faults)} faults, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
-
-    told = campaign(asked.seed, asked.first, asked.runs, progress)
-    for fault in told.faults[:20]:
-        print(fault, file=sys.stderr)  # noqa: T201 - the report
-    summary = {
-        "type": "mint_fuzz",
-        "seed": asked.seed,
-        "messages": told.messages,
-        "values": sum(told.values.values()),
-        "framed": told.framed,
-        "kinds": len(samples()),
-        "faults": len(told.faults),
-    }
-    print(json.dumps(summary))  # noqa: T201 - the report
-    return 1 if told.faults else 0
+    return fuzzing.command("mint", __doc__, one, lambda told: {"framed": told.framed, "kinds": len(samples())})
 
 
 if __name__ == "__main__":

@@ -5,12 +5,9 @@ catalogs, heads, and what vaults are asked and answer. What is sealed or signed 
 sealed again, as somebody who has the phrase could. Message number i of a seed is always the same.
 """
 
-import argparse
-import json
 import random
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any, Final, cast
 
@@ -64,7 +61,8 @@ from nanobarter.storage.vault_messages import (
     Write,
 )
 from nanobarter.storage.verdicts import judge_proof
-from tests.mint.fuzz import PROGRESS, SIGNED, Sample, Told, mutate, outcome
+from tests import fuzzing
+from tests.fuzzing import SIGNED, Sample, Told, mutate, outcome
 from tests.storage.vectors import CHUNKS, KEYS, PACK_KEY, SHARE_SIZE, catalog_lines, node, pieces, snapshot
 
 IDS: Final = ChunkIds(KEYS)
@@ -262,35 +260,12 @@ def one(seed: str, number: int, told: Told) -> None:
         told.faults.append(f"--seed {seed} --first {number}: {sample.name}: {type(error).__name__} {error}")
 
 
-def campaign(seed: str, first: int, runs: int, progress: Callable[[Told], None]) -> Told:
-    """Read so many mutated messages."""
-    told = Told()
-    for number in range(first, first + runs):
-        one(seed, number, told)
-        if told.messages % PROGRESS == 0:
-            progress(told)
-    return told
+campaign = partial(fuzzing.campaign, one)
 
 
 def main() -> int:
     """Run the campaign; 0 only when every message gave a value or Malformed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.storage.fuzz", description=__doc__)
-    parser.add_argument("--runs", type=int, default=1_000_000)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--seed", default="1")
-    asked = parser.parse_args()
-    began = time.monotonic()
-
-    def progress(told: Told) -> None:
-        seconds = time.monotonic() - began
-        print(f"{told.messages} messages, {len(told.faults)} faults, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
-
-    told = campaign(asked.seed, asked.first, asked.runs, progress)
-    for fault in told.faults[:20]:
-        print(fault, file=sys.stderr)  # noqa: T201 - the report
-    summary = {"type": "storage_fuzz", "seed": asked.seed, "messages": told.messages, "formats": len(samples())}
-    print(json.dumps({**summary, "values": sum(told.values.values()), "faults": len(told.faults)}))  # noqa: T201
-    return 1 if told.faults else 0
+    return fuzzing.command("storage", __doc__, one, lambda _: {"formats": len(samples())})
 
 
 if __name__ == "__main__":
