@@ -103,11 +103,6 @@ class Home:
         return self.path / "vault"
 
     @property
-    def spool_path(self) -> Path:
-        """The folder of packs on their way out."""
-        return self.path / "spool"
-
-    @property
     def log_path(self) -> Path:
         """The daemon's log."""
         return self.path / "log" / "nanobarterd.log"

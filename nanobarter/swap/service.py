@@ -15,7 +15,7 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
-from nanobarter.core.units import HOUR, SECOND, Quantity, before
+from nanobarter.core.units import HOUR, SECOND, before
 from nanobarter.matching.network import Match
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
@@ -199,10 +199,6 @@ class Swap:
     def busy(self, bid: BidId) -> bool:
         """Tell whether a draft holds this bid of ours: one at a time."""
         return self._joiner.busy(bid)
-
-    def reserved_for(self, bid: BidId) -> Quantity:
-        """Return how much of a bid of ours drafts under way have promised or locked."""
-        return Quantity(sum(open_approve(mine_in(held).approval).quantity for held in self._rings.holders(bid)))
 
     def drafts(self) -> dict[DraftId, State]:
         """Return the drafts that have not ended."""
