@@ -32,7 +32,7 @@ from nanobarter.swap.messages import Vote
 from nanobarter.swap.orders import Open, Order, Send, WakeAt
 from nanobarter.swap.receipts import open_answer
 from nanobarter.swap.states import Collecting, Committing, Locking, State, Voted
-from nanobarter.swap.terms import agreement_of
+from nanobarter.swap.terms import Agreement, agreement_of
 from tests.swap.forced import SCHEDULES, schedule
 
 
@@ -173,8 +173,10 @@ def open_everything() -> Generator[None]:
 
 
 @contextmanager
-def use_refused_secrets() -> Generator[None]:
-    """An issuer that rejects an open as too late shows its secrets to the other issuers all the same."""
+def after_rejected_opens(
+    then: Callable[[issuer.Issuer, Agreement, OpenBody, int, Signed], None],
+) -> Generator[None]:
+    """Let an issuer do something with the secrets of an open that it has rejected, for its lock of this index."""
     real = issuer.Issuer.handle
 
     def handle(self: issuer.Issuer, case: Case, answer: Callable[[Signed], None]) -> None:
@@ -186,7 +188,7 @@ def use_refused_secrets() -> Generator[None]:
             lock = rows.find_lock(self.node.db, body.lock_id)
             agreement = None if lock is None else self.watched.get(lock.terms.agreement)
             if lock is not None and agreement is not None and lock.outcome != "opened":
-                self.open_others(agreement, lock.terms.index, body.preimages, signed)
+                then(self, agreement, body, lock.terms.index, signed)
 
         real(self, case, watch)
 
@@ -195,28 +197,29 @@ def use_refused_secrets() -> Generator[None]:
 
 
 @contextmanager
+def use_refused_secrets() -> Generator[None]:
+    """An issuer that rejects an open as too late shows its secrets to the other issuers all the same."""
+
+    def show(self: issuer.Issuer, agreement: Agreement, body: OpenBody, index: int, signed: Signed) -> None:
+        self.open_others(agreement, index, body.preimages, signed)
+
+    with after_rejected_opens(show):
+        yield
+
+
+@contextmanager
 def use_refused_secrets_as_a_party() -> Generator[None]:
     """An issuer that rejects an open as too late shows its secrets to nobody but the issuer that pays itself."""
-    real = issuer.Issuer.handle
 
-    def handle(self: issuer.Issuer, case: Case, answer: Callable[[Signed], None]) -> None:
-        def watch(signed: Signed) -> None:
-            answer(signed)
-            body = case.body
-            if not isinstance(body, OpenBody) or not isinstance(open_answer(signed), Refusal):
-                return
-            lock = rows.find_lock(self.node.db, body.lock_id)
-            agreement = None if lock is None else self.watched.get(lock.terms.agreement)
-            if lock is None or agreement is None or lock.outcome == "opened" or self.node.node not in agreement.nodes:
-                return
-            paying = agreement.terms[agreement.incoming(agreement.nodes.index(self.node.node))]
-            valid = after(self.node.now, Span(LIMITS.request_valid_max // 2))
-            ours = case_of(OpenBody(paying.issuer, valid, paying.lock_id, body.preimages, None))
-            self._open(paying.issuer, ours, LIMITS.swap_push_tries, LIMITS.swap_retry_first)
+    def show(self: issuer.Issuer, agreement: Agreement, body: OpenBody, _index: int, _signed: Signed) -> None:
+        if self.node.node not in agreement.nodes:
+            return
+        paying = agreement.terms[agreement.incoming(agreement.nodes.index(self.node.node))]
+        valid = after(self.node.now, Span(LIMITS.request_valid_max // 2))
+        ours = case_of(OpenBody(paying.issuer, valid, paying.lock_id, body.preimages, None))
+        self._open(paying.issuer, ours, LIMITS.swap_push_tries, LIMITS.swap_retry_first)
 
-        real(self, case, watch)
-
-    with swapped(issuer.Issuer, "handle", handle):
+    with after_rejected_opens(show):
         yield
 
 
