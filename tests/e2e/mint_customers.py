@@ -124,14 +124,18 @@ class Customer:
         self._acts = Acts(store=store, clock=ports.clock, limits=ports.limits, courier=self.wallet.courier)
         self.leased = dict[LeaseId, Contract]()
         self.done = Counter[str]()
+        self._late = 0
 
     def held(self, kind: LeaseKind) -> int:
         return sum(h.quantity for h in self.wallet.holdings() if h.quality.kind == kind)
 
     def unsettled(self) -> int:
-        """Return how many bodies the wallet has written and not settled."""
+        """Return how many bodies the wallet has written and not settled, but for locks that came too late.
+
+        A refused lock stays a cheque until its ``valid_until``: until then the mint could still honour it.
+        """
         sql = "SELECT count(*) FROM wallet_journal WHERE state = 'open'"
-        return self._store.read_now(lambda db: db.execute(sql).fetchone())[0]
+        return self._store.read_now(lambda db: db.execute(sql).fetchone())[0] - self._late
 
     async def shop(self, label: str, luck: random.Random, kind: LeaseKind, other: "Customer") -> None:
         """Go through a chain of operations; the seed says which."""
@@ -209,8 +213,9 @@ class Customer:
         terms, until = self._terms(label, quality, luck.randrange(4, 10), other, SHORTLY), self._acts.until()
         locked = await insist(lambda: self.wallet.lock(b"ring", terms, until))
         if isinstance(locked, Refused):
-            if locked.reason not in (*EMPTY_HANDED, Reason.TOO_LATE):  # late: the mint was down until the deadline
+            if locked.reason not in (*EMPTY_HANDED, Reason.TOO_LATE):
                 raise WentWrongError(f"{self.name}: a lock was refused: {locked.reason.name} {locked.detail}")
+            self._late += locked.reason is Reason.TOO_LATE  # the mint was down, or we were slow, until the deadline
             return
         self.done["lock"] += 1
         given_up_at = after(terms.deadline, REFUNDED_WITHIN)
