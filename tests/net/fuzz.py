@@ -13,23 +13,31 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import trio
 import trio.testing
 
 from nanobarter.core.canonical import Record, decode, encode
-from nanobarter.core.errors import Malformed, UsageError
+from nanobarter.core.errors import Malformed, Unreachable, UsageError
+from nanobarter.core.ids import Hash
 from nanobarter.core.item import Item
+from nanobarter.gossip.ids import IdSet
+from nanobarter.gossip.messages import CompareAnswer, CompareRequest, FetchRequest
+from nanobarter.gossip.reconcile import Comparison, answer, named
 from nanobarter.net.address import parse_address
 from nanobarter.net.beacon import read_beacon
 from nanobarter.net.certificates import key_of_certificate
 from nanobarter.net.circle import parse_invitation
+from nanobarter.net.dht.wire import Sealed
 from nanobarter.net.frames import FrameDecoder, Message
+from nanobarter.net.natpmp import read_external, read_map
 from nanobarter.net.records import open_record
 from nanobarter.net.relay import read_id
 from nanobarter.net.socks import parse_proxy
 from nanobarter.net.stream import read_failed
+from tests.net.dht.test_vectors import PATH as TABLE_PATH
 from tests.net.fuzz_machine import FRAMES, talk
 from tests.net.mutate import mutate
 from tests.net.test_vectors import PATH, RECORDS
@@ -102,12 +110,60 @@ def _relay(data: bytes) -> bool:
     return True
 
 
+def _datagram(data: bytes) -> bool:
+    try:
+        Sealed(data).is_genuine()
+    except Malformed:
+        return False
+    return True
+
+
+def _router(data: bytes) -> bool:
+    read = read_external if len(data) == len(ROUTER[0]) else partial(read_map, port=4773)
+    try:
+        read(data)
+    except (Malformed, Unreachable):
+        return False
+    return True
+
+
+def _compared(kind: type[Record], data: bytes) -> bool:
+    """Let the comparing sides work on what they read, with a book of their own."""
+    try:
+        said = decode(data, kind, size_max=1 << 20)
+        if isinstance(said, CompareRequest):
+            answer(BOOK, said)
+        elif isinstance(said, FetchRequest):
+            for wanted in said.lists:
+                named(BOOK, said.salt, wanted)
+        elif isinstance(said, CompareAnswer):
+            comparison = Comparison(BOOK, bytes(8))
+            comparison.question()
+            comparison.take(said)
+            comparison.question()
+    except Malformed:
+        return False
+    return True
+
+
 def _text(parse: Callable[[str], object], data: bytes) -> bool:
     try:
         parse(data.decode("utf-8", "replace"))
     except (UsageError, Malformed):
         return False
     return True
+
+
+def _book() -> IdSet:
+    made = IdSet()
+    for number in range(200):
+        made.add(Hash(sha256(str(number).encode()).digest()))
+    return made
+
+
+BOOK = _book()
+ROUTER = [bytes.fromhex("008000000000000108080808"), bytes.fromhex("008200000000000112a512a500001c20")]
+"""A router's good answers: its outer address, and a forwarded port."""
 
 
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
@@ -120,6 +176,13 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
     }
     line = b"nbi1AAAAAJPEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAkZKpMTI3LjAuMC4xAcQQAAAAAAAAAAAAAAAAAAAAAAE"
     made |= {
+        f"compared {name}": (partial(_compared, type(RECORDS[name])), [encode(RECORDS[name]), *bodies])
+        for name in ("compare request", "compare answer", "fetch request")
+    }
+    table = json.loads(TABLE_PATH.read_text())
+    made |= {
+        "datagram": (_datagram, [bytes.fromhex(text) for text in table.values()]),
+        "router": (_router, ROUTER),
         "frames": (_frames, FRAMES),
         "certificate": (_certificate, [bytes.fromhex(text) for text in known["certificates"].values()]),
         "failed": (_failed, bodies),
