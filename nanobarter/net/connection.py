@@ -1,6 +1,6 @@
 """One connection to a known peer, and its end. The handshake came before (handshake.py).
 
-A reader task and a writer task live as long as the connection; each request served has a task of its own
+A reader task and a writer task (writer.py) live as long as the connection; requests are served by others
 (serving.py). What we ask is in calls.py, streams are in streams.py, signs of life in pulse.py. The dialling side
 numbers its requests and streams oddly, the other evenly, so no number has two meanings.
 
@@ -9,6 +9,7 @@ the other: no new calls start on it, and when its last call was answered the sid
 nothing can be under way and it closes; so no call is lost.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -20,7 +21,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Priority
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.calls import Calls, Numbers, Retired
-from nanobarter.net.frames import PART_BYTES, FrameDecoder, Kind, Message, encode_message
+from nanobarter.net.frames import PART_BYTES, FrameDecoder, Kind, Message, frames_of
 from nanobarter.net.messages import Bye, Hello, Parting
 from nanobarter.net.methods import Methods
 from nanobarter.net.outbox import Outbox
@@ -28,6 +29,9 @@ from nanobarter.net.pulse import Pulse, Rhythm, Sign
 from nanobarter.net.serving import Serving
 from nanobarter.net.stream import Stream, read_failed
 from nanobarter.net.streams import Streams
+from nanobarter.net.timers import Timers
+from nanobarter.net.tls import TlsStream
+from nanobarter.net.writer import Writer
 
 _READ_BYTES: Final = 256 * 1024
 _RECORD_MAX: Final = 1024  # of a BYE
@@ -35,6 +39,14 @@ _STREAM_KINDS: Final = frozenset({Kind.DATA, Kind.END, Kind.CREDIT, Kind.RESET, 
 
 Channel = trio.abc.Stream
 """The encrypted bytes below: a ``tls.TlsStream`` in life."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all connections of a node have in common: the rhythm of their keep-alive, and who keeps their deadlines."""
+
+    rhythm: Rhythm
+    timers: Timers
 
 
 class Connection:
@@ -50,7 +62,7 @@ class Connection:
         serial: int,
         methods: Methods,
         limits: Limits,
-        rhythm: Rhythm | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self.peer, self.key, self.hello = node_id_of(key), key, hello
         self.dialled, self.serial = serial > 0, serial or hello.serial
@@ -61,11 +73,14 @@ class Connection:
         """When it was last used for anything but signs of life."""
         self.path = "out" if self.dialled else "in"
         """How it came up, for people."""
-        self.bytes_in = self.bytes_out = 0
+        self.bytes_in = 0
         self.outbox = Outbox()
-        self._rhythm = rhythm or Rhythm(limits)
+        self._own_timers = Timers() if shared is None else None
+        shared = shared or Shared(Rhythm(limits), self._own_timers or Timers())
+        self._rhythm = shared.rhythm
         self.pulse = Pulse(limits, self._rhythm, self.since)
         self._channel, self._decoder, self._limits = channel, decoder, limits
+        self._receive = channel.receive_view if isinstance(channel, TlsStream) else channel.receive_some
         self._numbers = Numbers(dialled=self.dialled)
         self.calls = Calls(
             self.peer,
@@ -73,11 +88,15 @@ class Connection:
             self._post,
             slots=min(hello.requests_max, limits.requests_at_once_max),
             bulk_slots=min(hello.bulk_max, limits.bulk_at_once_max),
+            timers=shared.timers,
         )
-        self.serving = Serving(self.peer, methods, limits, self._post, lambda: self.outbox.held)
+        self.serving = Serving(
+            self.peer, methods, limits, self._post, unsent=lambda: self.outbox.held, timers=shared.timers
+        )
         self.streams = Streams(self.peer, self._numbers, methods, limits, self._post, forgotten=self._maybe_done)
-        self._leaving = self._retiring = self._done_said = self._done_heard = False
+        self._is_over = self._retiring = self._done_said = self._done_heard = False
         self._scope = trio.CancelScope()
+        self._writer = Writer(channel, self.outbox, self.pulse, broken=self._scope.cancel)
         self._nursery: trio.Nursery | None = None
         self._sign: trio.Event | None = None
 
@@ -91,7 +110,9 @@ class Connection:
         try:
             with self._scope:
                 async with trio.open_nursery() as self._nursery:
-                    self._nursery.start_soon(self._write)
+                    self._nursery.start_soon(self._writer.run)
+                    if self._own_timers is not None:
+                        self._nursery.start_soon(self._own_timers.run)
                     await self._read(first, self._nursery)
                     self._nursery.cancel_scope.cancel()
         finally:
@@ -106,13 +127,18 @@ class Connection:
 
     def part(self, parting: Parting, detail: str) -> None:
         """Say why, then end the connection."""
-        self._leaving = True
+        self._writer.leaves = True
         self._post(Kind.BYE, 0, encode(Bye(parting, detail[:200])))
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of messages written so far."""
+        return self._writer.bytes_out
 
     @property
     def is_usable(self) -> bool:
         """Whether new calls may start here: not ended and not retired by either side."""
-        return not (self.closed.is_set() or self._retiring or self._done_heard)
+        return not (self._is_over or self._retiring or self._done_heard)
 
     @property
     def is_busy(self) -> bool:
@@ -150,6 +176,7 @@ class Connection:
             self._post(Kind.PING, 0)
 
     def _end(self) -> None:
+        self._is_over = True
         self.closed.set()
         if self._sign is not None:
             self._sign.set()
@@ -166,20 +193,17 @@ class Connection:
     # -- what we ask
 
     async def call(self, method: str, body: bytes, *, timeout: Span, priority: Priority) -> bytes:
-        """Return the peer's answer. The caller bounds the time; being cancelled tells the peer to stop.
+        """Return the peer's answer; being cancelled tells the peer to stop.
 
         Raises Retired when another connection must be used, else as ``core.ports.Caller.call``.
         """
         try:
             return await self.calls.ask(
-                method, body, timeout, bulk=priority == "bulk", usable=self._may_ask, streams=self.streams
+                method, body, timeout, bulk=priority == "bulk", usable=lambda: self.is_usable, streams=self.streams
             )
         finally:
             if self._retiring:
                 self._maybe_done()
-
-    def _may_ask(self) -> bool:
-        return self.is_usable
 
     def open_stream(self, method: str, body: bytes) -> Stream:
         """Open a stream; a refusal shows when it is used. Raises Retired, or Unreachable when too many are open."""
@@ -187,32 +211,17 @@ class Connection:
             raise Retired
         return self.streams.open(self._numbers.fresh(self.calls, self.streams), method, body)
 
-    def _post(self, kind: Kind, number: int, body: bytes = b"", *, bulk: bool = False) -> None:
-        if not self.closed.is_set():
-            self.outbox.add(encode_message(kind, number, body), bulk=bulk)
+    def _post(self, kind: Kind, number: int, body: bytes = b"", rest: bytes = b"", *, bulk: bool = False) -> None:
+        if not self._is_over:
+            self.outbox.add(frames_of(kind, number, body, rest), bulk=bulk)
             self._rhythm.stir()
-
-    # -- the two tasks
-
-    async def _write(self) -> None:
-        try:
-            while True:
-                data = await self.outbox.wait_next()
-                self.pulse.writing_since = trio.current_time()
-                await self._channel.send_all(data)
-                self.pulse.writing_since = None
-                self.bytes_out += len(data)
-                if self._leaving and self.outbox.held == 0:
-                    self._scope.cancel()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._scope.cancel()
 
     async def _read(self, messages: list[Message], nursery: trio.Nursery) -> None:
         try:
             while True:
                 for message in messages:
                     self._take(message, nursery)
-                data = await self._channel.receive_some(_READ_BYTES)
+                data = await self._receive(_READ_BYTES)
                 if not data:
                     return
                 self.bytes_in += len(data)
@@ -231,19 +240,23 @@ class Connection:
 
     def _take(self, message: Message, nursery: trio.Nursery) -> None:
         kind, number, body = message
-        if kind in _STREAM_KINDS and number in self.streams:
+        if kind is Kind.REQUEST:
+            self.last_work = self.pulse.last_heard
+            self._check_new(number)
+            self.serving.take_request(number, body, nursery)
+            self._check_outbox()
+        elif kind is Kind.ANSWER:
+            self.last_work = self.pulse.last_heard
+            self.calls.take_answer(number, body)
+        elif kind in _STREAM_KINDS and number in self.streams:
             self.last_work = self.pulse.last_heard
             self.streams.take(message)
-            return
+        else:
+            self._take_other(message, nursery)
+
+    def _take_other(self, message: Message, nursery: trio.Nursery) -> None:
+        kind, number, body = message
         match kind:
-            case Kind.REQUEST:
-                self.last_work = self.pulse.last_heard
-                self._check_new(number)
-                self.serving.take_request(number, body, nursery)
-                self._check_outbox()
-            case Kind.ANSWER:
-                self.last_work = self.pulse.last_heard
-                self.calls.take_answer(number, body)
             case Kind.FAILED:
                 self.calls.take_answer(number, read_failed(body))
             case Kind.CANCEL:

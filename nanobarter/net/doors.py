@@ -19,7 +19,7 @@ from nanobarter.net.address import Address
 from nanobarter.net.beacon import is_near
 from nanobarter.net.certificates import tls_context
 from nanobarter.net.circle import Circle
-from nanobarter.net.connection import Connection
+from nanobarter.net.connection import Connection, Shared
 from nanobarter.net.exchange import Exchange
 from nanobarter.net.handshake import Greeted, Ours
 from nanobarter.net.links import Links
@@ -27,6 +27,7 @@ from nanobarter.net.methods import Methods
 from nanobarter.net.peers import PeerBook
 from nanobarter.net.pulse import Rhythm
 from nanobarter.net.shunned import Shunned
+from nanobarter.net.timers import Timers
 from nanobarter.net.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -100,12 +101,14 @@ class Doors:
         self.hidden = False
         """Whether dials go through a proxy."""
         self._exchange, self._methods = exchange, methods
-        self._rhythm = Rhythm(limits)
-        self._watch = Watch(exchange.links, self._rhythm)
+        self._shared = Shared(Rhythm(limits), Timers())
+        self._watch = Watch(exchange.links, self._shared.rhythm)
 
     async def run(self) -> None:
         """Look after the connections until cancelled."""
-        await self._watch.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._shared.timers.run)
+            await self._watch.run()
 
     def wake(self) -> None:
         """Look again whom to dial: a peer came, went, or was learnt."""
@@ -125,7 +128,7 @@ class Doors:
             serial=serial,
             methods=self._methods,
             limits=self.limits,
-            rhythm=self._rhythm,
+            shared=self._shared,
         )
         connection.path = path + (" lan" if path != "relay" and is_near(host) else "")
         self.book.met(connection.peer, connection.key, self.clock.now(), address)
@@ -134,7 +137,7 @@ class Doors:
     def register(self, connection: Connection, host: str) -> None:
         """Let others use a connection that was brought up."""
         self.links.add(connection, host)
-        self._rhythm.stir()
+        self._shared.rhythm.stir()
         self.wake()
 
     async def keep(self, connection: Connection, greeted: Greeted) -> None:

@@ -40,6 +40,9 @@ class Kind(IntEnum):
     BYE = 15
 
 
+_KINDS: Final = (Kind.HELLO, *Kind)  # by their number; there is none with number 0
+
+
 class Message(NamedTuple):
     """One whole message. ``number`` names the request or stream that it belongs to; 0 for the connection."""
 
@@ -48,17 +51,43 @@ class Message(NamedTuple):
     body: bytes
 
 
+Frame = tuple[bytes | memoryview, ...]
+"""The pieces of one frame, in order. They are joined when they are written, so a long body is copied once."""
+
+
+def frames_of(kind: Kind, number: int, body: bytes = b"", rest: bytes = b"") -> list[Frame]:
+    """Return the frames of a message whose body is ``body`` and then ``rest``."""
+    size = len(body) + len(rest)
+    if size <= PART_BYTES:
+        return [(_HEADER.pack(size, kind, number) + body, rest) if rest else (_HEADER.pack(size, kind, number) + body,)]
+    frames, pieces = list[Frame](), _Pieces(body, rest)
+    last = (size - 1) // PART_BYTES * PART_BYTES
+    for _ in range(0, last, PART_BYTES):
+        frames.append((_HEADER.pack(PART_BYTES, Kind.PART, number), *pieces.take(PART_BYTES)))
+    frames.append((_HEADER.pack(size - last, kind, number), *pieces.take(size - last)))
+    return frames
+
+
 def encode_message(kind: Kind, number: int, body: bytes = b"") -> list[bytes]:
     """Return the frames of a message, each ready to send."""
-    if len(body) <= PART_BYTES:
-        return [_HEADER.pack(len(body), kind, number) + body]
-    frames, view = list[bytes](), memoryview(body)
-    last = (len(body) - 1) // PART_BYTES * PART_BYTES
-    for start in range(0, last, PART_BYTES):
-        part = view[start : start + PART_BYTES]  # not copied until it stands behind its header
-        frames.append(b"".join((_HEADER.pack(PART_BYTES, Kind.PART, number), part)))
-    frames.append(b"".join((_HEADER.pack(len(body) - last, kind, number), view[last:])))
-    return frames
+    return [b"".join(frame) for frame in frames_of(kind, number, body)]
+
+
+class _Pieces:
+    """Two byte strings read as one, without joining them."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._left = [memoryview(part) for part in parts if part]
+
+    def take(self, count: int) -> list[memoryview]:
+        taken = list[memoryview]()
+        while count:
+            first = self._left.pop(0)
+            if len(first) > count:
+                self._left.insert(0, first[count:])
+            taken.append(first[:count])
+            count -= len(taken[-1])
+        return taken
 
 
 class FrameDecoder:
@@ -70,8 +99,9 @@ class FrameDecoder:
     def __init__(self, message_max: int, *, first_max: int | None = None) -> None:
         self._message_max = message_max
         self._frame_max = min(PART_BYTES, message_max if first_max is None else first_max)
+        self._later_max = min(PART_BYTES, message_max)
         self._head = bytearray()  # of a header that has not come whole
-        self._kind = Kind.HELLO
+        self._kind: Kind = Kind.HELLO
         self._number = self._left = 0
         self._body: bytearray | None = None  # of a frame that has not come whole
         self._unfinished: dict[int, list[bytes | bytearray]] = {}
@@ -82,50 +112,62 @@ class FrameDecoder:
         begun = len(self._head) + (0 if self._body is None else len(self._body))
         return begun + sum(PART_BYTES * len(parts) for parts in self._unfinished.values())
 
-    def feed(self, data: bytes | bytearray) -> list[Message]:
+    def feed(self, data: bytes | bytearray | memoryview) -> list[Message]:
         """Return the messages that these bytes complete. Raises Malformed; the decoder is then of no more use."""
-        messages, at, view = list[Message](), 0, memoryview(data)
-        while True:
-            if self._body is None and not self._left:
-                end = at + HEADER_BYTES - len(self._head)
-                self._head += view[at:end]
-                if len(self._head) < HEADER_BYTES:
-                    return messages
-                self._begin()
-                at = end
-            taken = view[at : at + self._left]
-            at += len(taken)
-            self._left -= len(taken)
-            if self._left:
-                if self._body is None:
-                    self._body = bytearray(taken)
-                else:
-                    self._body += taken
+        messages, at, end = list[Message](), 0, len(data)
+        view = memoryview(data)
+        if self._head or self._left or self._body is not None:
+            at = self._go_on(view, messages)
+        while end - at >= HEADER_BYTES:
+            left, code, number = _HEADER.unpack_from(view, at)
+            kind = self._check(left, code)
+            at += HEADER_BYTES
+            if end - at < left:
+                self._kind, self._number, self._left = kind, number, left - (end - at)
+                self._body = bytearray(view[at:])
                 return messages
-            if self._body is not None:
-                self._body += taken
             # A frame that came whole is copied once only.
-            body, self._body = bytes(taken) if self._body is None else self._body, None
-            self._head.clear()
-            if self._kind is Kind.PART:
-                self._keep(self._number, body)
-            else:
-                messages.append(Message(self._kind, self._number, self._join(self._number, body)))
+            self._take(kind, number, bytes(view[at : at + left]), messages)
+            at += left
+        self._head += view[at:]
+        return messages
 
-    def _begin(self) -> None:
-        self._left, code, self._number = _HEADER.unpack(self._head)
-        self._kind = self._check(self._left, code)
-        self._frame_max = min(PART_BYTES, self._message_max)
+    def _go_on(self, view: memoryview, messages: list[Message]) -> int:
+        """Go on with what was begun; return how many bytes it took."""
+        at = 0
+        if self._body is None:
+            at = HEADER_BYTES - len(self._head)
+            self._head += view[:at]
+            if len(self._head) < HEADER_BYTES:
+                return len(view)
+            self._left, code, self._number = _HEADER.unpack(self._head)
+            self._kind, self._body = self._check(self._left, code), bytearray()
+            self._head.clear()
+        taken = view[at : at + self._left]
+        self._body += taken
+        self._left -= len(taken)
+        if not self._left:
+            body, self._body = self._body, None
+            self._take(self._kind, self._number, body, messages)
+        return at + len(taken)
+
+    def _take(self, kind: Kind, number: int, body: bytes | bytearray, messages: list[Message]) -> None:
+        if kind is Kind.PART:
+            self._keep(number, body)
+        else:
+            messages.append(Message(kind, number, self._join(number, body)))
 
     def _check(self, length: int, code: int) -> Kind:
         # Judged from the header alone, so that a hostile length never makes us wait for or hold its bytes.
-        if not 1 <= code <= Kind.BYE:
+        if not 1 <= code < len(_KINDS):
             raise Malformed(f"a frame of unknown kind {code}")
         if length > self._frame_max:
             raise Malformed(f"a frame of {length} bytes where at most {self._frame_max} are allowed")
-        if code == Kind.PART and length != PART_BYTES:
+        kind = _KINDS[code]
+        if kind is Kind.PART and length != PART_BYTES:
             raise Malformed(f"a part of {length} bytes")
-        return Kind(code)
+        self._frame_max = self._later_max
+        return kind
 
     def _keep(self, number: int, body: bytes | bytearray) -> None:
         parts = self._unfinished.setdefault(number, [])
@@ -136,9 +178,9 @@ class FrameDecoder:
             raise Malformed(f"a message of more than {self._message_max} bytes")
 
     def _join(self, number: int, body: bytes | bytearray) -> bytes:
-        parts = self._unfinished.pop(number, None)
+        parts = self._unfinished.pop(number, None) if self._unfinished else None
         if parts is None:
-            return bytes(body)
+            return body if isinstance(body, bytes) else bytes(body)
         if not body or len(parts) * PART_BYTES + len(body) > self._message_max:
             raise Malformed(f"a message in parts that is too long or has an empty end, under number {number}")
         return b"".join([*parts, body])

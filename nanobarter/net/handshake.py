@@ -16,7 +16,7 @@ from nanobarter.core.ids import NodeId, PublicKey, node_id_of, short_node
 from nanobarter.core.limits import Limits
 from nanobarter.net.certificates import key_of_certificate
 from nanobarter.net.circle import INVITATION_EXTENSION
-from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
+from nanobarter.net.frames import Frame, FrameDecoder, Kind, Message, encode_message, frames_of
 from nanobarter.net.messages import HELLO_MAX, VERSIONS, Bye, Hello, Parting
 from nanobarter.net.tls import TlsStream, Transport
 
@@ -116,9 +116,9 @@ async def proves_key(below: Transport, context: ssl.SSLContext, expected: NodeId
         return False
 
 
-def accept(ours: Ours, observed: str) -> list[bytes]:
+def accept(ours: Ours, observed: str) -> list[Frame]:
     """Return the frames of our hello to a dialler; they must be the first that are written."""
-    return encode_message(Kind.HELLO, 0, encode(ours.hello(0, observed)))
+    return frames_of(Kind.HELLO, 0, encode(ours.hello(0, observed)))
 
 
 def host_of(socket: trio.SocketStream) -> str:

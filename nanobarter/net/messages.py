@@ -4,11 +4,13 @@ Plain, since an answer is already canonical bytes of its service and wrapping a 
 """
 
 from enum import IntEnum, unique
-from typing import Annotated
+from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
-from nanobarter.core.canonical import Record
+from nanobarter.core.canonical import Record, decode, encode
+from nanobarter.core.errors import Malformed
 from nanobarter.net.address import HOST_MAX
 from nanobarter.net.methods import METHOD_NAME_MAX
 
@@ -18,6 +20,9 @@ VERSIONS = (1,)
 HELLO_MAX = 4096
 TIMEOUT_MS_MAX = 60 * 60 * 1000
 CREDIT_MAX = 2**31
+
+_LONG: Final = 2**16  # from this length on MessagePack's header of bytes is the one with four bytes of length
+_EMPTY: Final = b"\xc4\x00"
 
 _Method = Annotated[str, Meta(max_length=METHOD_NAME_MAX)]
 
@@ -66,6 +71,35 @@ class Request(Record, frozen=True):
     timeout: Annotated[int, Meta(ge=0, le=TIMEOUT_MS_MAX)]
     bulk: bool
     body: bytes
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(Request)
+
+
+def request_parts(method: str, timeout: int, *, bulk: bool, body: bytes) -> tuple[bytes, bytes]:
+    """Return the canonical bytes of a Request in two pieces: a long body is not copied for its own header."""
+    if len(body) < _LONG:
+        return encode(Request(method, timeout, bulk, body)), b""
+    empty = encode(Request(method, timeout, bulk, b""))
+    return empty[: -len(_EMPTY)] + b"\xc6" + len(body).to_bytes(4, "big"), body
+
+
+def read_request(data: bytes) -> Request:
+    """Return the request that canonical bytes are. Raises Malformed.
+
+    A long one is not encoded again as a whole to see that it is canonical: its body is its last field, so the rest
+    is compared.
+    """
+    if len(data) < 2 * _LONG:
+        return decode(data, Request, size_max=len(data))
+    try:
+        request = _DECODER.decode(data)
+        head, body = request_parts(request.method, request.timeout, bulk=request.bulk, body=request.body)
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise Malformed(str(error)) from None
+    if len(head) + len(body) != len(data) or not data.startswith(head):
+        raise Malformed("not in canonical form")
+    return request
 
 
 class FailedBody(Record, frozen=True):

@@ -186,3 +186,44 @@ async def test_retiring_waits_for_the_last_answer() -> None:
         assert answers == [b"at last"]
         await bench.connection.closed.wait()
         assert bench.connection.fault is None
+
+
+async def test_what_is_given_up_or_late_stops_alone_and_others_are_answered(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running() as bench:
+        ended = list[str]()
+
+        async def slow(_peer: NodeId, body: bytes) -> bytes:
+            try:
+                await trio.sleep(3 if body == b"slow" else 0.5)
+            except trio.Cancelled:
+                ended.append(body.decode())
+                raise
+            return body
+
+        bench.methods.add("t.slow", slow, body_max=10)
+        for turn in range(3):  # the tasks of the first turn serve the later ones
+            first = 2 + 10 * turn
+            await bench.say(Kind.REQUEST, first, request("t.slow", b"quick", timeout=5000))
+            await bench.say(Kind.REQUEST, first + 2, request("t.slow", b"slow", timeout=1000))
+            await bench.say(Kind.REQUEST, first + 4, request("t.slow", b"unwanted", timeout=5000))
+            await trio.testing.wait_all_tasks_blocked()
+            await bench.say(Kind.CANCEL, first + 4)
+            assert await bench.hear() == [Message(Kind.ANSWER, first, b"quick")]
+            await trio.sleep(2)
+            assert sorted(ended) == ["slow"] * (turn + 1) + ["unwanted"] * (turn + 1)
+            assert len(bench.connection.serving) == 0
+
+
+async def test_a_late_answer_is_not_waited_for_and_the_peer_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    async with running() as bench:
+        with pytest.raises(Unreachable, match="did not answer"):
+            await bench.connection.call("t.x", b"", timeout=Span(2 * SECOND), priority="control")
+        heard = await bench.hear()
+        while len(heard) < 2:
+            heard += await bench.hear()
+        assert [message.kind for message in heard] == [Kind.REQUEST, Kind.CANCEL]
+        await bench.say(Kind.ANSWER, heard[0].number, b"too late")
+        await trio.testing.wait_all_tasks_blocked()
+        assert bench.connection.fault is None

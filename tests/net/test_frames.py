@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed
-from nanobarter.net.frames import HEADER_BYTES, PART_BYTES, FrameDecoder, Kind, Message, encode_message
+from nanobarter.net.frames import HEADER_BYTES, PART_BYTES, FrameDecoder, Kind, Message, encode_message, frames_of
+from nanobarter.net.messages import Request, read_request, request_parts
 from nanobarter.net.outbox import Outbox
 
 MAX = 4 * PART_BYTES
@@ -101,9 +103,27 @@ def test_the_first_message_of_a_stranger_is_short() -> None:
 
 async def test_control_passes_between_the_parts_of_a_bulk_message() -> None:
     outbox = Outbox()
-    outbox.add(encode_message(Kind.ANSWER, 1, bytes(2**20)), bulk=True)
+    outbox.add(frames_of(Kind.ANSWER, 1, bytes(2**20)), bulk=True)
     first = await outbox.wait_next()
-    outbox.add(encode_message(Kind.PING, 0), bulk=False)
+    outbox.add(frames_of(Kind.PING, 0), bulk=False)
     second = await outbox.wait_next()
     assert len(first) < 2**20 / 2
     assert second[4] == Kind.PING
+
+
+def test_a_long_request_is_read_as_its_canonical_bytes_and_no_other_way() -> None:
+    request = Request("t.x", 1000, True, bytes(70_000))
+    head, rest = request_parts("t.x", 1000, bulk=True, body=request.body)
+    data = head + rest
+    assert data == encode(request)
+    long = Request("t.x", 1000, True, bytes(200_000))
+    assert read_request(encode(long)) == long
+    frames = frames_of(Kind.REQUEST, 1, *request_parts("t.x", 1000, bulk=True, body=long.body))
+    assert b"".join(piece for frame in frames for piece in frame) == b"".join(
+        encode_message(Kind.REQUEST, 1, encode(long))
+    )
+    good = encode(long)
+    wide_timeout = good.replace(b"\xcd\x03\xe8", b"\xce\x00\x00\x03\xe8", 1)  # the same number in a longer form
+    for bad in (wide_timeout, good + b"\x00", good[:-1], b"\xdc\x00\x04" + good[1:]):
+        with pytest.raises(Malformed):
+            read_request(bad)

@@ -37,7 +37,7 @@ async def meet(dialler: tuple[int, ...], listener: tuple[int, ...]) -> Met:
         ours = Ours(key(2).node_id, bytes(16), Limits(), listener)
         try:
             met.listener = await welcome(two, tls_context(key(2), server=True), ours)
-            await met.listener.channel.send_all(b"".join(accept(ours, "")))
+            await met.listener.channel.send_all(b"".join(piece for frame in accept(ours, "") for piece in frame))
         except Unreachable as error:
             met.listener = error
 

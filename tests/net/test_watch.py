@@ -6,11 +6,12 @@ import trio.testing
 
 from nanobarter.core.errors import Unreachable
 from nanobarter.core.units import SECOND
-from nanobarter.net.connection import Connection
+from nanobarter.net.connection import Connection, Shared
 from nanobarter.net.frames import FrameDecoder, Kind, Message, encode_message
 from nanobarter.net.links import Links
 from nanobarter.net.methods import Methods
 from nanobarter.net.pulse import Rhythm
+from nanobarter.net.timers import Timers
 from nanobarter.net.watch import Watch
 from tests.net.nodes import key
 from tests.net.test_connection import HELLO, LIMITS, LONG
@@ -21,7 +22,14 @@ async def test_an_idle_connection_is_looked_at_by_its_keep_alive_alone(autojump_
     channel, wire = ours_and_theirs
     methods = Methods(1000)
     connection = Connection(
-        channel, FrameDecoder(1000), key(2).public, HELLO, serial=1, methods=methods, limits=LIMITS, rhythm=rhythm
+        channel,
+        FrameDecoder(1000),
+        key(2).public,
+        HELLO,
+        serial=1,
+        methods=methods,
+        limits=LIMITS,
+        shared=Shared(rhythm, Timers()),
     )
     pings = 0
 
