@@ -55,6 +55,11 @@ class Jobs:
             finally:
                 self._nursery = None
 
+    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Start something short that nobody waits for."""
+        if self._nursery is not None:
+            self._nursery.start_soon(work)
+
     async def events(self, work: Callable[[Say], Awaitable[T]]) -> AsyncGenerator[facade.Progress | T]:
         """Start a job and yield its progress and its result; raise what it raised. Closing cancels it."""
         if self._nursery is None:
@@ -113,6 +118,7 @@ class BackupJob:
             raise UsageError("no folder to back up", hint="name one, or add it to [backup] folders in config.toml")
         node.folders.add(paths)
         say(facade.Progress(phase="measuring"))
+        node.jobs.beside(lambda: node.reader.rests.end_of_the_living(mute_too=True))  # who failed last time may be back
         await node.folders.measure(anew=True)
         plan = await self._wait_for_space(say)
         total = (await node.folders.measure()).size_bytes
@@ -217,7 +223,7 @@ class BackupJob:
             if not missing:
                 return
             say(facade.Progress(phase="placing what slow peers missed", done=0, total=missing, unit="shares"))
-            back = await node.reader.forgive_who_answer()
+            back = await node.reader.rests.end_of_the_living()
             await node.repairer.round_now()
             if {lease.issuer for lease in node.leases.live()} - set(node.network.connected()):
                 await trio.sleep(FILL_AGAIN)

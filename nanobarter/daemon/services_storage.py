@@ -122,7 +122,7 @@ class Storage(Barter):
         self.repairer.wake()
 
     def _peer_connected(self, node: NodeId) -> None:
-        if self.reader.returned(node):
+        if self.reader.rests.end(node):
             self.repairer.wake()  # something was to be done there when it failed
 
     def avoided(self) -> set[NodeId]:

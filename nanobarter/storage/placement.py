@@ -1,10 +1,9 @@
 """The placer: packs become shares at distinct peers, and come back from any k of them.
 
-What kills an upload elsewhere is the one peer that hangs. Here every share has its own task; as soon as k of a
-pack's shares are proven, the others get as long again (at least ``share_patience``), then a spare takes their place.
-So the wait grows with the line's own speed and not with the slowest peer, and a slow line is not taken for a hung
-peer. A peer that failed rests for a while. What cannot be placed on distinct peers is left out, the pack is marked
-thin, and repair fills it up when peers come.
+What kills an upload elsewhere is the one peer that hangs. Here every share has its own task, and one that takes much
+longer than others did (``outgoing``) is given to a spare. So the wait grows with the line's own speed and not with the
+slowest peer, and a slow line is not taken for a hung peer. A peer that failed rests for a while. What cannot be placed
+on distinct peers is left out, the pack is marked thin, and repair fills it up when peers come.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -13,25 +12,25 @@ from typing import Final
 
 import trio
 
-from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
-from nanobarter.core.ids import Hash, NodeId, PackId
+from nanobarter.core.errors import Unreachable
+from nanobarter.core.ids import NodeId, PackId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.store import Store
-from nanobarter.core.units import SECOND, Instant
+from nanobarter.core.units import SECOND
 from nanobarter.storage import erasure
 from nanobarter.storage import placements as rows
 from nanobarter.storage.geometry import RECOVERY_MARK, Geometry, for_peers, recovery
 from nanobarter.storage.keys import VaultKeys
-from nanobarter.storage.leases import HeldLease, LeaseBook
-from nanobarter.storage.outgoing import Outgoing
+from nanobarter.storage.leases import LeaseBook
+from nanobarter.storage.outgoing import Attempt, Outgoing
 from nanobarter.storage.placements import PlacedKind, PlacedPackRow, Placement
 from nanobarter.storage.ports import Pack
 from nanobarter.storage.reading import PackReader, mask_secret
+from nanobarter.storage.sending import Sender
 from nanobarter.storage.share import HEADER_BYTES, Share, make_share
 from nanobarter.storage.targets import Candidate, Picker
-from nanobarter.storage.verdicts import Proven, Wrong
 
-_NOTHING_THERE: Final = frozenset({Reason.OVER_QUOTA, Reason.DISK_FULL, Reason.UNKNOWN_LEASE, Reason.EXPIRED})
+_LOOKS: Final = 8  # at the peers under way, in the least time that each of them gets
 
 
 class NotPlaced(Unreachable):
@@ -60,11 +59,11 @@ class Placer:
         self._reader = reader
         self._client = reader.client
         self._directory = reader.directory
-        self._clock = reader.clock
         self._limits = limits
         self._same_host_ok = same_host_ok
         self._leaving = leaving
-        self._busy = set[tuple[NodeId, Hash]]()  # being sent or deleted: never both at once
+        self._sender = Sender(store=store, leases=leases, client=reader.client, rests=reader.rests, clock=reader.clock)
+        self._attempts = set[Attempt]()  # of all packs under way
         self._packs_out = trio.CapacityLimiter(limits.share_packs_max)
         self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
 
@@ -135,8 +134,8 @@ class Placer:
 
         async def forget(placement: Placement) -> None:
             async with gate:
-                skipped = self._reader.resting(placement.node) and not resting_too
-                if placement.lease_id in live and (skipped or not await self._forget(placement)):
+                skipped = self._reader.rests.resting(placement.node) and not resting_too
+                if placement.lease_id in live and (skipped or not await self._sender.forget(placement)):
                     left.append(placement)
                 elif placement.lease_id not in live:
                     await self._store.write(lambda db: rows.drop_if_leaving(db, placement))
@@ -148,7 +147,11 @@ class Placer:
 
     def rest(self, node: NodeId) -> None:
         """Ask a peer last for a while."""
-        self._reader.rest(node)
+        self._reader.rests.begin(node)
+
+    def is_mute(self, node: NodeId) -> bool:
+        """Tell whether a peer failed lately and gave no sign of life since."""
+        return self._reader.rests.mute(node)
 
     def candidates(self) -> list[Candidate]:
         """Return every peer with space for this vault."""
@@ -156,7 +159,7 @@ class Placer:
         found, leaving = list[Candidate](), self._leaving()
         for node, room in self._leases.capacity().items():
             if room > 0 and node not in leaving and node != self._client.node_id:
-                resting = self._reader.resting(node)
+                resting = self._reader.rests.resting(node)
                 found.append(Candidate(node, self._host(node), room, node in connected, resting))
         return found
 
@@ -174,18 +177,17 @@ class Placer:
         address = self._directory.address_of(node)
         return None if address is None else address.host
 
-    def _picker(self, held: Sequence[Placement]) -> Picker:
-        picker = Picker(self.candidates(), self._same_host_ok)
+    def _picker(self, held: Sequence[Placement], last: Collection[NodeId] = ()) -> Picker:
+        picker = Picker(self.candidates(), self._same_host_ok, last)
         picker.occupy((p.node, self._host(p.node)) for p in held)
         return picker
 
     async def _place(self, row: PlacedPackRow, shares: dict[int, Share], held: Sequence[Placement]) -> PlacedPackRow:
-        job = Outgoing(row, shares, self._picker(held), {p.index for p in held})
+        job = Outgoing(row, shares, self._picker(held), {p.index for p in held}, self._limits.share_patience / SECOND)
         await self._round(job)
-        if len(job.placed) < row.k:  # rather a peer that failed before than no backup
-            job.picker, job.resting_too, job.patience = self._picker([]), True, None
+        if len(job.placed) < row.k:  # rather a peer that failed a moment ago than no backup
             now_held = [p for p in self._store.read_now(lambda db: rows.of_pack(db, row.pack_id)) if p.state == "held"]
-            job.picker.occupy((p.node, self._host(p.node)) for p in now_held)
+            job.picker, job.resting_too = self._picker(now_held, last=set(job.failed)), True
             await self._round(job)
         placed = len(job.placed)
         done = replace(row, thin=placed < row.n or recovery(row.k, placed) < RECOVERY_MARK)
@@ -195,106 +197,48 @@ class Placer:
         return done
 
     async def _round(self, job: Outgoing) -> None:
-        job.enough(self._limits.share_patience / SECOND)
-        async with trio.open_nursery() as nursery:
-            for index in sorted(set(job.shares) - job.placed):
-                nursery.start_soon(self._place_one, job, job.shares[index])
+        async with trio.open_nursery() as watching:
+            watching.start_soon(self._watch, job)
+            async with trio.open_nursery() as nursery:
+                for index in sorted(set(job.shares) - job.placed):
+                    nursery.start_soon(self._place_one, job, job.shares[index])
+            watching.cancel_scope.cancel()
+
+    async def _watch(self, job: Outgoing) -> None:
+        """Give up the peers that are too slow for the pack, and those of other packs that turn out to hang."""
+        pace, every, last = self._client.pace, job.least / _LOOKS, trio.current_time()
+        while True:
+            await trio.sleep(every)
+            last, slept = trio.current_time(), trio.current_time() - last
+            if slept > 2 * every:
+                job.excuse(slept)
+                continue
+            for attempt in job.late(last, pace):
+                attempt.give_up()
+                if not pace.heard_since(attempt.node, attempt.since):
+                    for other in [a for a in self._attempts if a.node == attempt.node]:
+                        other.give_up()
 
     async def _place_one(self, job: Outgoing, share: Share) -> None:
-        while (candidate := job.picker.take(len(share.raw), resting_too=job.resting_too)) is not None:
+        size = len(share.raw)
+        while (candidate := job.take(size)) is not None:
             async with self._transfers:
-                with trio.CancelScope() as scope:
-                    if job.patience is not None:
-                        scope.deadline = trio.current_time() + job.patience
-                    job.running.add(scope)
-                    try:
-                        why_not = await self._send(candidate.node, share)
+                attempt = Attempt(candidate.node, size)
+                self._attempts.add(attempt)
+                job.running.add(attempt)
+                try:
+                    with attempt.scope:
+                        why_not = await self._sender.send(candidate.node, share)
                         if why_not is None:
-                            job.placed.add(share.header.index)
-                            job.enough(self._limits.share_patience / SECOND)
+                            job.arrived(share.header.index, trio.current_time() - attempt.since)
                             return
                         job.failed[candidate.node] = why_not
-                    finally:
-                        job.running.discard(scope)
-            job.failed |= {candidate.node: "it was slower than the others"} if scope.cancelled_caught else {}
-            self._reader.rest(candidate.node)
-            job.picker.give_back(candidate)
-
-    async def _send(self, node: NodeId, share: Share) -> str | None:
-        """Put one share at one peer and have it proven; return why the peer cannot or does not, if so."""
-        name = (node, share.root)
-        if name in self._busy:
-            return "this share is being sent or deleted there"
-        self._busy.add(name)
-        try:
-            return await self._send_alone(node, share)
-        finally:
-            self._busy.discard(name)
-
-    async def _send_alone(self, node: NodeId, share: Share) -> str | None:
-        try:
-            lease = await self._leases.lease_for(node, len(share.raw))
-        except (Unreachable, PeerFault) as error:
-            return f"no lease: {error}"
-        if isinstance(lease, Refused):
-            return f"no lease: {lease.reason.name}, {lease.detail}"
-        placement = await self._begin(share, lease)
-        if placement is None:
-            return "the pack is no longer wanted"
-        there = True
-        try:
-            no = await self._client.put(node, lease.lease_id, share)
-            self._leases.took(node, no)
-            there = no is None or no.reason not in _NOTHING_THERE
-            why_not = await self._first_proof(placement) if no is None else f"{no.reason.name}, {no.detail}"
-            if why_not is None:
-                there = False  # nothing to clear away
-                return None
-        except (Unreachable, PeerFault) as error:
-            why_not = str(error)
-        else:
-            if not there:
-                await self._store.write(lambda db: rows.drop(db, placement))
-        finally:
-            if there:
-                with trio.CancelScope(shield=True):
-                    await self._store.write(lambda db: rows.leave(db, placement))
-        return why_not
-
-    async def _begin(self, share: Share, lease: HeldLease) -> Placement | None:
-        header, size = share.header, len(share.raw)
-        placement = Placement(
-            header.pack, header.index, lease.issuer, lease.lease_id, share.root, size, "placing", Instant(0), None
-        )
-        wanted = False
-        try:
-            with trio.CancelScope(shield=True):  # or a row would outlive its task
-                wanted = await self._store.write(lambda db: rows.begin(db, placement))
-        finally:
-            self._leases.recorded(lease.lease_id, size)
-        return placement if wanted else None
-
-    async def _first_proof(self, placement: Placement) -> str | None:
-        outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)
-        if not isinstance(outcome, Proven):
-            return f"no proof: {outcome.problem if isinstance(outcome, Wrong) else outcome.detail}"
-        now = self._clock.now()
-        await self._store.write(lambda db: rows.put(db, replace(placement, state="held", last_proof_at=now)))
-        return None
-
-    async def _forget(self, placement: Placement) -> bool:
-        name = (placement.node, placement.root)
-        if name in self._busy:
-            return False
-        self._busy.add(name)
-        try:
-            no = await self._client.delete(placement.node, placement.lease_id, placement.root)
-            if no is not None and no.reason not in _NOTHING_THERE:
-                return False
-            await self._store.write(lambda db: rows.drop_if_leaving(db, placement))
-        except (Unreachable, PeerFault):
-            self._reader.rest(placement.node)
-            return False
-        finally:
-            self._busy.discard(name)
-        return True
+                finally:
+                    job.running.discard(attempt)
+                    self._attempts.discard(attempt)
+            if attempt.given_up:
+                job.failed[candidate.node] = "it was slower than the others"
+                if not job.shares.keys() & job.placed:  # by what is known of the line alone, which may have changed
+                    self._client.pace.slower()
+            self._reader.rests.begin(candidate.node)
+            job.give_back(candidate)

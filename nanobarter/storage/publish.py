@@ -109,7 +109,8 @@ class Publisher:
         """Send the present head to the holders that missed it, new ones too, as far as they answer soon."""
         async with self._one_at_a_time:
             found = await self._store.read(last_head)
-            missed = {lease.issuer for lease in self._leases.live()} - self._have
+            rests = self._reader.rests
+            missed = {lease.issuer for lease in self._leases.live() if not rests.mute(lease.issuer)} - self._have
             if found is not None and missed:
                 with trio.move_on_after(self._limits.share_patience / SECOND):
                     await self._tell(*found, missed)
@@ -158,22 +159,25 @@ class Publisher:
         kept, failed = list[NodeId](), list[tuple[NodeId, str]]()
         holders = {lease.issuer: lease for lease in self._leases.live() if lease.issuer in nodes}
         patience = self._limits.share_patience / SECOND
+        awaited = {node for node in holders if not self._reader.rests.mute(node)} or set(holders)
 
         async def tell(lease: HeldLease) -> None:
             # A peer that failed lately is asked like the others, and waited for no longer than a sign of life takes.
-            span = self._limits.sign_timeout if self._reader.resting(lease.issuer) else self._limits.call_timeout
+            span = self._limits.sign_timeout if self._reader.rests.resting(lease.issuer) else self._limits.call_timeout
             no: Refused | None = Refused(Reason.BUSY, "it failed lately, and does not answer")
             try:
                 with trio.move_on_after(span / SECOND):
                     no = await self._client.put_head(lease.issuer, lease.lease_id, head)
             except (Unreachable, PeerFault) as error:
-                failed.append((lease.issuer, str(error)))
-                return
+                no = Refused(Reason.BUSY, str(error))
             if no is None:
                 kept.append(lease.issuer)
                 self._have.add(lease.issuer)
             else:
                 failed.append((lease.issuer, no.detail))
+            awaited.discard(lease.issuer)
+            if not awaited:
+                nursery.cancel_scope.cancel()
             if 2 * len(kept) >= len(holders):  # one that hangs must not hold up who waits for the backup's end
                 nursery.cancel_scope.deadline = min(nursery.cancel_scope.deadline, trio.current_time() + patience)
 

@@ -16,12 +16,13 @@ from nanobarter.core.keys import derive
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
-from nanobarter.core.units import SECOND, Instant, after
+from nanobarter.core.units import SECOND
 from nanobarter.storage import erasure
 from nanobarter.storage import placements as rows
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.placements import PlacedPackRow, Placement
 from nanobarter.storage.ports import PackMissing
+from nanobarter.storage.rests import Rests
 from nanobarter.storage.share import open_share
 from nanobarter.storage.vault_client import VaultClient
 
@@ -58,7 +59,7 @@ class Directory(Protocol):
 
 
 class PackReader:
-    """Implements PackSource over recorded placements; remembers which peers failed lately."""
+    """Implements PackSource over recorded placements; ``rests`` remembers which peers failed lately."""
 
     def __init__(
         self,
@@ -76,48 +77,13 @@ class PackReader:
         self._store = store
         self._mask = mask_secret(keys)
         self._limits = limits
-        self._resting = dict[NodeId, Instant]()
-        self._mute = dict[NodeId, Instant]()  # who gave no sign of life in the rest that ends then
+        self.rests = Rests(client.lives, clock, limits)
         self._packs = trio.CapacityLimiter(limits.share_packs_max)
         self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
 
-    def rest(self, node: NodeId) -> None:
-        """Ask a peer last for a while: it failed."""
-        self._resting[node] = after(self.clock.now(), self._limits.share_peer_rest)
-
-    def resting(self, node: NodeId) -> bool:
-        """Tell whether a peer failed not long ago."""
-        return self._resting.get(node, 0) > self.clock.now()
-
     def forgive(self) -> None:
         """Forget who failed lately: everybody gets another chance."""
-        self._resting.clear()
-
-    def returned(self, node: NodeId) -> bool:
-        """Forget that a peer failed lately, since it has just connected; tell whether it had."""
-        return self._resting.pop(node, 0) > self.clock.now()
-
-    async def forgive_who_answer(self) -> int:
-        """Forget the failures of the resting peers that answer now, and return how many do.
-
-        A hung peer takes connections and answers nothing; another share for it would cost another wait. It is asked
-        once in each of its rests.
-        """
-        now, back = self.clock.now(), list[NodeId]()
-        resting = {node: until for node, until in self._resting.items() if until > now}
-        fresh = {node: until for node, until in resting.items() if self._mute.get(node) != until}
-
-        async def ask(node: NodeId) -> None:
-            if await self.client.lives(node, self._limits.sign_timeout):
-                back.append(node)
-
-        async with trio.open_nursery() as nursery:
-            for node in fresh:
-                nursery.start_soon(ask, node)
-        self._mute = {node: until for node, until in resting.items() if node not in back}
-        for node in back:
-            self._resting.pop(node, None)
-        return len(back)
+        self.rests.end_all()
 
     async def get(self, pack_id: PackId) -> bytes:
         """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""
@@ -141,14 +107,18 @@ class PackReader:
         connected = set(self.directory.connected())
 
         def last_choice(p: Placement) -> tuple[bool, bool, int, int]:
-            return (self.resting(p.node), p.node not in connected, p.silent_since or 0, p.index)
+            return (self.rests.resting(p.node), p.node not in connected, p.silent_since or 0, p.index)
 
         away = set[NodeId]()
 
         async def fetch_one(placement: Placement) -> bytes | None:
             return await self._fetch_one(placement, away)
 
-        job = _Fetch(row.k, sorted(found, key=last_choice), self._limits.share_patience / SECOND)
+        def hangs(placement: Placement, since: float) -> None:
+            if not self.client.pace.heard_since(placement.node, since):
+                self.rests.begin(placement.node)  # or each pack to come would wait for it again
+
+        job = _Fetch(row.k, sorted(found, key=last_choice), self._limits.share_patience / SECOND, hangs)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(job.watch, nursery, fetch_one)
             for _ in range(row.k):
@@ -171,11 +141,11 @@ class PackReader:
                         return data  # else it was recorded by its word as another, which it is not
             except Unreachable:
                 away.add(placement.node)
-                self.rest(placement.node)
+                self.rests.begin(placement.node)
                 return None
             except (PeerFault, Malformed):
                 pass
-        self.rest(placement.node)
+        self.rests.begin(placement.node)
         await self._store.write(lambda db: rows.suspect(db, placement))
         return None
 
@@ -190,6 +160,8 @@ class _Fetch:
     k: int
     waiting: list[Placement]
     patience: float
+    hangs: Callable[[Placement, float], None]
+    """Told of each peer that takes much longer than the others, and since when it is asked."""
     shares: dict[int, bytes] = field(default_factory=dict[int, bytes])
     running: dict[Placement, float] = field(default_factory=dict[Placement, float])  # since when
     slowest: float = 0
@@ -212,6 +184,7 @@ class _Fetch:
             late = [p for p, start in self.running.items() if start <= limit and p not in asked]
             for placement in late if self.shares else late[:1]:  # all slow: the line is, so ask little more of it
                 asked.add(placement)
+                self.hangs(placement, self.running[placement])
                 self.next_one(nursery, fetch)
 
     async def _one(self, placement: Placement, nursery: trio.Nursery, fetch: _FetchOne) -> None:

@@ -150,6 +150,8 @@ class Repairer:
         """Return None, or why the pack could not be repaired."""
         row = health.row
         now_there = await self._store.read(lambda db: rows.of_pack(db, row.pack_id))
+        if len({p.index for p in now_there if p.state == "held" and not self._placer.is_mute(p.node)}) < row.k:
+            return "too few of its peers answer"  # each would be waited for, pack by pack
         if any(p.state == "placing" for p in now_there):  # both might choose one peer for two shares
             return "it is being stored just now"
         try:

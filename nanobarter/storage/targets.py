@@ -6,7 +6,7 @@ addresses say nothing about distinctness and count as one host, unless the opera
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from nanobarter.core.ids import NodeId
@@ -38,16 +38,23 @@ def place_of(node: NodeId, host: str | None, *, same_host_ok: bool) -> str:
 
 @dataclass
 class Picker:
-    """Hands out the best candidate left: connected, with the most room, at a place not taken yet."""
+    """Hands out the best candidate left: connected, with the most room, at a place not taken yet.
+
+    Those that are to come ``last``, and among the others those that rest, come after all others.
+    """
 
     candidates: list[Candidate]
     same_host_ok: bool
+    last: Collection[NodeId] = ()
     _taken: set[str] = field(default_factory=set[str])
     _nodes: set[NodeId] = field(default_factory=set[NodeId])
     _left: list[Candidate] = field(default_factory=list[Candidate])
 
     def __post_init__(self) -> None:
-        self._left = sorted(self.candidates, key=lambda c: (not c.connected, -c.room_bytes, c.node))
+        self._left = sorted(self.candidates, key=self._order)
+
+    def _order(self, c: Candidate) -> tuple[bool, bool, bool, int, NodeId]:
+        return (c.node in self.last, c.resting, not c.connected, -c.room_bytes, c.node)
 
     def occupy(self, peers: Iterable[tuple[NodeId, str | None]]) -> None:
         """Note peers that have a share of this pack already."""

@@ -16,6 +16,7 @@ from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy
 from nanobarter.core.units import SECOND, Instant, Span
+from nanobarter.storage.pace import Pace
 from nanobarter.storage.ranges import Ranges
 from nanobarter.storage.share import BLOCK_BYTES, Share, Tree, block_count
 from nanobarter.storage.vault_messages import (
@@ -83,6 +84,8 @@ class VaultClient:
         self._entropy = entropy
         self._limits = limits
         self._last_at = 0
+        self.pace = Pace()
+        """How fast each peer takes and gives shares, as far as this client knows."""
         self._quick = set[NodeId]()  # whose last range took a small part of the time that a call may take
         self._nobody = Hash(entropy.token(32))  # the name of a head that nobody has
 
@@ -102,9 +105,11 @@ class VaultClient:
             return answer
         allocated = self._expect(answer, Allocated)
         if not allocated.committed:
+            began = trio.current_time()
             refused = await self._write(node, lease, share, Ranges(allocated.have))
             if refused is not None:
                 return refused
+            self.pace.took(node, size, trio.current_time() - began)
         answer = await self._ask(node, lease, Commit(share.root))
         if isinstance(answer, Refused):
             return answer
@@ -213,6 +218,7 @@ class VaultClient:
         timeout = self._limits.call_timeout
         method = _METHODS[type(deed)]
         answer = await call(self._caller, node, method, encode(request), timeout=timeout, size_max=size_max)
+        self.pace.heard(node, trio.current_time())
         return Refused(answer.reason, answer.detail) if isinstance(answer, Refusal) else answer
 
     def _expect(self, answer: Answer, kind: type[T]) -> T:

@@ -155,8 +155,8 @@ async def test_what_waits_for_a_peer_that_failed_for_a_moment_is_done_soon_and_n
 async def test_a_peer_that_connects_again_is_asked_at_once(tmp_path: Path) -> None:
     async with town(tmp_path, 2) as (here, _):
         first, second = (peer.node_id for peer in here.peers)
-        here.reader.rest(first)
-        assert not here.reader.returned(second)
-        assert here.reader.returned(first)
-        assert not here.reader.resting(first)
-        assert not here.reader.returned(first)
+        here.reader.rests.begin(first)
+        assert not here.reader.rests.end(second)
+        assert here.reader.rests.end(first)
+        assert not here.reader.rests.resting(first)
+        assert not here.reader.rests.end(first)

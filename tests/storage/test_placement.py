@@ -170,14 +170,14 @@ async def test_a_peer_that_is_still_silent_stays_at_rest_and_costs_no_wait_when_
         silent, back = (p.node for p in held(here, pack.pack_id)[:2])
         here.hub.disconnect(silent)
         for node in (silent, back):
-            here.reader.rest(node)
-        assert await here.reader.forgive_who_answer() == 1
-        assert here.reader.resting(silent)
-        assert not here.reader.resting(back)
+            here.reader.rests.begin(node)
+        assert await here.reader.rests.end_of_the_living() == 1
+        assert here.reader.rests.resting(silent)
+        assert not here.reader.rests.resting(back)
         await here.placer.remove(pack.pack_id)
         here.hub.reconnect(silent)
         assert await here.placer.tidy() == 1  # not asked while it rests
-        assert await here.reader.forgive_who_answer() == 0  # nor asked twice in one rest
+        assert await here.reader.rests.end_of_the_living() == 0  # nor asked twice in one rest
         assert await here.placer.tidy(resting_too=True) == 0
 
 

@@ -92,7 +92,7 @@ async def test_a_holder_that_hangs_holds_up_nobody_and_gets_the_head_when_it_wak
         late, answer = here.peers[0], here.peers[0].node.methods.answer
         await here.placer.put(pack_of("a", 2, 4))  # a lease at each
         here.hang(late)
-        here.reader.rest(late.node_id)
+        here.reader.rests.begin(late.node_id)
         with trio.fail_after(30):
             told = await here.publisher.publish(b"the catalog")
         assert told.failed == ((late.node_id, "it did not answer in time"),)
