@@ -65,6 +65,7 @@ class Limits:
     dht_contacts_wanted: int = 64  # below it, addresses of peers are followed
     dht_refresh_every: Span = Span(1 * HOUR)
     dht_refresh_pause: Span = Span(2 * SECOND)
+    dht_carried_max: int = 64  # values of others that are told again in an hour: 64 walks of ten datagrams
 
     # -- gossip
     items_max: int = 100_000  # about 200 MB of bids; the matcher's book has the same order of size
@@ -175,6 +176,7 @@ class Limits:
     catalog_pack_bytes_max: int = 16 * 1024 * 1024  # a part of the catalog; in memory once, with its shares
     recovery_asks_parallel: int = 16  # peers asked at once for the vault's head
     recovery_rounds_max: int = 10  # times that peers of peers are asked before giving up
+    recovery_elsewhere: Span = Span(15 * SECOND)  # a walk through the hash table, with most of those on the way gone
     recovery_pause: Span = Span(500)  # between them; a first exchange of peers takes about as long
     recovery_leases_max: int = 4096  # of one vault at one peer; a lease a day for eleven years
     recovery_shares_max: int = 1_000_000  # that a search without a head looks at: about 1 TB as 2 MiB shares of 3-of-6

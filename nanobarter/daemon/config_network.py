@@ -29,6 +29,7 @@ class Network(Section, frozen=True, kw_only=True):
     download: str = UNLIMITED
     limit_hours: str = ALWAYS
     lan: bool = True
+    dht: bool = True
     map_port: bool = True
     proxy: str = ""
     relay: RelayPolicy = "friends"

@@ -20,8 +20,9 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
-from nanobarter.core.units import SECOND, Span
+from nanobarter.core.units import SECOND
 from nanobarter.daemon.jobs import Say
+from nanobarter.daemon.lookup import Seeker
 from nanobarter.daemon.restoring import Supply, restore_wish, snapshot_row
 from nanobarter.daemon.shape import Progress
 from nanobarter.daemon.storage_facade import PATIENCE_MS, RecoverDone, RestoreDone, RestoreWish
@@ -126,7 +127,7 @@ async def _find(phrase: Phrase, network: Network, store: Store, say: Say) -> tup
     await _meet(network)
     say(Progress(phase="looking for the vault"))
     try:
-        found = await _recover(keys, network, store, Span(phrase.patience_ms), say)
+        found = await _recover(phrase, network, store, say)
     except NothingFound as error:
         if not phrase.scan:
             raise Unreachable(f"{error}; --scan looks for what is left of it") from None
@@ -147,12 +148,21 @@ async def _search(keys: VaultKeys, network: Network, store: Store, catalog: Cata
     return supply, found.policies
 
 
-async def _recover(keys: VaultKeys, network: Network, store: Store, patience: Span, say: Say) -> Recovered:
+async def _recover(phrase: Phrase, network: Network, store: Store, say: Say) -> Recovered:
     """Find the catalog; wait while peers are away without whom a known one cannot be had."""
-    ends = trio.current_time() + patience / SECOND
+    keys, clock, entropy = VaultKeys.from_seed(phrase.seed), SystemClock(), SystemEntropy()
+    seeker = Seeker(network, [Address(*where) for where in phrase.bootstrap], clock=clock, entropy=entropy)
+    ends = trio.current_time() + phrase.patience_ms / SECOND
     while True:
         try:
-            return await recover(keys=keys, network=network, store=store, clock=SystemClock(), entropy=SystemEntropy())
+            return await recover(
+                keys=keys,
+                network=network,
+                store=store,
+                clock=clock,
+                entropy=entropy,
+                elsewhere=lambda: seeker.holders(keys),
+            )
         except NothingFound as error:
             left = ends - trio.current_time()
             if not error.later or left <= 0:

@@ -104,7 +104,7 @@ class Barter:
             entropy=entropy,
             limits=limits,
             same_host_ok=config.network.same_host_ok,
-            hidden=bool(config.network.proxy),
+            wanted=config.network.dht and not config.network.proxy,
         )
         self.jobs = Jobs()
         self._build_barter(seed)

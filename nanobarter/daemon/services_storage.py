@@ -13,8 +13,10 @@ from nanobarter.daemon.holdings import held_of
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.leaving import Leavers
 from nanobarter.daemon.localtime import local_minute
+from nanobarter.daemon.lookup import pointer_value
 from nanobarter.daemon.proofs import Proofs
 from nanobarter.daemon.services_barter import Barter
+from nanobarter.net.dht.records import Value
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.geometry import Geometry, of_durability
@@ -105,6 +107,8 @@ class Storage(Barter):
             leaving=self.leavers.now,
         )
         self.network.on_connect(self._peer_connected)
+        self._pointed = frozenset[NodeId]()
+        self.directory.tell(self._pointer)
         self.proofs = Proofs(store, self.auditor, self.leavers.now)
         self.catalog = Catalog(store, limits)
 
@@ -145,3 +149,10 @@ class Storage(Barter):
         """Tell every holder where all packs are now, so that the phrase alone finds them."""
         policies = await trio.to_thread.run_sync(self.home.read_policies)
         await self.publisher.publish(await self.catalog.export(), policies)
+        if frozenset(holder.node for holder in self.publisher.holders()) != self._pointed:
+            self.directory.tell_again()
+
+    def _pointer(self) -> Value | None:
+        holders = self.publisher.holders()
+        self._pointed = frozenset(holder.node for holder in holders)
+        return pointer_value(self.vault_keys, holders, self.clock, self.entropy)

@@ -9,12 +9,12 @@ from typing import Final
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import NodeId, PublicKey
 from nanobarter.core.item import ITEM_MAX, Item
 from nanobarter.core.keys import SigningKey
 from nanobarter.net.address import Address
 from nanobarter.net.dht.ports import Source
-from nanobarter.net.dht.records import VALUE_MAX, Value, make_value
+from nanobarter.net.dht.records import VALUE_MAX, Value, make_value, place_of
 from nanobarter.net.dht.service import Dht
 from nanobarter.net.dht.wire import KEY_BYTES
 from nanobarter.net.records import open_record
@@ -54,6 +54,19 @@ class Finder:
         except Malformed:
             return None
         return item if item.node == node else None
+
+    def tell(self, make: Callable[[], Value | None]) -> None:
+        """Publish what this makes, too, from now on; None is nothing to tell now."""
+        self._dht.tell(make)
+
+    def tell_again(self) -> None:
+        """Publish soon what is told, for it has changed."""
+        self._dht.tell_again()
+
+    async def body_of(self, key: PublicKey, salt: bytes) -> bytes | None:
+        """Return what the owner of a key has published under a salt, or None."""
+        value = await self._dht.find(place_of(key, salt))
+        return value.body if value is not None and value.key == key and value.salt == salt else None
 
     def _own(self) -> Value | None:
         record = self._own_record()

@@ -5,7 +5,7 @@ that was away still hands out the older one.
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -105,6 +105,13 @@ class Publisher:
                 await self._drop_old_packs()
             return told
 
+    def holders(self) -> list[NodeAddress]:
+        """Return who has the published head, those first that are known to have the newest; none before the first."""
+        if self._store.read_now(last_head) is None:
+            return []
+        nodes = dict.fromkeys([*self._have, *(lease.issuer for lease in self._leases.live())])
+        return self._located(nodes)
+
     async def catch_up(self) -> None:
         """Send the present head to the holders that missed it, new ones too, as far as they answer soon."""
         async with self._one_at_a_time:
@@ -148,12 +155,15 @@ class Publisher:
     def _addresses(self, packs: list[PlacedPack]) -> tuple[NodeAddress, ...]:
         nodes = dict.fromkeys(share.node for pack in packs for share in pack.shares)
         nodes |= dict.fromkeys(lease.issuer for lease in self._leases.live())
+        return tuple(self._located(nodes)[:_ADDRESSES_MAX])
+
+    def _located(self, nodes: Iterable[NodeId]) -> list[NodeAddress]:
         found = list[NodeAddress]()
         for node in nodes:
             address = self._directory.address_of(node)
             if address is not None and address.port:
                 found.append(NodeAddress(node, address.host, address.port))
-        return tuple(found[:_ADDRESSES_MAX])
+        return found
 
     async def _tell(self, sequence: int, head: Signed, nodes: set[NodeId]) -> Published:
         kept, failed = list[NodeId](), list[tuple[NodeId, str]]()

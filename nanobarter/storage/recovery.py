@@ -1,11 +1,12 @@
 """From nothing: the phrase's keys and one reachable peer are enough to find the catalog and all packs again.
 
 Every peer that can be reached, and every peer of those, is asked for the head; so are the nodes that a found head
-names. The highest sequence that opens with the vault's keys is followed; when its packs cannot be had, the next one.
-Only the keys decide what is believed: peers can hold back a head, but not make or change one.
+names, and those that the vault's pointer in the hash table names (pointer.py). The highest sequence that opens with the
+vault's keys is followed; when its packs cannot be had, the next one. Only the keys decide what is believed: peers can
+hold back a head, but not make or change one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from nanobarter.storage.head import (
     CatalogFile,
     HeadBody,
     HeadPlain,
+    NodeAddress,
     head_id_of,
     open_head,
     read_catalog_file,
@@ -103,8 +105,39 @@ class Recovered:
     policies: bytes = b""
 
 
-async def find_heads(*, keys: VaultKeys, network: Reach, limits: Limits = LIMITS) -> tuple[list[FoundHead], int]:
+Elsewhere = Callable[[], Awaitable[Sequence[NodeAddress]]]
+"""Tells of nodes that keep the head, from somewhere else than peers: the pointer in the hash table."""
+
+
+async def nowhere() -> Sequence[NodeAddress]:
+    """Know of no other place."""
+    await trio.lowlevel.checkpoint()
+    return ()
+
+
+async def find_heads(
+    *, keys: VaultKeys, network: Reach, limits: Limits = LIMITS, elsewhere: Elsewhere = nowhere
+) -> tuple[list[FoundHead], int]:
     """Return all distinct heads found, the newest first, and how many peers answered."""
+    looked = trio.Event()
+
+    async def look() -> None:
+        with trio.move_on_after(limits.recovery_elsewhere / SECOND):
+            for holder in await elsewhere():
+                network.learn(holder.node, Address(holder.host, holder.port))
+        looked.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        found = await _ask_around(keys, network, limits, looked)
+        nursery.cancel_scope.cancel()
+    return found
+
+
+async def _ask_around(
+    keys: VaultKeys, network: Reach, limits: Limits, looked: trio.Event
+) -> tuple[list[FoundHead], int]:
+    """Ask all that are known, and whom these tell of, until heads are found or there is nobody else to ask."""
     found = dict[int, FoundHead]()
     tried, answered = set[NodeId](), set[NodeId]()
     gate = trio.CapacityLimiter(limits.recovery_asks_parallel)
@@ -123,7 +156,9 @@ async def find_heads(*, keys: VaultKeys, network: Reach, limits: Limits = LIMITS
         for a in plain.addresses:
             network.learn(a.node, Address(a.host, a.port))
 
-    for _ in range(limits.recovery_rounds_max):
+    rounds = 0
+    while rounds < limits.recovery_rounds_max:
+        rounds += looked.is_set()  # what is learned elsewhere comes in time for a round
         if found:  # its holders have the newest one; strangers need not be waited for
             fresh = {a.node for head in found.values() for a in head.plain.addresses} - tried
         else:  # who did not answer may be dialled by now
@@ -148,13 +183,14 @@ async def recover(
     clock: Clock,
     entropy: Entropy,
     limits: Limits = LIMITS,
+    elsewhere: Elsewhere = nowhere,
 ) -> Recovered:
     """Fill an empty store with the placements and leases of the vault, and return the engine's catalog.
 
     Afterwards a ``PackReader`` (``reader_for``) over the same store reads every pack. The store must be running.
     Raises NothingFound.
     """
-    heads, answered = await find_heads(keys=keys, network=network, limits=limits)
+    heads, answered = await find_heads(keys=keys, network=network, limits=limits, elsewhere=elsewhere)
     if not heads:
         raise NothingFound(f"{answered} peers answered, and none of them keeps a backup for this phrase")
     reader = reader_for(keys=keys, network=network, store=store, clock=clock, entropy=entropy, limits=limits)

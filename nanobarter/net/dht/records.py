@@ -12,11 +12,11 @@ from msgspec import Meta
 from nanobarter.core.canonical import Record, encode
 from nanobarter.core.ids import PublicKey, Signature, sha256
 from nanobarter.core.keys import SigningKey, verify
-from nanobarter.core.units import Instant, Span, after
+from nanobarter.core.units import DAY, Instant, Span, after
 
 VALUE_MAX: Final = 800
 SALT_MAX: Final = 32
-VALID_MAX: Final = Span(8 * 24 * 3600 * 1000)  # a week and a day: node records and heads are told again each hour
+VALID_MAX: Final = Span(32 * DAY)  # a month: so long a lost machine may wait for its owner, while others carry its word
 _DOMAIN: Final = "dht/value"
 
 
@@ -60,6 +60,7 @@ class Shelf:
 
     def __init__(self, count_max: int) -> None:
         self._values: OrderedDict[bytes, Value] = OrderedDict()
+        self._told: dict[bytes, float] = {}
         self._count_max = count_max
 
     def __len__(self) -> int:
@@ -71,18 +72,32 @@ class Shelf:
         if value is None:
             return None
         if value.expires <= now:
-            del self._values[place]
+            self._drop(place)
             return None
         self._values.move_to_end(place)
         return value
 
-    def put(self, value: Value) -> bool:
-        """Keep a good value unless a newer one is kept."""
+    def put(self, value: Value, at: float = 0.0) -> bool:
+        """Keep a good value unless a newer one is kept. ``at`` is when it was told, in seconds of any clock."""
         held = self._values.get(value.place)
         if held is not None and held.sequence > value.sequence:
             return False
         self._values[value.place] = value
         self._values.move_to_end(value.place)
+        self._told[value.place] = at
         if len(self._values) > self._count_max:
-            self._values.popitem(last=False)
+            self._drop(next(iter(self._values)))
         return True
+
+    def to_carry(self, before: float, now: Instant, count: int) -> list[Value]:
+        """Return values that nobody has told since, so that they live on when nodes that keep them leave.
+
+        Each is taken as told by that: of the eight that keep a value the first to do it spares the others.
+        """
+        for place in [place for place, value in self._values.items() if value.expires <= now]:
+            self._drop(place)
+        silent = [place for place, told in self._told.items() if told < before]
+        return [self._values[place] for place in sorted(silent, key=lambda place: self._told[place])[:count]]
+
+    def _drop(self, place: bytes) -> None:
+        del self._values[place], self._told[place]

@@ -115,6 +115,10 @@ class Dht:
         self._tellers.append(make)
         self._to_refresh.set()
 
+    def tell_again(self) -> None:
+        """Publish soon: what is told has changed."""
+        self._to_refresh.set()
+
     async def join(self, sources: Sequence[Source]) -> int:
         """Ask at these addresses and walk to ourselves; return how many contacts are known then."""
         async with trio.open_nursery() as nursery:
@@ -232,7 +236,7 @@ class Dht:
                 return
             if not is_good(value, value.place, now):
                 return
-            self.shelf.put(value)
+            self.shelf.put(value, trio.current_time())
             said = Found(message.txn, token, None, ())
         elif isinstance(message, Find) and sealed.is_genuine():
             near = [contact for contact in self.table.near(message.key) if contact.node != sealed.node]
@@ -273,7 +277,14 @@ class Dht:
             hints, self._hints = self._hints, []
             await self.join(hints)
             await self.walk(self._entropy.token(KEY_BYTES))
-            for make in list(self._tellers):
-                value = make()
-                if value is not None and len(self.table):
-                    await self.publish(value)
+            await self._tell_all()
+
+    async def _tell_all(self) -> None:
+        hour_ago = trio.current_time() - self._limits.dht_refresh_every / SECOND
+        own = [value for make in list(self._tellers) if (value := make()) is not None]
+        carried = self.shelf.to_carry(hour_ago, self._clock.now(), self._limits.dht_carried_max)
+        for value in (*own, *carried):
+            if len(self.table):
+                await self.publish(value)
+        for value in carried:
+            self.shelf.put(value, trio.current_time())

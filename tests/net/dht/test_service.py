@@ -124,7 +124,7 @@ async def test_what_is_not_right_is_not_stored() -> None:
         now, one = CLOCK.now(), key(3)
         wrong = [
             make_value(one, b"", sequence=1, expires=Instant(now), body=b""),
-            make_value(one, b"", sequence=1, expires=after(now, Span(30 * DAY)), body=b""),
+            make_value(one, b"", sequence=1, expires=after(now, Span(33 * DAY)), body=b""),
             Value(one.public, value_of(3).signature, b"", 2, after(now, HOUR), b"forged"),
         ]
         for value in wrong:
@@ -143,9 +143,30 @@ def test_the_shelf_and_the_senders_are_bounded() -> None:
     assert not shelf.put(value_of(1, sequence=0))
     assert shelf.get(values[0].place, values[0].expires) is None
     assert len(shelf) == 2
+    told = Shelf(3)
+    for at, value in enumerate(values[:3]):
+        told.put(value, at)
+    assert told.to_carry(2, now, 1) == [values[0]]
+    assert told.to_carry(2, now, 9) == values[:2]
+    assert told.to_carry(9, values[0].expires, 9) == []
     rates = Rates(Limits(dht_datagrams_per_s=2, dht_datagrams_all_per_s=10), per_port=False)
     same = [rates.admits(Source(bytes([1, 2, 3, 4]), port), 0.0) for port in range(20)]
     assert sum(same) == 8
     others = [rates.admits(Source(bytes([1, 2, 3, 5 + number]), 1), 0.0) for number in range(40)]
     assert sum(others) == 12
     assert rates.admits(Source(bytes([1, 2, 3, 4]), 1), 1.0)
+
+
+async def test_a_value_outlives_its_owner_and_all_who_kept_it_at_first(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_town("memory", 20) as town:
+        value = value_of(1)
+        await town.nodes[0].publish(value)
+        town.kill(0)
+        keepers = [number for number in range(1, 20) if len(town.nodes[number].shelf)]
+        assert 0 < len(keepers) <= 8
+        for last in (keepers[:-1], keepers[-1:]):
+            await trio.sleep(2 * 3600)
+            for number in last:
+                town.kill(number)
+        alive = next(number for number in range(1, 20) if number not in keepers)
+        assert await town.nodes[alive].find(value.place) == value
