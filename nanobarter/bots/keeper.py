@@ -92,6 +92,7 @@ class Keeper:
         self._code: Geometry | None = None
         self._code_since = 0.0
         self.plan: Plan | None = None
+        self.wants: Sequence[Order] = ()
 
     def wake(self) -> None:
         """Look again soon: notes came or went, a bid appeared, a proof failed."""
@@ -118,6 +119,7 @@ class Keeper:
         trust = self._trust(allowed, code.n if code is not None else 0)
         policy = self._policy if issuers else self._seen(size)
         orders = choose(self.plan, held, allowed, policy, trust, self.terms)
+        self.wants = orders
         self._orders.set_orders(orders)
         self._learn_price(orders, held)
         return self.plan

@@ -26,6 +26,8 @@ def add_economy(commands: object, add: Add) -> None:
     )  # fmt: skip
     export.add_argument("--format", default="hledger", choices=EXPORTS, help="whose words (default hledger)")
     export.add_argument("--out", type=Path, metavar="FILE", help="write it here instead of to stdout")
+    bots = add(commands, "bots", "what each bot does or would do, and what its limits are", "reading:read", json=True)
+    bots.set_defaults(path="/v1/bots")
 
 
 def add_policy(commands: object, add: Add) -> None:

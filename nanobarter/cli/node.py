@@ -22,8 +22,9 @@ from nanobarter.core.phrase import make_phrase, seed_of
 from nanobarter.core.system import SystemEntropy
 from nanobarter.core.units import MIB, LeaseKind, parse_size, show_size
 from nanobarter.daemon.config import Backup, Config, Offer
-from nanobarter.daemon.config_file import SPACE_BYTES_MIN, parse_config, write_config
+from nanobarter.daemon.config_file import SPACE_BYTES_MIN, parse_config
 from nanobarter.daemon.config_network import Network
+from nanobarter.daemon.config_text import write_config
 from nanobarter.daemon.home import Home, default_home
 
 POLL_SECONDS: Final = 0.05

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from nanobarter.cli import show_drafts, show_economy, show_notes, show_pledge
+from nanobarter.cli import show_bots, show_drafts, show_economy, show_notes, show_pledge
 from nanobarter.cli.show_storage import recover_lines
 from nanobarter.cli.table import mib, short, table, when
 from nanobarter.core.units import show_size
@@ -25,9 +25,10 @@ _HEALTH_TEXT: Final = {
 
 def lines_of(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines that tell an answer; its JSON shape is in daemon.facade."""
-    shape, tell = (_TELLERS | show_notes.TELLERS | show_pledge.TELLERS | show_drafts.TELLERS | show_economy.TELLERS)[
-        answer["type"]
-    ]
+    tellers = _TELLERS
+    for more in (show_notes, show_pledge, show_drafts, show_economy, show_bots):
+        tellers = tellers | more.TELLERS
+    shape, tell = tellers[answer["type"]]
     return tell(msgspec.convert(answer, shape))
 
 

@@ -4,6 +4,7 @@ from nanobarter.daemon.api import Routes
 from nanobarter.daemon.facade import NodeFacade
 from nanobarter.daemon.friends import friend_routes
 from nanobarter.daemon.leave_desk import leave_routes
+from nanobarter.daemon.routes_bots import bot_routes
 from nanobarter.daemon.routes_drafts import draft_routes
 from nanobarter.daemon.routes_economy import economy_routes
 from nanobarter.daemon.routes_notes import note_routes
@@ -76,4 +77,5 @@ def routes_of(node: NodeFacade) -> Routes:
         **draft_routes(node.drafts),
         **leave_routes(node.leaving),
         **economy_routes(node.economy),
+        **bot_routes(node.bots),
     }

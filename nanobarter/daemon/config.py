@@ -13,6 +13,7 @@ from typing import Final, Literal
 from nanobarter.core.hours import ALWAYS, Hours, parse_hours
 from nanobarter.core.ids import NodeId, parse_node
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, LeaseKind, Quantity, Span, parse_size, parse_span
+from nanobarter.daemon.config_bots import Bots
 from nanobarter.daemon.config_network import Network
 from nanobarter.daemon.section import Section
 from nanobarter.storage.retention import KEEP_ALL
@@ -26,7 +27,6 @@ PRICE_AUTO: Final = "auto"
 Durability = Literal["normal", "high"]
 MarketMode = Literal["ticket", "par", "discount"]
 Approval = Literal["auto", "manual"]
-Switch = Literal["on", "off"]
 
 _ANCHOR = re.compile(
     r"^\s*(?P<size>[0-9.]+\s*[KMGT]?i?B)\s+for\s+(?P<days>[1-9][0-9]{0,3})\s+days?"
@@ -203,14 +203,6 @@ class Audit(Section, frozen=True, kw_only=True):
     def grace_span(self) -> Span:
         """How long a peer may be offline before its shares count as lost."""
         return parse_span(self.grace)
-
-
-class Bots(Section, frozen=True, kw_only=True):
-    """``[bots]``: what acts by itself. ``dry``: it only tells what it would do."""
-
-    keeper: Switch = "on"
-    pinger: Switch = "on"
-    auditor: Switch = "on"
 
 
 class Config(Section, frozen=True, kw_only=True):

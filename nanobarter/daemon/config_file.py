@@ -1,4 +1,4 @@
-"""From the text of config.toml to a checked Config, and the commented file that ``nbctl init`` writes.
+"""From the text of config.toml to a checked Config.
 
 Every complaint is a UsageError of one shape, so that a person can go straight to the place:
 ``FILE:LINE: [section] key = value: what is wrong``, with the remedy as the hint.
@@ -10,25 +10,14 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NoReturn, cast, get_type_hints
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
 from nanobarter.core.errors import LocalFault, UsageError
-from nanobarter.core.hours import parse_hours
-from nanobarter.core.ids import parse_node
-from nanobarter.core.units import MIB, parse_size, parse_span, show_size
-from nanobarter.daemon.config import (
-    RESERVE_AUTO,
-    Config,
-    parse_anchor,
-    parse_off_or_span,
-    parse_offered,
-    parse_schedule,
-)
-from nanobarter.daemon.config_network import check_proxy, parse_host_port, parse_rate
-from nanobarter.daemon.terms import parse_price
-from nanobarter.storage.retention import parse_keep
+from nanobarter.core.units import MIB, show_size
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.config_keys import TEXTS, section_choices, section_keys
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
 SPACE_BYTES_MIN: Final = 64 * MIB  # less cannot hold the shares of a single pack for each of six neighbours
@@ -126,7 +115,7 @@ class _Reader:
         self._complain(section, key, value, "not one of its values", "write " + " or ".join(f'"{c}"' for c in choices))
 
     def _check_values(self, config: Config) -> None:
-        for section, key, parse in _TEXTS:
+        for section, key, parse in TEXTS:
             value = cast("str | tuple[str, ...]", getattr(getattr(config, section), key))
             for text in (value,) if isinstance(value, str) else value:
                 self._check_text(section, key, text, parse)
@@ -193,124 +182,3 @@ def _show(value: object) -> str:
     if isinstance(value, dict):
         return "{...}"
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _positive_span(text: str) -> None:
-    if not parse_span(text):
-        raise ValueError(f"{text!r} is no time at all; write it like 90s, 15min, 6h or 30d")
-
-
-def _reserve(text: str) -> None:
-    if text != RESERVE_AUTO:
-        parse_size(text)
-
-
-def _word(text: str) -> None:
-    if not text.strip() or not text.isprintable() or len(text) > 32:  # noqa: PLR2004 - a column of the report
-        raise ValueError(f"{text!r} is not a name; write one to 32 printable letters")
-
-
-_TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
-    ("backup", "schedule", parse_schedule),
-    ("backup", "patience", _positive_span),
-    ("backup", "keep", parse_keep),
-    ("backup", "hours", parse_hours),
-    ("backup", "drill", parse_off_or_span),
-    ("offer", "space", parse_size),
-    ("offer", "kinds", parse_offered),
-    ("market", "reserve", _reserve),
-    ("market", "approve_above", parse_size),
-    *(("market", key, parse_node) for key in ("wants", "prefer", "refuse")),
-    ("market", "price", parse_price),
-    ("market", "bid_span", _positive_span),
-    ("pet", "name", _word),
-    ("pet", "symbol", _word),
-    ("pet", "anchor", parse_anchor),
-    ("network", "listen", parse_host_port),
-    ("network", "bootstrap", parse_host_port),
-    ("network", "advertise", parse_host_port),
-    ("network", "friends", parse_node),
-    ("network", "upload", parse_rate),
-    ("network", "download", parse_rate),
-    ("network", "limit_hours", parse_hours),
-    ("network", "proxy", check_proxy),
-    *(("swap", key, _positive_span) for key in ("approve", "lock", "vote", "delta", "ask")),
-    ("audit", "period", _positive_span),
-    ("audit", "grace", _positive_span),
-)
-
-
-def section_keys() -> dict[str, list[str]]:
-    """Return the known sections and the keys of each, in their order."""
-    hints = get_type_hints(Config)
-    return {name: list(hints[name].__struct_fields__) for name in Config.__struct_fields__}
-
-
-def section_choices(section: str, key: str) -> tuple[str, ...]:
-    """Return the values that a key of fixed choices allows."""
-    kind = get_type_hints(get_type_hints(Config)[section])[key]
-    return tuple(kind.__args__)
-
-
-_COMMENTS: Final[dict[str, str]] = {
-    "backup": "What to keep safe.",
-    "backup.folders": "Absolute paths of the folders to back up.",
-    "backup.exclude": "Patterns of what to leave out, as in .gitignore.",
-    "backup.durability": 'How safe: "normal", or "high" (more shares of each pack may be lost; costs more space).',
-    "backup.schedule": '"off" (only by hand) or "every 6h".',
-    "backup.patience": "How long a backup waits for others' space before it does with less or gives up.",
-    "backup.keep": 'Which snapshots to keep after a scheduled backup: "all", or "daily 7, weekly 4, monthly 12".',
-    "backup.hours": 'When scheduled backups may start: "always", or hours of the day like "22:00-06:00".',
-    "backup.drill": 'How often a sample is really restored and compared: "30d", or "off".',
-    "offer": "What this disk lends to others. It pays for the space that others lend to you.",
-    "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d"; "7d 2GB" gives a kind its own size.',
-    "market": "On which terms to barter.",
-    "market.mode": 'How to price: "ticket", "par" (one for one) or "discount" (by reliability).',
-    "market.price": 'The most to give for one received, like "3/2"; "auto": par, or twice that with "discount".',
-    "market.prefer": "Ids of nodes to ask first.",
-    "market.refuse": "Ids of nodes whose notes are never wanted.",
-    "market.approve": '"auto": agreements within the policy are approved by themselves; "manual": you are asked.',
-    "market.approve_above": "With manual: how much of yours an agreement may take without asking you.",
-    "market.reserve": 'Space of others to keep in hand beyond what the folders need; "auto": half of what is offered.',
-    "market.wants": "Ids of the only nodes whose notes are wanted; empty: anyone's.",
-    "market.bid_span": "How long a bid stands before it is renewed.",
-    "pet": "Your own currency, in which the ledger is told. It never leaves this machine.",
-    "network": "Where this node listens, and whom it asks first.",
-    "network.advertise": "What others should dial, like a router's forwarded port; empty: found out by itself.",
-    "network.peers": '"open": anyone; "only": the friends below and those who took an invitation (nbctl invite).',
-    "network.friends": 'Ids of the nodes that may connect when peers = "only".',
-    "network.upload": 'How much of the line shares may take on their way out: "unlimited", or like "2MiB/s".',
-    "network.download": "The same for shares on their way in.",
-    "network.limit_hours": 'When these two hold: "always", or hours of the day like "07:00-23:00".',
-    "network.lan": "Find nodes on the local network, and be found there; false: neither.",
-    "network.dht": "Be a part of the hash table, by which nodes and lost backups are found; false: no UDP at all.",
-    "network.map_port": "Ask the home router to forward the port (NAT-PMP).",
-    "network.proxy": 'Dial through a SOCKS5 proxy, like "socks5://127.0.0.1:9050" (Tor); empty: directly.',
-    "network.relay": 'Carry bytes between peers that cannot dial each other: "off", for "friends", or "open" to all.',
-    "network.same_host_ok": "Count nodes on this same machine as different ones: only for demos and tests.",
-    "swap": "The clock of an agreement; partners must run the same delta.",
-    "bots": 'What acts by itself; "off" turns one off.',
-    "bots.keeper": "Keeps the plan: orders space, renews leases, replaces what failed.",
-    "bots.pinger": "Asks peers four times an hour whether they are there; reliability is learned from it.",
-    "bots.auditor": "Has peers prove what they store. Off: nothing counts as proven after a while.",
-    "audit": "How often peers must prove what they store, and how long they may be away.",
-}
-
-
-def write_config(config: Config) -> str:
-    """Return the commented text of a config: every key is there, so that the file explains itself."""
-    lines = ["# nanobarter: what this node does for you. Each key is explained in docs/config.md.", ""]
-    for section, keys in section_keys().items():
-        lines += [f"# {_COMMENTS[section]}", f"[{section}]"]
-        for key in keys:
-            value = getattr(getattr(config, section), key)
-            if comment := _COMMENTS.get(f"{section}.{key}"):
-                lines.append(f"# {comment}")
-            lines.append(f"{key} = {_toml(value)}")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _toml(value: object) -> str:
-    # JSON's strings, booleans and lists are TOML's too, as long as DEL is escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from nanobarter.daemon.facade_backup import BackupDone, Outcome, Plan, SnapshotRow, Snapshots
+from nanobarter.daemon.facade_bots import BotsFacade
 from nanobarter.daemon.facade_doctor import Doctor
 from nanobarter.daemon.facade_drafts import DraftsFacade
 from nanobarter.daemon.facade_economy import EconomyFacade
@@ -143,6 +144,11 @@ class NodeFacade(Protocol):
     @property
     def economy(self) -> EconomyFacade:
         """The book for other programs, the reliability of peers, and policies."""
+        ...
+
+    @property
+    def bots(self) -> BotsFacade:
+        """What acts by itself."""
         ...
 
     @property

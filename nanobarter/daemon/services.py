@@ -21,7 +21,8 @@ from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.units import MIB, SECOND, Instant, Quantity, Span
 from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import Chronicle
-from nanobarter.daemon.config import Config, Switch
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.config_bots import Switch
 from nanobarter.daemon.drills import FILES as DRILL_FILES
 from nanobarter.daemon.drills import Drills
 from nanobarter.daemon.holdings import Folders, reserve_quantity
@@ -31,6 +32,7 @@ from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.leaving import Quiet
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
+from nanobarter.daemon.services_dealers import dealers_of
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.daemon.terms import terms_of
 from nanobarter.matching.wire import bid_id_of
@@ -74,7 +76,7 @@ class Node(Storage):
             SETTLE,
         )
         self.keeper = Keeper(
-            orders=Quiet(self.market, lambda: self.leaver.leaving),
+            orders=Quiet(self.market, lambda: self.leaver.leaving or self.config.bots.dry_run),
             held=self.held,
             folder_bytes=self._folder_bytes,
             geometry=self.geometry,
@@ -108,6 +110,7 @@ class Node(Storage):
             open_at=lambda now: self.config.backup.start_hours.has(local_minute(now)),
             name="drill",
         )
+        self.dealers = dealers_of(self)
         self.wallet.observe(self._notes_moved)
         self.swap.observe(self._traded)
         self.swap.observe(self.chronicle.take)
@@ -137,6 +140,7 @@ class Node(Storage):
 
     def _notes_moved(self, event: WalletEvent) -> None:
         self.keeper.wake()
+        self.dealers.wake()
         if (self.auditor.unwell or self.leavers.now()) and isinstance(event, NotesReceived):
             self.repairer.wake()  # there may be room now for what is missing
 
@@ -149,6 +153,8 @@ class Node(Storage):
 
     def _bid_heard(self, item: Item) -> None:
         self.keeper.wake()
+        if item.node != self.me:
+            self.dealers.wake()
         self.swap.questions.bid_changed(bid_id_of(item))
 
     async def _folder_bytes(self) -> int:
@@ -203,6 +209,8 @@ class Node(Storage):
             for bot, switch in self._bots():
                 if switch == "on":
                     await nursery.start(bot.run)
+            if self.dealers.policy.active:
+                await nursery.start(self.dealers.run)
             await nursery.start(self.repairer.run)
             await nursery.start(self.leaver.run)
             await nursery.start(self.scheduler.run)

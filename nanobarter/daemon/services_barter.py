@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from nanobarter.bots.dealing import QUOTE_SPAN
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import identity_of
 from nanobarter.core.limits import Limits
@@ -169,7 +170,7 @@ class Barter:
             entropy=entropy,
             limits=limits,
         )
-        look = LastLook(self.network, self._shuns, quiet=self.memory.quarantined)
+        self.look = LastLook(self.network, self._shuns, quiet=self.memory.quarantined)
         self.swap = Swap(
             store=store,
             key=key,
@@ -181,7 +182,7 @@ class Barter:
             entropy=entropy,
             limits=limits,
             times=times_of(self.config),
-            policy=look,
+            policy=self.look,
         )
         self.market = Market(
             board=CleanBoard(self.gossip, self.court, self.me),
@@ -198,9 +199,10 @@ class Barter:
                 PARTNERS_MAX,
                 asks=self.config.market.asks_above,
                 ask=self.config.swap.ask_span,
+                quote_span=QUOTE_SPAN,
             ),
         )
-        look.attach(self.market)
+        self.look.attach(self.market)
         self.memory.attach(self.mint, self.wallet, self.herald)
         self.network.add("mint.request", self.memory.gated(self.mint.handle), body_max=limits.request_bytes_max)
         self.network.add("mint.announcements", self.mint.announcements, body_max=PING_BYTES_MAX)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from nanobarter.bots.tables import MIGRATIONS as BOT_TABLES
 from nanobarter.core.store import Migration
 from nanobarter.court.tables import MIGRATIONS as COURT_TABLES
 from nanobarter.daemon.chronicle import MIGRATIONS as CHRONICLE_TABLES
@@ -25,4 +26,5 @@ ALL_TABLES: Final[tuple[Migration, ...]] = (
     *CHRONICLE_TABLES,
     *COURT_TABLES,
     *DRILL_TABLES,
+    *BOT_TABLES,
 )

@@ -10,6 +10,7 @@ from nanobarter.core.ids import show_node
 from nanobarter.core.units import DAY, MIB, Instant, Span, before
 from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
+from nanobarter.daemon.bots_desk import BotsDesk
 from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.doctor import examine
 from nanobarter.daemon.drafts import DraftDesk
@@ -44,6 +45,7 @@ class NodeView:
         self.drafts = DraftDesk(node)
         self.leaving = LeaveDesk(node)
         self.economy = EconomyDesk(node)
+        self.bots = BotsDesk(node)
 
     # -- at a glance
 

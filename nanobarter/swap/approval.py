@@ -77,7 +77,7 @@ class Approver:
         async with trio.open_nursery() as nursery:  # all at once: meanwhile the bid is refused to everybody else
 
             async def last_look() -> None:
-                if (refused := await self._policy.last_look(draft, index)) is not None:
+                if (refused := await self._policy.last_look(draft, index, draft_id_of(signed))) is not None:
                     objections.append(refused)
                     nursery.cancel_scope.cancel()
 

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from nanobarter.core.errors import Refused
+from nanobarter.core.ids import DraftId
 from nanobarter.core.item import Item
 from nanobarter.swap.messages import Draft
 
@@ -10,7 +11,7 @@ from nanobarter.swap.messages import Draft
 class Policy(Protocol):
     """The last look. The swap has checked what the draft itself can show: signatures, stock, limits, time."""
 
-    async def last_look(self, draft: Draft, index: int) -> Refused | None:
+    async def last_look(self, draft: Draft, index: int, draft_id: DraftId) -> Refused | None:
         """Return why we do not take position ``index``, or None.
 
         Only here is known whether ``draft.bids[index]`` is the newest version of our bid, whether the others'
@@ -27,7 +28,7 @@ class Policy(Protocol):
 class ApproveAll:
     """Takes everything that the bids allow: for tests and demonstrations."""
 
-    async def last_look(self, draft: Draft, index: int) -> Refused | None:  # noqa: ARG002 - it never looks
+    async def last_look(self, draft: Draft, index: int, draft_id: DraftId) -> Refused | None:  # noqa: ARG002 - it never looks
         """Return None."""
         return None
 

@@ -4,11 +4,11 @@ The swap has checked signatures, stock and limits. Here: does our bid still stan
 proposer's claim about the others' bids what we heard too, and does the issuer whose notes we would get answer now?
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
-from nanobarter.core.ids import BidId, NodeId
+from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.ports import Caller
 from nanobarter.core.units import SECOND, Span
@@ -50,6 +50,14 @@ def outdated(draft: Draft, index: int, known: Standings) -> Refused | None:
     return None
 
 
+DealersLook = Callable[[Draft, int, DraftId], Awaitable[Refused | None]]
+"""Returns why a dealer steps back from a draft."""
+
+
+async def _no_dealers(_draft: Draft, _index: int, _draft_id: DraftId) -> Refused | None:
+    return None
+
+
 class LastLook:
     """The swap's policy for the own bids of one market, which is attached once it exists."""
 
@@ -63,12 +71,17 @@ class LastLook:
         """``shunned`` says with whom no ring is shared, ``quiet`` that this node joins no drafts now."""
         self._caller, self._shunned, self._quiet = caller, shunned, quiet
         self._market: Market | None = None
+        self._dealers: DealersLook = _no_dealers
 
     def attach(self, market: Market) -> None:
         """Look at this market's bids from now on."""
         self._market = market
 
-    async def last_look(self, draft: Draft, index: int) -> Refused | None:
+    def ask_dealers(self, look: DealersLook) -> None:
+        """Let dealers look last at what goes through their bids."""
+        self._dealers = look
+
+    async def last_look(self, draft: Draft, index: int, draft_id: DraftId) -> Refused | None:
         """Return why we stay out of this draft, or None."""
         if self._market is None:
             return Refused(Reason.BUSY, "the market is not open yet")
@@ -79,7 +92,7 @@ class LastLook:
             await self._caller.call(issuer, PING, b"", timeout=_PING_TIMEOUT)
         except (Unreachable, PeerFault):
             return Refused(Reason.UNVETTED, "the issuer of what we would get does not answer")
-        return None
+        return await self._dealers(draft, index, draft_id)
 
     def _stays_out(self, draft: Draft) -> Refused | None:
         if self._quiet():

@@ -24,21 +24,23 @@ from nanobarter.matching.network import Match, bid_from_item, quality_of
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.translator.choosing import Chooser
 from nanobarter.translator.market_ports import Board, Drawer, Pace, Proposer
-from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, bid_for, crumb
+from nanobarter.translator.orders import Order, bid_for
+from nanobarter.translator.wanted import Wanted, Who
 
 
 @dataclass(frozen=True)
 class _Standing:
-    """One own bid: the order behind it, and what was said of it."""
+    """One own bid: the order behind it, what was said of it, and who wants it."""
 
     order: Order
     item: Item
+    who: Who | None
 
 
 class Market:
     """Keeps the book and the own bids; ``set_orders`` says what is wanted, the rest happens in ``run``.
 
-    Beside the orders that are set stand those placed by hand, until they are filled or taken back.
+    Whose orders stand is decided in ``wanted``.
     """
 
     def __init__(
@@ -53,14 +55,12 @@ class Market:
         limits: Limits,
         pace: Pace,
     ) -> None:
-        self._board, self._proposer, self._drawer, self._key = board, proposer, drawer, key
+        self._board, self._proposer, self._key = board, proposer, key
         self._clock, self._entropy, self._limits, self._pace = clock, entropy, limits, pace
         self.me: NodeId = key.node_id
         self.book = Book()
         self._items = dict[BidId, Item]()
-        self._by_hand = {order.bid_id(self.me): order for order in drawer.load()}
-        self._unkept = dict[BidId, Order]()
-        self._wanted = dict(self._by_hand)
+        self._wanted = Wanted(self.me, drawer, limits.mint_lock_min)
         self._own = dict[BidId, _Standing]()
         self._chooser = Chooser(pace, limits, entropy.token)
         self._news = trio.Event()
@@ -116,29 +116,32 @@ class Market:
         standing = self._own.get(bid)
         return standing is not None and standing.item == item
 
-    def set_orders(self, orders: Sequence[Order]) -> None:
-        """Replace what is wanted. Bids at work in a draft are adjusted when it ends."""
-        room = ORDERS_MAX - len(self._by_hand)
-        self._wanted = {order.bid_id(self.me): order for order in orders[:room]} | self._by_hand
+    def set_orders(self, orders: Sequence[Order], who: Who = "keeper") -> None:
+        """Replace what a bot wants. Bids at work in a draft are adjusted when it ends."""
+        self._wanted.set(orders, who)
         self._wake()
+
+    def orders_of(self, who: Who) -> list[Order]:
+        """Return what somebody wants, as far as it is not filled."""
+        return self._wanted.of(who)
+
+    def whose(self, bid: BidId) -> Who | None:
+        """Return who made an own bid."""
+        standing = self._own.get(bid)
+        return self._wanted.whose(bid) or (standing.who if standing is not None else None)
 
     def is_by_hand(self, bid: BidId) -> bool:
         """Tell whether an own bid was placed by hand."""
-        return bid in self._by_hand
+        return self._wanted.by_hand(bid) is not None
 
     async def place(self, order: Order) -> Refused | None:
         """Let an order by hand stand until it is filled or taken back; posted and durable on return."""
-        if order.quantity <= crumb(order, self.me, self._limits.mint_lock_min):
-            return Refused(Reason.WRONG_TERMS, f"issuers lock {self._limits.mint_lock_min} MiB of their notes or more")
-        if len(self._by_hand) >= BY_HAND_MAX:
-            return Refused(Reason.TOO_MANY, f"{BY_HAND_MAX} bids stand by hand already")
+        if (objection := self._wanted.objection(order)) is not None:
+            return objection
         bid_id = order.bid_id(self.me)
-        while len(self._wanted) >= ORDERS_MAX:  # the last of the keeper's orders are its least urgent ones
-            del self._wanted[next(bid for bid in reversed(self._wanted) if bid not in self._by_hand)]
-        self._by_hand[bid_id] = self._wanted[bid_id] = self._unkept[bid_id] = order
         self._wake()
-        await self._drawer.keep(order)
-        if bid_id in self._own or self._by_hand.get(bid_id) != order:
+        await self._wanted.place(order)
+        if bid_id in self._own or self._wanted.by_hand(bid_id) != order:
             return None
         refused = await self._publish(bid_id, order, 0)
         if refused is not None:
@@ -148,32 +151,20 @@ class Market:
 
     async def take_back(self, bid: BidId) -> bool:
         """End an order by hand; tell whether there was one. A draft at work on its bid is not undone."""
-        order = self._by_hand.pop(bid, None)
-        if order is None:
+        if await self._wanted.take_back(bid) is None:
             return False
-        self._wanted.pop(bid, None)
-        self._unkept[bid] = order
         self._wake()
-        await self._drawer.drop(order)
         standing = self._own.get(bid)
         if standing is not None and self._is_idle(bid):
             await self._withdraw(bid, standing)
         return True
 
     def executed(self, bid: BidId, quantity: Quantity) -> None:
-        """Take what a ring has settled off the order at once, before the keeper counts anew and sets its orders.
+        """Take what a ring has settled off the order at once, before a bot counts anew and sets its orders.
 
         Otherwise the same order would be traded again in the meantime.
         """
-        order = self._wanted.get(bid)
-        if order is not None and order.quantity > quantity + crumb(order, self.me, self._limits.mint_lock_min):
-            self._wanted[bid] = replace(order, quantity=Quantity(order.quantity - quantity))
-        else:
-            self._wanted.pop(bid, None)
-        if bid in self._by_hand:
-            self._unkept[bid] = self._by_hand.pop(bid)
-            if bid in self._wanted:
-                self._by_hand[bid] = self._wanted[bid]
+        self._wanted.executed(bid, quantity)
         self._wake()
 
     def asked_in_vain(self, bid: BidId, reason: Reason) -> None:
@@ -191,7 +182,7 @@ class Market:
             while True:
                 self._news = trio.Event()
                 self._expire()
-                await self._keep()
+                await self._wanted.keep()
                 await self._post()
                 pause = self._looked_at + self._pace.gather / SECOND - trio.current_time()
                 if pause <= 0:
@@ -223,52 +214,50 @@ class Market:
 
     async def _post(self) -> None:
         """Bring the public bids in line with the orders, but not under a draft's feet."""
-        now = self._clock.now()
-        renew_before = after(now, Span(self._pace.bid_span // 2))
+        now, every = self._clock.now(), self._wanted.all()
         for bid_id, standing in list(self._own.items()):
-            wanted = self._wanted.get(bid_id)
+            wanted = every.get(bid_id)
+            renew_before = after(now, Span(self._span_of(bid_id) // 2))
             if not self._is_idle(bid_id) or self._own.get(bid_id) is not standing:
                 continue
             if wanted is None:
                 await self._withdraw(bid_id, standing)
             elif wanted != standing.order or standing.item.expires < renew_before:
                 await self._publish(bid_id, wanted, standing.item.sequence)
-        for bid_id, order in list(self._wanted.items()):
+        for bid_id, order in every.items():
             if bid_id not in self._own:
                 await self._publish(bid_id, order, 0)
 
     def _is_idle(self, bid_id: BidId) -> bool:
         return bid_id not in self._proposing and not self._proposer.busy(bid_id)
 
-    async def _keep(self) -> None:
-        """Write down what is left of the orders by hand, before it is said."""
-        unkept, self._unkept = self._unkept, {}
-        for bid_id, before in unkept.items():
-            order = self._by_hand.get(bid_id)
-            await (self._drawer.drop(before) if order is None else self._drawer.keep(order))
-
     def _body(self, order: Order) -> bytes:
         return encode(replace_fields(bid_for(order, self.me), asks=self._pace.asks))
 
     async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
-        item = self._version(order.slot, sequence, self._body(order))
-        self._own[bid_id] = _Standing(order, item)
+        item = self._version(order.slot, sequence, self._body(order), self._span_of(bid_id))
+        self._own[bid_id] = _Standing(order, item, self._wanted.whose(bid_id))
         self._chooser.begin(bid_id)
         return await self._board.publish(item)
 
     async def _withdraw(self, bid_id: BidId, standing: _Standing) -> None:
         del self._own[bid_id]
         self._chooser.forget(bid_id)
-        await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b""))
+        await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b"", self._pace.bid_span))
 
-    def _version(self, slot: bytes, after_sequence: int, body: bytes) -> Item:
+    def _span_of(self, bid_id: BidId) -> Span:
+        """Return how long a bid stands: what dealers quote is made of values that age."""
+        quoted = self._wanted.whose(bid_id) in ("trader", "arbitrageur")
+        return Span(min(self._pace.bid_span, self._pace.quote_span)) if quoted else self._pace.bid_span
+
+    def _version(self, slot: bytes, after_sequence: int, body: bytes, span: Span) -> Item:
         now = self._clock.now()
         return make_item(
             self._key,
             "bid",
             slot,
             sequence=max(now, after_sequence + 1),
-            expires=after(now, self._pace.bid_span),
+            expires=after(now, span),
             body=body,
         )
 
@@ -276,12 +265,13 @@ class Market:
         """Take back what was said before a restart: the orders behind it are made anew. Orders by hand still stand."""
         old = [i for i in self._board.items("bid") if i.node == self.me and bid_id_of(i) not in self._own]
         for item in old:
-            order = self._by_hand.get(bid_id_of(item))
+            order = self._wanted.by_hand(bid_id_of(item))
             if order is None:
-                await self._board.publish(self._version(item.key, item.sequence, b""))
+                await self._board.publish(self._version(item.key, item.sequence, b"", self._pace.bid_span))
                 continue
             said = item.body == self._body(order)  # else a restart came between keeping and saying
-            self._own[bid_id_of(item)] = _Standing(order if said else replace(order, quantity=Quantity(0)), item)
+            order = order if said else replace(order, quantity=Quantity(0))
+            self._own[bid_id_of(item)] = _Standing(order, item, "hand")
 
     def _try_all(self, nursery: trio.Nursery) -> None:
         now = self._clock.now()

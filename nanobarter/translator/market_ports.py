@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from nanobarter.core.errors import Refused
 from nanobarter.core.ids import BidId
 from nanobarter.core.item import Item, Topic
-from nanobarter.core.units import DAY, SECOND, Quantity, Span
+from nanobarter.core.units import DAY, HOUR, SECOND, Quantity, Span
 from nanobarter.matching.network import Match
 from nanobarter.swap.events import Outcome
 from nanobarter.translator.orders import Order
@@ -70,6 +70,7 @@ class Pace:
     word, ``retry`` the shortest wait after a refusal, and ``gather`` the least time between two looks at the book, in
     which news gather: a whole network's bids come within seconds, and a look costs more than any of them.
     ``asks``: of drafts that take more of a bid the person decides, None: of none. ``ask``: how long that may take.
+    ``quote_span`` is how long a dealer's bid lives at most.
     """
 
     bid_span: Span
@@ -79,3 +80,4 @@ class Pace:
     asks: Quantity | None = None
     ask: Span = DAY
     gather: Span = GATHER
+    quote_span: Span = HOUR

@@ -29,6 +29,23 @@ async def test_reliability_comes_with_its_evidence(home: Home, capsys: pytest.Ca
     assert (await spoken(FakeNode(), home, capsys, "peers"))[0] == Exit.DONE
 
 
+async def test_the_bots_tell_what_they_would_do_and_how_far_they_may_go(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = await spoken(FakeNode(), home, capsys, "bots")
+    assert code == Exit.DONE
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert (
+        lines[2] == "would give up to 67.1 MB of 30d of nb1weak for 30d at nb1good at 1700/1000, and waits to be asked"
+    )
+    assert "of one issuer ███░░░░░░░░░ 52.4 MB of 209.7 MB" in lines
+    assert "lost in a month ██████░░░░░░ 50.00 of 100.00 ac" in lines
+    assert lines[-1].startswith("trader 67.1 MB of nb1weak 31.5 MB of nb1good")
+    assert lines[-1].endswith("values have moved too far since the quote")
+    code, out, _ = await spoken(FakeNode(), home, capsys, "bots", "--json")
+    assert json.loads(out)["bots"][1]["state"] == "dry"
+
+
 async def test_the_book_goes_to_stdout_or_to_a_new_file(
     home: Home, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from nanobarter.cli.exits import Exit
 from nanobarter.cli.main import parser
 from nanobarter.daemon.api_routes import routes_of
 from nanobarter.daemon.config import Config
-from nanobarter.daemon.config_file import section_choices, section_keys
+from nanobarter.daemon.config_keys import section_choices, section_keys
 from tests.daemon.fake_node import FakeNode
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

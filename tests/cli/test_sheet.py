@@ -12,8 +12,8 @@ from nanobarter.cli.sheet import WARNING
 from nanobarter.core.phrase import make_phrase, seed_of
 from nanobarter.core.system import SeededEntropy
 from nanobarter.daemon.config import Config
-from nanobarter.daemon.config_file import write_config
 from nanobarter.daemon.config_network import Network
+from nanobarter.daemon.config_text import write_config
 from nanobarter.daemon.home import Home
 from tests.cli.speaking import spoken
 from tests.daemon.fake_node import FakeNode

@@ -13,6 +13,7 @@ from nanobarter.daemon.api_routes import routes_of
 from nanobarter.daemon.facade_doctor import CheckRow, Doctor
 from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
+from tests.daemon.fake_bots import FakeBots
 from tests.daemon.fake_drafts import FakeDrafts
 from tests.daemon.fake_economy import FakeEconomy
 from tests.daemon.fake_leave import FakeLeave
@@ -62,6 +63,7 @@ class FakeNode:
     drafts: FakeDrafts = field(init=False)
     leaving: FakeLeave = field(init=False)
     economy: FakeEconomy = field(init=False)
+    bots: FakeBots = field(init=False)
 
     def __post_init__(self) -> None:
         self.notes = FakeNotes(self.asked)
@@ -70,6 +72,7 @@ class FakeNode:
         self.drafts = FakeDrafts(self.asked)
         self.leaving = FakeLeave(self.asked)
         self.economy = FakeEconomy(self.asked)
+        self.bots = FakeBots(self.asked)
 
     @property
     def circle(self) -> FakeFriends:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from nanobarter.core.errors import UsageError
 from nanobarter.core.units import HOUR
 from nanobarter.daemon.config import Backup, Config, Offer, parse_anchor
-from nanobarter.daemon.config_file import load_config, parse_config, write_config
+from nanobarter.daemon.config_file import load_config, parse_config
 from nanobarter.daemon.config_network import parse_host_port
+from nanobarter.daemon.config_text import write_config
 
 FILE = Path("/h/config.toml")
 

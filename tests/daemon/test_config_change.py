@@ -10,7 +10,8 @@ from nanobarter.core.errors import UsageError
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, LeaseKind
 from nanobarter.daemon.config import Config, Offer
 from nanobarter.daemon.config_change import changed_offer, checked_text, write_text
-from nanobarter.daemon.config_file import load_config, parse_config, write_config
+from nanobarter.daemon.config_file import load_config, parse_config
+from nanobarter.daemon.config_text import write_config
 from nanobarter.daemon.home import Home
 
 GB = 10**9

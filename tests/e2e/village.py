@@ -26,7 +26,8 @@ from nanobarter.cli.demo_nodes import free_address, remove_tree
 from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.node import wait_until
 from nanobarter.daemon.config import Audit, Config, Swap
-from nanobarter.daemon.config_file import load_config, write_config
+from nanobarter.daemon.config_file import load_config
+from nanobarter.daemon.config_text import write_config
 from nanobarter.daemon.home import Home
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import trio.lowlevel
 import trio.testing
 
 from nanobarter.core.errors import Malformed, Reason, Refused
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.swap.events import Aborted, Approved, DraftRefused, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
@@ -171,7 +171,7 @@ async def test_a_policy_that_objects_is_named_as_the_one_who_refused(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
     class Never:
-        async def last_look(self, draft: Draft, index: int) -> Refused | None:
+        async def last_look(self, draft: Draft, index: int, draft_id: DraftId) -> Refused | None:
             return Refused(Reason.POLICY, "not today")
 
         def newest(self, item: Item) -> Item | None:

@@ -1,0 +1,78 @@
+"""Which sections and keys config.toml knows, and what the text of each must mean."""
+
+from collections.abc import Callable
+from typing import Final, get_type_hints
+
+from nanobarter.core.hours import parse_hours
+from nanobarter.core.ids import parse_node
+from nanobarter.core.units import parse_size, parse_span
+from nanobarter.daemon.config import (
+    RESERVE_AUTO,
+    Config,
+    parse_anchor,
+    parse_off_or_span,
+    parse_offered,
+    parse_schedule,
+)
+from nanobarter.daemon.config_bots import parse_percent
+from nanobarter.daemon.config_network import check_proxy, parse_host_port, parse_rate
+from nanobarter.daemon.terms import parse_price
+from nanobarter.storage.retention import parse_keep
+
+
+def section_keys() -> dict[str, list[str]]:
+    """Return the known sections and the keys of each, in their order."""
+    hints = get_type_hints(Config)
+    return {name: list(hints[name].__struct_fields__) for name in Config.__struct_fields__}
+
+
+def section_choices(section: str, key: str) -> tuple[str, ...]:
+    """Return the values that a key of fixed choices allows."""
+    kind = get_type_hints(get_type_hints(Config)[section])[key]
+    return tuple(kind.__args__)
+
+
+def _positive_span(text: str) -> None:
+    if not parse_span(text):
+        raise ValueError(f"{text!r} is no time at all; write it like 90s, 15min, 6h or 30d")
+
+
+def _reserve(text: str) -> None:
+    if text != RESERVE_AUTO:
+        parse_size(text)
+
+
+def _word(text: str) -> None:
+    if not text.strip() or not text.isprintable() or len(text) > 32:  # noqa: PLR2004 - a column of the report
+        raise ValueError(f"{text!r} is not a name; write one to 32 printable letters")
+
+
+TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
+    ("backup", "schedule", parse_schedule),
+    ("backup", "patience", _positive_span),
+    ("backup", "keep", parse_keep),
+    ("backup", "hours", parse_hours),
+    ("backup", "drill", parse_off_or_span),
+    ("offer", "space", parse_size),
+    ("offer", "kinds", parse_offered),
+    ("market", "reserve", _reserve),
+    ("market", "approve_above", parse_size),
+    *(("market", key, parse_node) for key in ("wants", "prefer", "refuse")),
+    ("market", "price", parse_price),
+    ("market", "bid_span", _positive_span),
+    ("pet", "name", _word),
+    ("pet", "symbol", _word),
+    ("pet", "anchor", parse_anchor),
+    ("network", "listen", parse_host_port),
+    ("network", "bootstrap", parse_host_port),
+    ("network", "advertise", parse_host_port),
+    ("network", "friends", parse_node),
+    ("network", "upload", parse_rate),
+    ("network", "download", parse_rate),
+    ("network", "limit_hours", parse_hours),
+    ("network", "proxy", check_proxy),
+    *(("swap", key, _positive_span) for key in ("approve", "lock", "vote", "delta", "ask")),
+    ("audit", "period", _positive_span),
+    ("audit", "grace", _positive_span),
+    *(("bots", key, parse_percent) for key in ("per_issuer", "loss_day", "loss_month")),
+)

@@ -1,0 +1,72 @@
+"""The dealers of a node: what they stand on, and within which bounds of the config they act. See ``services``."""
+
+from typing import TYPE_CHECKING
+
+from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for
+from nanobarter.bots.dealing import Desk
+from nanobarter.bots.deals import Dealer, Deals
+from nanobarter.core.units import MIB, Quantity
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.holdings import reserve_quantity
+
+if TYPE_CHECKING:
+    from nanobarter.daemon.services import Node
+
+
+def dealers_of(node: "Node") -> Dealers:
+    """Return the dealers of a node, wired to its market and its swap."""
+    dealers = Dealers(
+        floor=node.market,
+        deals=Deals(node.store),
+        desk=lambda: None if idle_because(node) else desk_of(node),
+        policy=policy_of(node.config),
+        drafts=lambda: node.swap.drafts().keys(),
+        clock=node.clock,
+        me=node.me,
+    )
+    node.look.ask_dealers(dealers.last_look)
+    node.swap.observe(dealers.heard)
+    return dealers
+
+
+def policy_of(config: Config) -> DealPolicy:
+    """Return what the person allows the dealers."""
+    bots, reserve = config.bots, config.market.reserve_bytes(config.offer.space_bytes)
+    switches: tuple[tuple[Dealer, str], ...] = (("trader", bots.trader), ("arbitrageur", bots.arbitrageur))
+    bounds = Bounds.of(
+        Quantity(config.offer.space_bytes // MIB), reserve_quantity(reserve), bots.issuer_part, *bots.loss_parts
+    )
+    return DealPolicy(bounds, frozenset(dealer for dealer, switch in switches if switch == "on"), bots.dry_run)
+
+
+def idle_because(node: "Node") -> str:
+    """Return why nothing can be dealt in now, or nothing."""
+    if node.leaver.leaving:
+        return "this node leaves"
+    if node.memory.quarantined():
+        return "this node was restored from a copy"
+    if node.config.backup.folders and node.keeper.plan is None:
+        return "the keeper has no plan yet, so nobody knows which notes the folders need"
+    return ""
+
+
+def desk_of(node: "Node") -> Desk:
+    """Return what the dealers stand on: notes beyond the plan, own space beyond what the keeper has bids for."""
+    plan, held = node.keeper.plan, node.held()
+    trust = node.trust(node.market.offering(), 0 if plan is None else plan.geometry.n)
+    free = next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)
+    ordered = sum(
+        order.quantity
+        for who in ("hand", "keeper")
+        for order in node.market.orders_of(who)
+        if order.gives is None or order.gives.issuer == node.me
+    )
+    return Desk(
+        node.me,
+        node.kind,
+        {issuer: each.notes for issuer, each in held.items()},
+        spoken_for(plan, held, trust),
+        trust.reliability,
+        trust.vetted,
+        max(0, free - ordered),
+    )
