@@ -13,12 +13,12 @@ import trio
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import HOUR, LeaseKind, Quantity, Span
 from nanobarter.storage.geometry import Geometry
-from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan
+from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan, orders_for_renewal
 from nanobarter.translator.plan import Held, Plan, make_plan
-from nanobarter.translator.pricing import PLAIN_TERMS, Terms, next_markup, preferring, priced
+from nanobarter.translator.pricing import PLAIN_TERMS, Terms, is_pressing, next_markup, own_value, preferring, priced
 from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
-MARKUP_SPAN: Final = Span(HOUR)  # as long as a bid lives: others have seen it, and could have answered
+MARKUP_SPAN: Final = Span(6 * HOUR)  # others have seen the bid meanwhile, and those who were off are on again
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ def choose(
     if policy.reserve:
         in_hand = Quantity(sum(h.notes for h in held.values()))
         taken = {order.issuer for order in orders}
-        orders += [
-            order
-            for order in order_for_reserve(policy.kind, policy.reserve, in_hand, policy.wants)
-            if order.issuer not in taken
-        ]
+        if terms.mode == "discount" and plan is not None and trust.caps.lots and not policy.wants:
+            kept = orders_for_renewal(plan, held, Quantity(max(0, policy.reserve - in_hand)), trust)
+        else:
+            kept = order_for_reserve(policy.kind, policy.reserve, in_hand, policy.wants)
+        orders += [order for order in kept if order.issuer not in taken]
     return priced(orders, terms, trust)[:ORDERS_MAX]
 
 
@@ -118,6 +118,7 @@ class Keeper:
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         trust = self._trust(allowed, code.n if code is not None else 0)
         policy = self._policy if issuers else self._seen(size)
+        self.terms = replace(self.terms, own=own_value(trust.own))
         orders = choose(self.plan, held, allowed, policy, trust, self.terms)
         self.wants = orders
         self._orders.set_orders(orders)
@@ -134,14 +135,14 @@ class Keeper:
         return replace(self._policy, reserve=make_plan(size, self._policy.kind, self._geometry(1)).per_issuer)
 
     def _learn_price(self, orders: Sequence[Order], held: Mapping[NodeId, Held]) -> None:
-        """Move the markup once in a while: up when something was wanted all the time and nothing came in."""
+        """Move the markup once in a while: up when much was wanted all the time and nothing came in."""
         have = sum(each.total for each in held.values())
         if trio.current_time() >= self._judged_at + MARKUP_SPAN / 1000:
-            if self._wanted:
-                filled = have > self._had
-                self.terms = replace(self.terms, markup=next_markup(self.terms.markup, filled=filled))
+            lacking = self._wanted and have <= self._had
+            self.terms = replace(self.terms, markup=next_markup(self.terms.markup, filled=not lacking))
             self._wanted, self._had, self._judged_at = True, have, trio.current_time()
-        self._wanted = self._wanted and any(not order.patient for order in orders)
+        missing = sum(order.quantity for order in orders if not order.patient and not order.bargain)
+        self._wanted = self._wanted and self.plan is not None and is_pressing(missing, self.plan.lent)
 
     @property
     def is_settled(self) -> bool:

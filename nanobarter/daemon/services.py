@@ -129,7 +129,9 @@ class Node(Storage):
         vetted = frozenset(node for node in known if self.watch.is_vetted(node))
         capacity = Quantity(self.config.offer.space_bytes // MIB)
         bounds = caps(offering, vetted, self.ledger.clean_leases(), needed=needed, capacity=capacity)
-        return Trust({node: self.watch.reliability(node) or 0.0 for node in known}, vetted, bounds)
+        judged = frozenset(node for node in known if self.watch.is_judged(node))
+        reliability = {node: self.watch.reliability(node) or 0.0 for node in known}
+        return Trust(reliability, vetted, bounds, judged, self.watch.own_reliability())
 
     def _leaving_changed(self) -> None:
         self.keeper.wake()

@@ -43,7 +43,7 @@ class Storage(Barter):
 
     def _build_storage(self) -> None:
         store, clock, limits = self.store, self.clock, self.limits
-        self.watch = Watch(store=store, clock=clock, limits=limits)
+        self.watch = Watch(store=store, clock=clock, limits=limits, me=self.me)
         same_host_ok = self.config.network.same_host_ok
         self.vault_keys = VaultKeys.from_seed(self.home.read_seed())
         self.vault = Vault(

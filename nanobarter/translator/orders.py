@@ -15,6 +15,9 @@ from nanobarter.translator.plan import Held, Plan
 from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
 ORDERS_MAX: Final = 32  # bids one node may have open; gossip holds others to the same
+BARGAINS_MAX: Final = 6  # issuers beyond the plan whose notes are taken below their worth, for when a slot is free
+PROBES_MAX: Final = 3  # strangers tried out at a time, within their caps
+SPARE_MIN: Final = 8  # issuers asked beyond those that are missing, so that the market chooses
 BY_HAND_MAX: Final = 8  # of them placed by hand: the folders must not wait for want of a bid
 
 
@@ -30,6 +33,8 @@ class Order:
     quantity: Quantity
     patient: bool = False
     """Waits to be taken up and never proposes: two nodes that only keep a reserve would swap space for nothing."""
+    bargain: bool = False
+    """Is for one whom the plan could do without, so only below its worth."""
     key: bytes = b""
     gives: Quality | None = None
     type: Literal["limit", "best"] = "limit"
@@ -57,24 +62,44 @@ def orders_for_plan(
 
     Issuers that already hold something come first, then the offering ones: vetted ones, the most reliable first, then
     strangers in the order given. No more than the plan's n are asked, so that space is not lent for nothing; those
-    who are gone are not among them, and of newcomers under caps one at most, for no more than its cap.
+    who are gone are not among them, and of newcomers under caps one at most, for no more than its cap. Where some are
+    missing, a few vetted ones more are asked than are needed, since not all want our notes; who watches what comes in
+    takes the rest back.
     """
     if not plan.per_issuer:
         return []
     usable = trust.good([*held, *(issuer for issuer in offering if issuer not in held)], plan.geometry.n)
     known = [issuer for issuer in usable if issuer in held]
-    ranked = sorted(known, key=lambda issuer: -held[issuer].total)
+    ranked = sorted((n for n in known if n not in trust.caps.lots), key=lambda issuer: -held[issuer].total)
     new = [issuer for issuer in usable if issuer not in held]
+    most = plan.geometry.n
+    missing, bargains = most - len(ranked), list[NodeId]()
     ranked += trust.ranked(new, have=len(ranked), needed=plan.geometry.n)
+    if missing > 0:
+        spare = [issuer for issuer in ranked[most:] if issuer in trust.vetted][: max(SPARE_MIN, missing)]
+        ranked = [*ranked[:most], *spare]
+    else:
+        ranked = [*ranked[:most], *_probes(known, new, trust)]
+        bargains = [n for n in [*known, *new] if n in trust.vetted and n not in ranked] if trust.caps.lots else []
+        bargains.sort(key=lambda n: (trust.reliability.get(n, 0.0), n))
     orders, totals = list[Order](), {issuer: owed.total for issuer, owed in held.items()}
-    for issuer in ranked[: min(plan.geometry.n, ORDERS_MAX)]:
+    for issuer in ranked[:ORDERS_MAX]:
         have = totals.get(issuer, 0)
         room = trust.caps.room(issuer, totals)
         wanted = plan.per_issuer - have if room is None else min(plan.per_issuer - have, room)
         if wanted > 0:
             orders.append(Order(plan.kind, issuer, Quantity(wanted)))
             totals[issuer] = have + wanted
+    extra = most + BARGAINS_MAX - sum(2 * held[n].total >= plan.per_issuer for n in known)
+    for issuer in bargains[: 2 * extra] if extra > 0 else ():
+        orders.append(Order(plan.kind, issuer, plan.per_issuer, bargain=True))
     return orders
+
+
+def _probes(held: Sequence[NodeId], new: Sequence[NodeId], trust: Trust) -> list[NodeId]:
+    """Return the strangers that a full plan tries out beside it: else newcomers would never be vetted."""
+    lots = [n for n in (*held, *new) if n in trust.caps.lots and not trust.is_bad(n)]
+    return [*(n for n in lots if n in held), *(n for n in lots if n not in held)][:PROBES_MAX]
 
 
 def order_for_reserve(kind: LeaseKind, reserve: Quantity, in_hand: Quantity, wanted: Collection[NodeId]) -> list[Order]:
@@ -88,6 +113,22 @@ def order_for_reserve(kind: LeaseKind, reserve: Quantity, in_hand: Quantity, wan
     if not wanted:
         return [Order(kind, None, missing, patient=True)]
     return [Order(kind, issuer, missing, patient=True) for issuer in sorted(wanted)[:ORDERS_MAX]]
+
+
+def orders_for_renewal(plan: Plan, held: Mapping[NodeId, Held], room: Quantity, trust: Trust) -> list[Order]:
+    """Return the orders that keep a reserve of the notes with which leases will be lengthened, those with least first.
+
+    A reserve of anybody's notes fills up with those that nobody else wants. One of the issuers that hold something
+    is used up in time; and since everybody waits for so many notes, whoever needs some finds somebody to take his.
+    """
+    found, left = list[Order](), int(room)
+    leased = [n for n, h in held.items() if h.lease_room + h.lease_used and not (trust.is_bad(n) or trust.is_gone(n))]
+    for issuer in sorted(leased, key=lambda n: (held[n].notes, n)):
+        wanted = min(plan.per_issuer - held[issuer].notes, left)
+        if wanted > 0:
+            found.append(Order(plan.kind, issuer, Quantity(wanted), patient=True))
+            left -= wanted
+    return found
 
 
 def crumb(order: Order, me: NodeId, lock_min: int) -> int:

@@ -6,15 +6,17 @@ gives its own space at par for whatever is offered gets the worst of it. Three m
 - ``ticket``: named issuers only, one for one: nothing that could be passed on to somebody else is wanted;
 - ``par``: one for one; what is ordered of anybody leaves out whom we know to be below ``PAR_RELIABILITY``. A named
   issuer that is no better still gets its order, since a share there is better than none;
-- ``discount``: at v(r) of each issuer times what our own notes have to give for it (``markup``), up to the reserve
-  price; strangers as in ``par``.
+- ``discount``: at v(r) of each issuer by what our own notes are worth, up to the reserve price. Strangers are worth
+  what the first observations of them say, which is little; so are our own notes at first.
 
-What one's own notes are worth to others nobody can know but by asking: the markup rises while orders wait in vain and
-falls while they are filled, so that it comes to rest where others take them.
+What our own notes are worth to others begins with what they can see of us, which we see too: how long we are here and
+how much of the time we were on (``own``). The rest nobody can know but by asking: the markup rises while orders wait
+in vain and falls while they are filled, so that it comes to rest where others take them.
 
 Ratios are rounded down to thousandths: never is more given than the estimate says.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -23,15 +25,21 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.units import Quantity
 from nanobarter.matching.wire import Ratio
 from nanobarter.translator.orders import Order
-from nanobarter.translator.rates import REFERENCE_RELIABILITY, value_by_reliability
+from nanobarter.translator.rates import value_by_reliability
 from nanobarter.translator.vetting import Trust
 
 Mode = Literal["ticket", "par", "discount"]
 GRAIN: Final = 1000  # of ratios: finer than any estimate
 PATTERN_MAX: Final = 64  # issuers that one bid may name
 MARKUP_UP: Final = 1.1
-MARKUP_DOWN: Final = 0.97
-MARKUP_MAX: Final = 16.0
+MARKUP_DOWN: Final = 0.9
+PRESSING: Final = 5  # a fifth of the plan
+BARGAIN: Final = 0.8  # of its worth is what a reserve gives for somebody whom the plan does not need
+MARKUP_FIRST: Final = 1.2  # others know us for less long than we do, and their bounds are as much lower
+MARKUP_MAX: Final = 8.0  # somebody in whom others see what he does not see in himself
+STRANGER_RELIABILITY: Final = 0.3  # of one that was never seen: what the first look at anybody says
+MOST_DISCOUNT: Final[Ratio] = (10, 1)  # v(0.99) : v(0.3), who is hardly ever on against who always is
+OWN_RELIABILITY_MIN: Final = 0.1  # somebody who is never on could give everything and be wanted by nobody
 PAR_RELIABILITY: Final = 0.8  # v(0.8) = 0.58: below it a note is worth little more than half of one's own
 _PAR: Final[Ratio] = (1, 1)
 
@@ -42,15 +50,17 @@ class Terms:
 
     mode: Mode = "par"
     reserve_price: Ratio | None = None
-    """None: par, or twice par where orders are priced; there it bounds the markup, so that the bad stay cheap."""
+    """None: par, or ``MOST_DISCOUNT`` where orders are priced."""
     refused: frozenset[NodeId] = frozenset()
     preferred: tuple[NodeId, ...] = ()
-    markup: float = 1.0
+    markup: float = MARKUP_FIRST
+    own: float = 1.0
+    """What one of our own notes is worth to others, as far as we can see: v(r) of ourselves."""
 
     @property
     def most(self) -> Ratio:
         """The most to give for one received."""
-        return self.reserve_price or ((2, 1) if self.mode == "discount" else _PAR)
+        return self.reserve_price or (MOST_DISCOUNT if self.mode == "discount" else _PAR)
 
 
 PLAIN_TERMS: Final = Terms()
@@ -59,7 +69,15 @@ PLAIN_TERMS: Final = Terms()
 
 def next_markup(markup: float, *, filled: bool) -> float:
     """Return how much more of our own notes to give for the same, after a span in which orders were filled or not."""
-    return min(MARKUP_MAX, markup * MARKUP_UP) if not filled else max(1 / MARKUP_MAX, markup * MARKUP_DOWN)
+    return min(MARKUP_MAX, markup * MARKUP_UP) if not filled else max(MARKUP_FIRST, markup * MARKUP_DOWN)
+
+
+def is_pressing(missing: int, wanted: int) -> bool:
+    """Tell whether so much is missing of what is wanted in all that it is worth giving more.
+
+    Where a few leases come up for renewal and nobody happens to need our notes today, waiting costs nothing.
+    """
+    return missing * PRESSING > wanted
 
 
 def worth(reliability: float) -> Ratio:
@@ -67,13 +85,18 @@ def worth(reliability: float) -> Ratio:
     return (max(1, int(GRAIN * value_by_reliability(min(max(reliability, 0.0), 1.0)))), GRAIN)
 
 
+def own_value(reliability: float | None) -> float:
+    """Return what our notes are worth by what we saw of ourselves; before we saw anything, as of any stranger."""
+    return value_by_reliability(STRANGER_RELIABILITY if reliability is None else max(reliability, OWN_RELIABILITY_MIN))
+
+
 def price_of(reliability: float | None, terms: Terms) -> Ratio:
-    """Return what to give at most for one note of an issuer; of one that is not judged yet, as for the reference."""
+    """Return what to give at most for one note of an issuer, None for one that was never seen."""
     if terms.mode != "discount":
         return terms.most
-    value = worth(REFERENCE_RELIABILITY if reliability is None else reliability)
-    markup = min(terms.markup, terms.most[0] / terms.most[1])
-    return (max(1, int(value[0] * markup)), value[1])
+    value = worth(STRANGER_RELIABILITY if reliability is None else reliability)
+    ratio = min(value[0] / value[1] * terms.markup / terms.own, terms.most[0] / terms.most[1])
+    return (max(1, int(ratio * GRAIN)), GRAIN)
 
 
 def priced(orders: Iterable[Order], terms: Terms, trust: Trust) -> list[Order]:
@@ -85,32 +108,42 @@ def priced(orders: Iterable[Order], terms: Terms, trust: Trust) -> list[Order]:
 def _priced(order: Order, terms: Terms, trust: Trust) -> Order | None:
     if order.issuer is None:
         return None if terms.mode == "ticket" else _any_issuer(order, terms, trust)
-    if order.issuer in terms.refused:
+    if order.issuer in terms.refused or (order.bargain and terms.mode != "discount"):
         return None
-    known = trust.reliability.get(order.issuer)
-    judged = order.issuer in trust.vetted or trust.caps.lots
-    price = price_of(known if judged else None, terms)
-    given = -(-order.quantity * price[0] // price[1])
-    return replace(order, omega=price, quantity=Quantity(given))
+    price = price_of(trust.reliability.get(order.issuer), terms)
+    if terms.mode != "discount":
+        return replace(order, omega=price, quantity=Quantity(-(-order.quantity * price[0] // price[1])))
+    if order.bargain:
+        price = (max(1, int(price[0] * BARGAIN)), price[1])
+    return replace(order, omega=price, quantity=given_for(order.quantity, price))
+
+
+def given_for(wanted: int, price: Ratio) -> Quantity:
+    """Return how much to put into an order for so much: what it takes when both sides share what the price leaves.
+
+    A ring takes all that is put in, at a price that is better than the worst we accept; put in at the worst, it would
+    bring twice and thrice what is wanted. What is missing afterwards is ordered again.
+    """
+    if price[0] <= price[1]:
+        return Quantity(-(-wanted * price[0] // price[1]))
+    return Quantity(math.ceil(wanted * math.sqrt(price[0] / price[1])))
 
 
 def _any_issuer(order: Order, terms: Terms, trust: Trust) -> Order:
-    """Let an order for anybody's notes leave out whom the terms refuse, and whom we know for unreliable."""
+    """Let an order for anybody's notes leave out whom the terms refuse, and whom we know for unreliable.
+
+    Where orders are priced, such an order is for young networks, in which all are strangers and nobody is worth more.
+    """
     judged = trust.reliability if trust.caps.lots else {n: r for n, r in trust.reliability.items() if n in trust.vetted}
-    known = sorted(judged.items(), key=lambda pair: (pair[1], pair[0]))
-    bad = [node for node, r in known if r < PAR_RELIABILITY and node not in terms.refused]
-    refused = [*sorted(terms.refused), *bad]
-    discounts = list[tuple[NodeId, Ratio]]()
-    if terms.mode == "discount":
-        discounts = [(node, worth(r)) for node, r in known if node not in terms.refused and r < REFERENCE_RELIABILITY]
-        refused = sorted(terms.refused)
+    known = sorted(trust.reliability.items(), key=lambda pair: (pair[1], pair[0]))
+    bad = [n for n, r in known if trust.is_bad(n) or (n in judged and r < PAR_RELIABILITY)]
+    refused = [*sorted(terms.refused), *(n for n in bad if n not in terms.refused)]
     if trust.caps.lots:
         refused += [node for node in trust.caps.lots if node not in refused]
     return replace(
         order,
-        omega=price_of(REFERENCE_RELIABILITY, terms),
+        omega=min(terms.most, _PAR, key=lambda ratio: ratio[0] / ratio[1]),
         refused=tuple(refused[: PATTERN_MAX - 2]),  # two places are for ourselves and for whose notes we give
-        discounts=tuple(discounts[:PATTERN_MAX]),
     )
 
 

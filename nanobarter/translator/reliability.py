@@ -5,8 +5,9 @@ Others' reports can be bought, so none is taken. Each of the three is a lower bo
 - reach: does it answer? Pings are gathered into windows of six hours; each window counts as one trial of a Beta
   distribution that begins at (2, 1) and forgets one part in a hundred per window, so that half of what is known is
   from the last 17 days. A window in which nobody answered us tells about our own line and is not counted.
-- data: does it have what it took? Audits of shares, gathered and forgotten in the same way. One wrong answer weighs
-  as many as ``FAULT_WEIGHT`` windows: who lost one share silently has seldom lost only that one.
+- data: does it have what it took? Audits of shares, gathered and forgotten in the same way, from a beginning at (9, 1):
+  most disks keep what they took, and a stranger's notes must have a price before its first audit. One wrong answer
+  weighs as many as ``FAULT_WEIGHT`` windows: who lost one share silently has seldom lost only that one.
 - survival: will it still be there when the lease ends? Deaths per day among the peers that we knew, by their age,
   with a prior for the first weeks; leaving is likelier for the young (Maymounkov and Mazieres, "Kademlia", 2002, and
   the studies of file-sharing networks that it cites).
@@ -23,9 +24,12 @@ from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Span, after, span_
 
 WINDOW: Final = Span(6 * HOUR)
 PING_PERIOD: Final = Span(15 * MINUTE)
+MARKS: Final = WINDOW // PING_PERIOD  # rounds of pings in a window, as often as a node notes that it is on itself
+MISSED_MAX: Final = 400  # windows that a node was off, counted when it is back: older ones weigh nothing any more
 FORGETTING: Final = 0.99  # per window
 FAULT_WEIGHT: Final = 20.0  # windows: a fifth of all that is remembered
 GONE_AFTER: Final = Span(14 * DAY)  # silent for so long while we were on line: it will not come back
+JUDGED_WINDOWS: Final = 12  # three days of pings tell who is hardly ever on
 VETTED_AGE: Final = Span(14 * DAY)
 VETTED_WINDOWS: Final = 50
 VETTED_AUDITS: Final = 30
@@ -58,6 +62,10 @@ class Beta:
         return Beta(FORGETTING * self.good + share, FORGETTING * self.bad + weight * (1 - share))
 
 
+UNAUDITED: Final = Beta(9.0, 1.0)
+"""What is believed of anybody's disk before it was audited."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """What was seen of one peer in one window: pings sent and answered, audits passed and failed."""
@@ -77,7 +85,7 @@ class Observed:
     heard: Instant
     window: Window
     reach: Beta = Beta()
-    data: Beta = Beta()
+    data: Beta = UNAUDITED
     windows: int = 0
     audits: int = 0
     faults: int = 0
@@ -108,6 +116,21 @@ def audited(observed: Observed, now: Instant, *, proven: bool) -> Observed:
     w = observed.window
     window = replace(w, proven=w.proven + proven, wrong=w.wrong + (not proven))
     return replace(observed, window=window, heard=now, gone=None)
+
+
+def marked(own: Observed, now: Instant) -> Observed:
+    """Return what a node knows of itself after it noted that it is on and that others answer it.
+
+    Windows in which it noted nothing count as off, as they do for those who ping it. It believes in its own disk.
+    """
+    window, missed = own.window, 0
+    while span_between(window.start, now) >= WINDOW and missed < MISSED_MAX:
+        full = replace(window, asked=MARKS, answered=min(MARKS, window.answered), proven=int(window.answered > 0))
+        end = after(window.start, WINDOW)
+        own = closed(own, full, end, end if window.answered else None)
+        window, missed = own.window, missed + 1
+    start = window.start if span_between(window.start, now) < WINDOW else now
+    return replace(own, window=Window(start, window.asked, window.answered + 1), heard=now, gone=None)
 
 
 def rolled(observed: Observed, now: Instant) -> Observed:

@@ -57,30 +57,43 @@ def caps(
 
 @dataclass(frozen=True)
 class Trust:
-    """What the keeper knows of issuers when it decides whom to ask: r of each, who is vetted, and the caps."""
+    """What the keeper knows of issuers when it decides whom to ask: r of each, who is vetted, and the caps.
+
+    ``judged``: of whom enough was seen to call it bad, vetted or not. ``own``: r of ourselves as others can see it.
+    """
 
     reliability: Mapping[NodeId, float] = field(default_factory=dict[NodeId, float])
     vetted: frozenset[NodeId] = frozenset()
     caps: Caps = NO_CAPS
+    judged: frozenset[NodeId] = frozenset()
+    own: float | None = None
 
     def is_gone(self, node: NodeId) -> bool:
         """Tell whether a node was silent for so long that it will not come back. A stranger is not gone."""
         return self.reliability.get(node, 1.0) <= 0
 
+    def is_bad(self, node: NodeId) -> bool:
+        """Tell whether enough was seen of a node to know that its notes are hardly worth having."""
+        if node not in self.vetted and node not in self.judged:
+            return False
+        return self.reliability.get(node, 1.0) < BAD_RELIABILITY
+
     def good(self, nodes: Collection[NodeId], needed: int) -> list[NodeId]:
-        """Return these nodes without those who are gone, and without vetted but bad ones if enough others are good."""
+        """Return these nodes without those who are gone, and of the bad ones only the best that are needed."""
         here = [n for n in nodes if not self.is_gone(n)]
-        fair = [n for n in here if n not in self.vetted or self.reliability.get(n, 1.0) >= BAD_RELIABILITY]
-        return fair if sum(n in self.vetted for n in fair) >= needed else here
+        bad = sorted((n for n in here if self.is_bad(n)), key=lambda n: (-self.reliability.get(n, 0.0), n))
+        left_out = set(bad[max(0, needed - (len(here) - len(bad))) :])
+        return [n for n in here if n not in left_out]
 
     def ranked(self, new: Sequence[NodeId], *, have: int, needed: int) -> list[NodeId]:
         """Return the issuers to ask first, and of those under a cap only one, unless the others are too few.
 
-        Vetted ones go by tenths of their reliability, and stay in the order given within one: if all asked the very
-        best, nearly all would ask in vain.
+        Vetted ones stay in the order given: each is wanted at what it is worth, and if all asked the very best, nearly
+        all would ask in vain. Strangers go by tenths of their reliability.
         """
-        vetted = sorted((n for n in new if n in self.vetted), key=lambda n: -round(self.reliability.get(n, 0.0), 1))
-        strangers = [n for n in new if n not in self.vetted]
+        vetted = [n for n in new if n in self.vetted]
+        unvetted = [n for n in new if n not in self.vetted]
+        strangers = sorted(unvetted, key=lambda n: -round(self.reliability.get(n, 0.0), 1))
         if not self.caps.lots or have + len(vetted) < needed - 1:
             return [*vetted, *strangers]
         return [*vetted[: max(needed - have - 1, 0)], *strangers[:1], *vetted[max(needed - have - 1, 0) :]]

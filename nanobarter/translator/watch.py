@@ -12,6 +12,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import Instant
 from nanobarter.translator.rates import REFERENCE_DAYS
 from nanobarter.translator.reliability import (
+    JUDGED_WINDOWS,
     Beta,
     Observed,
     Score,
@@ -21,6 +22,7 @@ from nanobarter.translator.reliability import (
     first_seen,
     fit,
     is_vetted,
+    marked,
     pinged,
     score,
 )
@@ -39,14 +41,17 @@ class Outcome:
 class Watch:
     """The peers of one node, as it saw them. Reads come from memory; writes are durable on return."""
 
-    def __init__(self, *, store: Store, clock: Clock, limits: Limits) -> None:
-        self._store, self._clock, self._limits = store, clock, limits
+    def __init__(self, *, store: Store, clock: Clock, limits: Limits, me: NodeId | None = None) -> None:
+        """``me``: the node's own id, whose row tells how much of the time it was on itself."""
+        self._store, self._clock, self._limits, self._me = store, clock, limits, me
+        self._own: Observed | None = None
         self._known = dict[NodeId, Observed]()
         self._survival = Survival()
 
     def load(self) -> None:
         """Read what the disk remembers. Call it once, before use."""
         self._known = self._store.read_now(read_all)
+        self._own = self._known.pop(self._me, None) if self._me is not None else None
         self._survival = fit(self._known.values())
 
     @property
@@ -67,6 +72,20 @@ class Watch:
         now = self._clock.now()
         await self._change({o.node: lambda seen, o=o: pinged(seen, now, answered=o.answered) for o in round_})
         self._survival = fit(self._known.values())
+        await self._mark(now)
+
+    async def _mark(self, now: Instant) -> None:
+        if self._me is None:
+            return
+        own = marked(self._own or first_seen(now), now)
+        await self._store.write(lambda db: write(db, {self._me: own} if self._me is not None else {}))
+        self._own = own
+
+    def own_reliability(self) -> float | None:
+        """Return r of this node as others can see it, None before it noted anything."""
+        if self._own is None:
+            return None
+        return score(self._own, self._survival, self._clock.now(), REFERENCE_DAYS).r
 
     async def audit(self, node: NodeId, *, proven: bool) -> None:
         """Take note of one answer to an audit."""
@@ -92,6 +111,11 @@ class Watch:
         """Return r of a peer over the reference term, None when nothing is known."""
         found = self.score(node)
         return None if found is None else found.r
+
+    def is_judged(self, node: NodeId) -> bool:
+        """Tell whether enough was seen of a peer to call it bad."""
+        seen = self._known.get(node)
+        return seen is not None and (seen.windows >= JUDGED_WINDOWS or seen.faults > 0)
 
     def is_vetted(self, node: NodeId) -> bool:
         """Tell whether a peer was watched for long enough, without a proof against it."""

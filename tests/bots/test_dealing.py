@@ -1,9 +1,11 @@
 """At stake: a bot that deals with its owner's notes while she sleeps must not lose more, nor hold more, than it may."""
 
+from fractions import Fraction
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobarter.bots.dealing import Deal, Desk, Limits, loss_of, opportunities, quotes, refusal, spread
+from nanobarter.bots.dealing import LOW_COST, Deal, Desk, Limits, loss_of, opportunities, quotes, refusal, spread
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import HOUR, Instant, LeaseKind, Quantity, Span, after
@@ -11,7 +13,19 @@ from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import find, pattern_of, text_of
 from nanobarter.translator.orders import Order, bid_for
-from nanobarter.translator.pricing import GRAIN, Terms, priced, worth
+from nanobarter.translator.pricing import (
+    BARGAIN,
+    GRAIN,
+    MARKUP_FIRST,
+    MARKUP_MAX,
+    STRANGER_RELIABILITY,
+    Terms,
+    given_for,
+    next_markup,
+    own_value,
+    priced,
+    worth,
+)
 from nanobarter.translator.rates import value_by_reliability
 from nanobarter.translator.vetting import Caps, Trust
 
@@ -21,6 +35,7 @@ NOW = Instant(1_700_000_000_000)
 LIMITS = Limits(issuer=200, total=500, loss=20 * GRAIN)
 others = st.sampled_from(OTHERS)
 rs = st.floats(0, 1)
+EXACT = Fraction(1, 10**9)  # of floats
 holdings = st.dictionaries(others, st.integers(0, 300))
 desks = st.builds(
     Desk,
@@ -32,6 +47,9 @@ desks = st.builds(
     st.frozensets(others),
     st.integers(0, 1000),
     st.integers(0, 30 * GRAIN),
+    st.floats(0.1, 1.3),
+    st.frozensets(others),
+    st.integers(0, 9),
 )
 
 
@@ -48,13 +66,15 @@ def test_quotes_give_only_what_is_spare_and_never_at_a_loss(desk: Desk) -> None:
     made = quotes(desk, LIMITS)
     assert len({order.slot for order in made}) == len(made)
     for order in made:
-        assert order.issuer in desk.vetted - {ME}
+        assert order.issuer in (desk.vetted | desk.judged) - {ME}
         assert order.gives is not None
         assert order.issuer is not None
         gives = order.gives.issuer
-        mine = 1.0 if gives == ME else value_by_reliability(desk.reliability[gives])
+        mine = desk.own if gives == ME else value_by_reliability(desk.reliability[gives])
         theirs = value_by_reliability(desk.reliability[order.issuer])
         assert order.omega[0] / order.omega[1] * mine <= theirs + 0.002
+        if desk.is_low(order.issuer) and gives == ME:
+            assert order.quantity <= LOW_COST  # to say what the bad are worth must cost next to nothing
         received = order.quantity * order.omega[1] / order.omega[0]
         assert desk.surplus(order.issuer) + received <= LIMITS.issuer + 1 or received <= 1
         assert gives == ME or order.quantity <= desk.surplus(gives)
@@ -150,31 +170,48 @@ def test_the_margin_is_two_to_five_percent() -> None:
 # -- prices of orders
 
 
-@given(st.dictionaries(others, rs), st.frozensets(others), st.sampled_from(["ticket", "par", "discount"]))
+@given(
+    st.dictionaries(others, rs), st.frozensets(others), st.sampled_from(["ticket", "par", "discount"]),
+    st.floats(1, 8), st.none() | rs, st.sampled_from(["needed", "bargain"]),
+)  # fmt: skip
 def test_no_order_gives_more_than_the_mode_allows(
-    believed: dict[NodeId, float], vetted: frozenset[NodeId], mode: str
+    believed: dict[NodeId, float], vetted: frozenset[NodeId], mode: str, markup: float, own: float | None, what: str
 ) -> None:
     bounds = Caps({n: 100 for n in OTHERS if n not in vetted}, 100) if len(vetted) > 3 else Caps({}, 0)
-    trust = Trust(believed, vetted, bounds)
-    orders = [*(Order(KIND, node, Quantity(100)) for node in OTHERS), Order(KIND, None, Quantity(50), patient=True)]
-    terms = Terms(mode=mode)  # pyright: ignore[reportArgumentType] - one of the three
+    trust, bargain = Trust(believed, vetted, bounds), what == "bargain"
+    orders = [*(Order(KIND, n, Quantity(100), bargain=bargain) for n in OTHERS), Order(KIND, None, Quantity(50))]
+    terms = Terms(mode=mode, markup=markup, own=own_value(own))  # pyright: ignore[reportArgumentType] - one of three
     out = priced(orders, terms, trust)
-    assert all(order.omega[0] <= (1.41 if mode == "discount" else 1) * order.omega[1] for order in out)
-    if mode == "ticket":
-        assert all(order.issuer is not None for order in out)
-    if mode == "discount":
-        for order in out:
-            judged = order.issuer in vetted or bounds.lots
-            if order.issuer is not None and order.issuer in believed and judged:
-                assert (
-                    order.omega[0] * worth(believed[order.issuer])[1]
-                    <= order.omega[1] * worth(believed[order.issuer])[0]
-                )
-            else:
-                assert order.omega in {(999, 1000), (1000, 1000)}
-    named = {order.issuer for order in out}
-    if mode != "ticket":
-        assert set(OTHERS) <= named  # a share at a bad peer is better than none
+    for order in out:
+        ratio = Fraction(*order.omega)
+        assert ratio <= (10 if mode == "discount" else 1)
+        if order.issuer is None:
+            assert mode != "ticket"
+            assert ratio <= 1
+        elif mode == "discount":
+            fair = Fraction(*worth(believed.get(order.issuer, STRANGER_RELIABILITY))) / Fraction(own_value(own))
+            assert ratio <= max(Fraction(1, 1000), fair * Fraction(markup * (BARGAIN if bargain else 1)) * (1 + EXACT))
+        assert order.quantity <= 100 * max(ratio, 1) + 1
+    named = {order.issuer for order in out if order.issuer is not None}
+    assert named == (set() if bargain and mode != "discount" else set(OTHERS))  # nobody we know is without a price
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10_000), st.integers(1, 10_000))
+def test_an_order_puts_in_no_more_than_its_price_says_and_enough_where_both_sides_share(
+    wanted: int, given_: int, got: int
+) -> None:
+    put = given_for(wanted, (given_, got))
+    assert put <= -(-wanted * max(given_, 1) // got) + 1
+    assert put >= wanted * min(1.0, given_ / got) - 1
+
+
+@given(st.lists(st.booleans(), max_size=80))
+def test_the_markup_stays_within_its_bounds_and_comes_down_when_orders_are_filled(filled: list[bool]) -> None:
+    markup = MARKUP_FIRST
+    for each in filled:
+        before, markup = markup, next_markup(markup, filled=each)
+        assert MARKUP_FIRST <= markup <= MARKUP_MAX
+        assert (markup <= before) if each else (markup >= before)
 
 
 def test_terms_refuse_and_bound_the_price() -> None:

@@ -13,11 +13,11 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
-from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, Span, after
+from nanobarter.core.units import DAY, MINUTE, Instant, LeaseKind, Quantity, Span, after, span_between
 from nanobarter.net.memory import MemoryNetwork
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.lastlook import PING, answer_ping
-from nanobarter.translator.orders import orders_for_plan
+from nanobarter.translator.orders import ORDERS_MAX, PROBES_MAX, orders_for_plan
 from nanobarter.translator.plan import Held, make_plan
 from nanobarter.translator.reliability import (
     GONE_AFTER,
@@ -30,6 +30,7 @@ from nanobarter.translator.reliability import (
     first_seen,
     fit,
     is_vetted,
+    marked,
     next_ping,
     pinged,
     score,
@@ -147,13 +148,14 @@ def test_newcomers_get_no_more_than_their_lots_and_only_where_others_could_serve
     trust = Trust(dict.fromkeys(sorted(vetted), 0.9), frozenset(vetted), bounds)
     held = {node: Held(node, Quantity(q), Quantity(0)) for node, q in notes.items()}
     orders = orders_for_plan(make_plan(folder_bytes, KIND, Geometry(2, 5)), held, sorted(offering), trust)
-    assert len(orders) <= 5
+    assert sum(order.issuer not in vetted for order in orders) <= 5
+    assert len(orders) <= ORDERS_MAX
     ordered = {order.issuer: int(order.quantity) for order in orders if order.issuer in bounds.lots}
     before = sum(notes.get(node, 0) for node in bounds.lots)
     assert sum(ordered.values()) <= max(0, bounds.together - before)
     assert all(quantity + notes.get(node, 0) <= LOT_FIRST for node, quantity in ordered.items() if node is not None)
     if bounds.lots:
-        assert sum(node not in notes for node in ordered) <= 1
+        assert sum(node not in notes for node in ordered) <= PROBES_MAX
 
 
 @given(st.integers(0, 10**10), st.integers(0, 10**9), st.sampled_from([(2, 5), (3, 6), (4, 10)]))
@@ -168,6 +170,26 @@ def test_more_data_never_orders_fewer_bytes_and_more_shares_never_fewer_leases(
     assert len(safer) >= len(small)
 
 
+@given(
+    st.lists(st.sampled_from(NODES), unique=True),
+    st.dictionaries(st.sampled_from(NODES), st.floats(0, 1)),
+    st.sets(st.sampled_from(NODES)),
+    st.sets(st.sampled_from(NODES)),
+    st.integers(0, 6),
+)
+def test_the_bad_are_wanted_only_where_others_are_missing(
+    nodes: list[NodeId], r: dict[NodeId, float], vetted: set[NodeId], judged: set[NodeId], needed: int
+) -> None:
+    trust = Trust(r, frozenset(vetted), judged=frozenset(judged))
+    good = trust.good(nodes, needed)
+    here = [n for n in nodes if r.get(n, 1.0) > 0]
+    assert [n for n in here if n in good] == good
+    assert all(n in good for n in here if not trust.is_bad(n))
+    taken = [n for n in good if trust.is_bad(n)]
+    assert len(taken) == min(sum(map(trust.is_bad, here)), max(0, needed - (len(here) - sum(map(trust.is_bad, here)))))
+    assert all(r[a] >= r[b] for a in taken for b in here if trust.is_bad(b) and b not in good)
+
+
 def test_a_lot_doubles_with_each_clean_lease() -> None:
     bounds = caps(NODES, NODES[:5], {NODES[6]: 2}, needed=5, capacity=Quantity(10**6))
     assert (bounds.lots[NODES[5]], bounds.lots[NODES[6]]) == (LOT_FIRST, 4 * LOT_FIRST)
@@ -179,22 +201,51 @@ def test_a_lot_doubles_with_each_clean_lease() -> None:
 
 
 async def test_what_was_seen_outlives_a_restart(tmp_path: Path) -> None:
-    clock, seen = ManualClock(START), dict[NodeId, Observed]()
+    clock, seen, own = ManualClock(START), dict[NodeId, Observed](), None
     for step in range(3):
         store = Store.open(tmp_path / "s", MIGRATIONS)
-        watch = Watch(store=store, clock=clock, limits=LIMITS)
+        watch = Watch(store=store, clock=clock, limits=LIMITS, me=NODES[5])
         watch.load()
         assert dict(watch.known) == seen
+        assert watch.own_reliability() == own
         async with trio.open_nursery() as nursery:
             await nursery.start(store.run)
             await watch.pings([Outcome(NODES[0], answered=True), Outcome(NODES[1], answered=step > 1)])
             await watch.audit(NODES[0], proven=step < 2)
             nursery.cancel_scope.cancel()
-        seen = dict(watch.known)
+        seen, own = dict(watch.known), watch.own_reliability()
+        assert NODES[5] not in seen  # a node is no peer of its own
+        assert own is not None
         clock.advance(WINDOW)
+        own = watch.own_reliability()
         store.close()
     assert seen[NODES[0]].windows == 2
     assert seen[NODES[0]].window.wrong == 1
+
+
+@given(st.lists(st.integers(1, 60 * 24 * 3), max_size=150), st.integers(0, 40))
+def test_what_a_node_knows_of_itself_is_what_others_can_see_of_it(gaps: list[int], off_days: int) -> None:
+    own, now = first_seen(START), START
+    for gap in gaps:
+        now = after(now, Span(gap * MINUTE))
+        own = marked(own, now)
+        assert 0 < own.reach.lower < 1
+        assert span_between(own.window.start, now) < WINDOW
+    before = own.reach.mean
+    own = marked(own, after(now, Span(off_days * DAY)))
+    if off_days > 10:
+        assert own.reach.mean < before
+        assert own.gone is None
+
+
+def test_who_is_always_on_is_worth_more_than_who_is_on_by_day() -> None:
+    always, by_day, now = first_seen(START), first_seen(START), START
+    for step in range(40 * 96):
+        now = after(START, Span(step * PING_PERIOD))
+        always = marked(always, now)
+        by_day = marked(by_day, now) if step % 96 < 48 else by_day
+    assert always.reach.lower > 0.95
+    assert 0.4 < by_day.reach.lower < 0.6
 
 
 async def test_a_round_without_any_answer_is_our_own_fault(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from nanobarter.matching.book import Book
 from nanobarter.matching.network import Arc, Match, find, pattern_of, text_of
 from nanobarter.sim.economy.person import Person
 from nanobarter.translator.orders import Order, bid_for
+from nanobarter.translator.pricing import given_for
 
 PARTNERS_MAX: Final = 3  # longer rings hardly add anything where half of the bids wait for anybody
 RINGS_PER_BID: Final = 4
@@ -38,7 +39,12 @@ class Standing:
     who: Person
     order: Order
     keepers: bool
+    wanted: int = 0
+    """How much the keeper wants of it in all; what came in is watched, and the rest put in again."""
+    slot: bool = False
+    """It would be another issuer for the plan, of which only so many are missing."""
     filled: int = 0
+    gotten: int = 0
 
 
 class Exchange:
@@ -51,17 +57,21 @@ class Exchange:
         self.trades = list[Trade]()
         self.refused = 0
         self._age = 0
+        self._givers = dict[NodeId, int]()
 
     def post(self, who: Person, order: Order) -> None:
         """Put a bid into the book."""
         body = bid_for(order, who.me)
         bid_id = order.bid_id(who.me)
         stock = who.free if body.gives.issuer == who.me else who.in_notes(body.gives.issuer)
-        quantity = min(body.quantity, stock)
+        quantity = min(max(body.quantity, dealing.LOT_MIN), stock)
         if quantity < dealing.LOT_MIN or bid_id in self.standing:
             return
         self._age += 1
-        self.standing[bid_id] = Standing(who, order, keepers=not order.key)
+        keepers = not order.key
+        slot = keepers and not order.patient and order.issuer not in who.leases and order.issuer not in who.notes
+        self.standing[bid_id] = Standing(who, order, keepers, _wanted(order), slot)
+        self._givers[body.gives.issuer] = self._givers.get(body.gives.issuer, 0) + 1
         self.book.insert(
             Bid(
                 bid_id, who.me, body.type == "limit", text_of(body.gives), pattern_of(body.wants),
@@ -74,6 +84,9 @@ class Exchange:
         ids = [bid_id for bid_id, one in self.standing.items() if not one.order.patient]
         self._random.shuffle(ids)
         for bid_id in ids:
+            wanted = self.standing[bid_id].order.issuer
+            if wanted is not None and wanted not in self._givers:
+                continue
             for _ in range(RINGS_PER_BID):
                 if bid_id not in self.book:
                     break
@@ -96,14 +109,29 @@ class Exchange:
             self._move(self.standing[arc.bid], arc.quality.issuer, int(arc.quantity), got.quality.issuer,
                        int(got.quantity), Trade(day, arc.giver, arc.quality.issuer, int(arc.quantity),
                        got.quality.issuer, int(got.quantity), len(arcs)))  # fmt: skip
-            left = self.book.get(arc.bid)
-            if left is not None:
-                rest = left.quantity - arc.quantity
-                if rest >= dealing.LOT_MIN:
-                    self.book.replace_quantity(arc.bid, rest)
-                else:
-                    self.book.withdraw(arc.bid)
+            self._look_again(arc, int(got.quantity))
         return True
+
+    def _look_again(self, arc: Arc, gotten: int) -> None:
+        """Let the owner of a bid put in what is still wanted, as the keeper does when notes come in."""
+        left, one = self.book.get(arc.bid), self.standing[arc.bid]
+        first, one.gotten = not one.gotten, one.gotten + gotten
+        if one.slot and first:
+            one.who.slots -= 1
+            if one.who.slots <= 0:
+                for bid_id, other in self.standing.items():
+                    if other.who is one.who and other.slot and not other.gotten:
+                        self.book.withdraw(bid_id)
+        if left is None:
+            return
+        rest = left.quantity - arc.quantity
+        if one.keepers and one.order.issuer is not None:
+            missing = max(0, one.wanted - one.gotten)
+            rest = min(given_for(missing, one.order.omega), one.who.free)
+        if rest >= dealing.LOT_MIN:
+            self.book.replace_quantity(arc.bid, rest)
+        else:
+            self.book.withdraw(arc.bid)
 
     def _steps_back(self, one: Standing, gives: NodeId, given: int, got: Arc) -> bool:
         if not one.order.key:
@@ -125,3 +153,9 @@ class Exchange:
             loss = dealing.loss_of(dealing.Deal(gives, given, gets, gotten, self._now), one.who.desk())
             one.who.lost += max(loss, 0)
         self.trades.append(trade)
+
+
+def _wanted(order: Order) -> int:
+    """Return how much an order wants to get: what it gives at its price, or a little more where both sides share."""
+    ratio = order.omega[0] / order.omega[1]
+    return int(order.quantity / (ratio if ratio <= 1 else ratio**0.5))

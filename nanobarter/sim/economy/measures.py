@@ -13,9 +13,9 @@ from nanobarter.sim.economy.person import Person
 from nanobarter.translator.rates import value_by_reliability
 
 BAD: Final = 0.5  # an issuer of whom less than half of what is stored could be had
-PRICE_DAYS: Final = 30
+PRICE_DAYS: Final = 10
 PRICED_PART: Final = 0.75  # a failure is priced when the estimate has come so far from what it was to the truth
-TRADES_MIN: Final = 3
+TRADES_MIN: Final = 6  # as there are in three pairs
 
 
 def prices(trades: Iterable[Trade]) -> dict[NodeId, float]:
@@ -40,7 +40,25 @@ def prices(trades: Iterable[Trade]) -> dict[NodeId, float]:
         right[got] += weight * log_rate
         right[gave] -= weight * log_rate
     solved = np.linalg.lstsq(normal + 1e-9 * np.eye(count), right, rcond=None)[0]
-    return {node: float(solved[row]) for node, row in rows.items() if counts[node] >= TRADES_MIN}
+    joined = _largest([(gave, got) for gave, got, _, _ in sums], count)
+    return {node: float(solved[row]) for node, row in rows.items() if counts[node] >= TRADES_MIN and row in joined}
+
+
+def _largest(pairs: Iterable[tuple[int, int]], count: int) -> set[int]:
+    """Return the largest set of issuers that exchanges connect: prices of others are on no common scale."""
+    group = list(range(count))
+
+    def root(row: int) -> int:
+        while group[row] != row:
+            group[row] = group[group[row]]
+            row = group[row]
+        return row
+
+    for one, other in pairs:
+        group[root(one)] = root(other)
+    roots = [root(row) for row in range(count)]
+    best = max(set(roots), key=lambda each: (roots.count(each), -each))
+    return {row for row in range(count) if roots[row] == best}
 
 
 def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:

@@ -1,35 +1,21 @@
 """One node of the simulated economy: what it holds, what it saw, and the daemon's own decisions on that."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
-
-import numpy as np
 
 from nanobarter.bots import dealing
 from nanobarter.bots.keeper import Policy, choose
 from nanobarter.bots.pinger import choose as watched
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, Span, after
+from nanobarter.core.units import LeaseKind, Quantity, Span
 from nanobarter.matching.book import Book
-from nanobarter.sim.clock import START
 from nanobarter.sim.economy.nature import Nature
 from nanobarter.storage.geometry import Geometry, for_peers
-from nanobarter.translator.orders import Order
+from nanobarter.translator.orders import BARGAINS_MAX, PROBES_MAX, Order
 from nanobarter.translator.plan import Held, Plan, make_plan
-from nanobarter.translator.pricing import Mode, Terms, next_markup
-from nanobarter.translator.reliability import (
-    WINDOW,
-    Observed,
-    Survival,
-    Window,
-    closed,
-    first_seen,
-    fit,
-    is_vetted,
-    score,
-)
-from nanobarter.translator.vetting import BLIND_TRUST, Trust, caps
+from nanobarter.translator.pricing import MARKUP_FIRST, Mode, Terms, is_pressing, next_markup, own_value
+from nanobarter.translator.vetting import BLIND_TRUST, NO_CAPS, Trust, caps
 
 KIND: Final = LeaseKind("30d")
 TERM: Final = 30
@@ -37,10 +23,10 @@ RENEW_DAYS: Final = 10  # before the end a lease is lengthened, if there are not
 ORDER_DAYS: Final = 15  # before the end the notes for it are ordered
 NOTE_DAYS: Final = 35
 GRACE_DAYS: Final = 3  # a holder silent for so long counts as lost
-WATCHED: Final = 32
-PINGS: Final = 24  # in a window
-WINDOWS: Final = 4  # in a day
-FIT_DAYS: Final = 7
+WATCHED: Final = 128  # the daemon would watch 256
+RESERVE_PART: Final = 2  # of the capacity, as the daemon has it
+FILLED_PART: Final = 10  # a day on which a tenth of what was missing came in is one on which orders were filled
+ROUND_LOT: Final = 16  # MiB: nobody bothers with less
 
 
 @dataclass(frozen=True)
@@ -63,16 +49,21 @@ class Person:
     folder_bytes: int
     notes: dict[NodeId, list[tuple[int, int]]] = field(default_factory=dict[NodeId, list[tuple[int, int]]])
     leases: dict[NodeId, list[tuple[int, int]]] = field(default_factory=dict[NodeId, list[tuple[int, int]]])
-    seen: dict[NodeId, Observed] = field(default_factory=dict[NodeId, Observed])
-    silent: dict[NodeId, int] = field(default_factory=dict[NodeId, int])
+    silent: frozenset[NodeId] = frozenset()
+    """Who has not answered for ``GRACE_DAYS``: no holder any more."""
     owed: int = 0  # own notes and leases out
     clean: dict[NodeId, int] = field(default_factory=dict[NodeId, int])
-    markup: float = 1.0
+    markup: float = MARKUP_FIRST
     lost: int = 0
     plan: Plan | None = None
     trust: Trust = BLIND_TRUST
-    filled: bool = True
-    _survival: Survival = field(default_factory=Survival)
+    own: float = 1.0
+    """What its notes are worth by what it sees of itself."""
+    turn: int = 0
+    need: int = 0
+    """How much is missing for the plan today."""
+    slots: int = 0
+    """At how many new issuers today's orders may be filled."""
 
     @property
     def me(self) -> NodeId:
@@ -98,35 +89,10 @@ class Person:
         """Return whom it pings: the daemon's choice."""
         return watched([*self.leases, *self.notes], offering, self.me, WATCHED)
 
-    def see(self, peers: Sequence[tuple[NodeId, float, float, bool]], day: int, dice: np.random.Generator) -> None:
-        """Watch peers for a day: (id, availability, kept part, whether a lease can be audited there)."""
-        if not self.manner.learns:
-            for node, up, _, _ in peers:
-                self.silent[node] = 0 if up > 0 else self.silent.get(node, 0) + 1
-            return
-        if not peers:
-            return
-        chances = np.array([up for _, up, _, _ in peers])
-        answers = dice.binomial(PINGS, chances, size=(WINDOWS, len(peers)))
-        caught = dice.random((WINDOWS, len(peers)))
-        now = after(START, Span(day * DAY))
-        for place, (node, _, keeps, leased) in enumerate(peers):
-            observed = self.seen.get(node) or first_seen(now)
-            for number in range(WINDOWS):
-                start = after(now, Span(number * WINDOW))
-                answered = int(answers[number, place])
-                wrong = self.manner.audits and leased and answered > 0 and caught[number, place] > keeps
-                audited = leased and answered > 0
-                window = Window(start, PINGS, answered, int(audited and not wrong), int(wrong))
-                observed = closed(observed, window, after(start, WINDOW), start if answered else None)
-            self.seen[node] = observed
-            self.silent[node] = 0 if answers[:, place].any() else self.silent.get(node, 0) + 1
-        if day % FIT_DAYS == 0:
-            self._survival = fit(self.seen.values())
-
-    def reliability(self, now: Instant) -> dict[NodeId, float]:
-        """Return r of each peer that was seen, by the daemon's score."""
-        return {node: score(seen, self._survival, now, TERM).r for node, seen in self.seen.items()}
+    def learn(self, r: Mapping[NodeId, float], vetted: frozenset[NodeId], judged: frozenset[NodeId]) -> None:
+        """Take in what it believes of others today: r, who is vetted, of whom enough was seen to call it bad."""
+        self.trust = Trust(r, vetted, NO_CAPS, judged, r.get(self.me))
+        self.own = own_value(self.trust.own)
 
     # -- deciding
 
@@ -134,7 +100,7 @@ class Person:
         """Return what counts for the plan; holders that are silent for days do not."""
         found = dict[NodeId, Held]()
         for issuer in dict.fromkeys([*self.leases, *self.notes]):
-            if self.silent.get(issuer, 0) > GRACE_DAYS:
+            if issuer in self.silent:
                 continue
             used = self.in_leases(issuer)
             due = sum(q for end, q in self.leases.get(issuer, ()) if end - day <= ORDER_DAYS)
@@ -143,23 +109,34 @@ class Person:
 
     def orders(self, offering: Sequence[NodeId], book: Book | None, day: int) -> list[Order]:
         """Return what it bids today: the keeper's orders at its prices, and the dealers' when it has them."""
-        held, now = self.held(day), after(START, Span(day * DAY))
+        held = self.held(day)
         code = self._code(len({*held, *offering}))
         self.plan = make_plan(self.folder_bytes, KIND, code)
         if self.manner.learns:
-            r = self.reliability(now)
-            vetted = frozenset(node for node in r if is_vetted(self.seen[node]))
-            bounds = caps(offering, vetted, self.clean, needed=code.n, capacity=Quantity(self.capacity))
-            self.trust = Trust(r, vetted, bounds)
-        policy = Policy(KIND, Quantity(self.capacity // 10), (), Span(0), Span(0))
-        terms = Terms(mode=self.manner.mode, markup=self.markup)
+            capacity = Quantity(self.capacity)
+            bounds = caps(offering, self.trust.vetted, self.clean, needed=code.n, capacity=capacity)
+            self.trust = replace(self.trust, caps=bounds)
+        policy = Policy(KIND, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
+        own = self.own if self.manner.learns else 1.0
+        terms = Terms(mode=self.manner.mode, markup=self.markup, own=own)
         orders = choose(self.plan, held, offering, policy, self.trust, terms)
+        self._count_missing(self.plan, held)
         if self.manner.deals:
+            self.turn = day
             desk, limits = self.desk(), self.limits()
             orders += dealing.quotes(desk, limits)
             if book is not None:
                 orders += dealing.opportunities(desk, book, limits)
         return orders
+
+    def _count_missing(self, plan: Plan, held: Mapping[NodeId, Held]) -> None:
+        """Work out how many issuers, and how much space, the plan lacks today."""
+        n, per = plan.geometry.n, plan.per_issuer
+        usable = [node for node in self.trust.good(list(held), n) if node not in self.trust.caps.lots]
+        stocked = sum(2 * held[node].total >= per for node in usable)
+        self.slots = n - len(usable) if len(usable) < n else max(0, n + BARGAINS_MAX - stocked)
+        have = sorted((held[node].total for node in usable), reverse=True)[:n]
+        self.need = sum(max(0, per - each) for each in have) + (n - len(have)) * per
 
     def _code(self, peers: int) -> Geometry:
         before = self.plan.geometry if self.plan is not None else None
@@ -170,10 +147,11 @@ class Person:
         """Return what the dealer stands on."""
         held = {node: self.in_notes(node) for node in self.notes}
         per = self.plan.per_issuer if self.plan is not None else 0
-        needed = dict.fromkeys(self.leases, per)
+        needed = {node: per for node in held if node in self.leases or node in self.trust.vetted}
         return dealing.Desk(
-            self.me, KIND, held, needed, self.trust.reliability, self.trust.vetted, max(self.free, 0), self.lost
-        )
+            self.me, KIND, held, needed, self.trust.reliability, self.trust.vetted, max(self.free, 0), self.lost,
+            own=self.own / self.markup, judged=self.trust.judged - {self.me}, turn=self.turn,
+        )  # fmt: skip
 
     def limits(self) -> dealing.Limits:
         """Return the dealer's limits."""
@@ -206,20 +184,26 @@ class Person:
             self._renew(issuer, day, holders[issuer])
         if self.plan is None:
             return
-        for issuer in list(self.notes):
-            if len(self.leases) >= self.plan.geometry.n and issuer not in self.leases:
+        counted = {n for n in self.leases if n not in self.silent and not self.trust.is_bad(n)}
+        for issuer in sorted(self.notes, key=lambda n: (n not in self.trust.vetted, n)):
+            if issuer in self.trust.caps.lots:
+                full = len(counted & self.trust.caps.lots.keys()) >= PROBES_MAX
+            else:
+                full = len(counted - self.trust.caps.lots.keys()) >= self.plan.geometry.n
+            if issuer not in self.leases and (full or issuer in self.silent or self.trust.is_bad(issuer)):
                 continue
             wanted = self.plan.per_issuer - self.in_leases(issuer)
             quantity = min(wanted, self.in_notes(issuer))
             if quantity > 0 and holders[issuer].nature.alive(day):
                 self.give(issuer, quantity)
                 self.leases.setdefault(issuer, []).append((day + TERM, quantity))
+                counted.add(issuer)
 
     def _renew(self, issuer: NodeId, day: int, holder: "Person") -> None:
         kept = list[tuple[int, int]]()
         for end, quantity in sorted(self.leases[issuer]):
             due = end - day <= RENEW_DAYS
-            if due and holder.nature.alive(day) and self.in_notes(issuer) >= quantity:
+            if due and holder.nature.alive(day) and self.in_notes(issuer) >= quantity and not self.trust.is_bad(issuer):
                 self.give(issuer, quantity)
                 holder.owed -= quantity  # the notes are spent; the lease goes on
                 kept.append((end + TERM, quantity))
@@ -236,10 +220,11 @@ class Person:
         else:
             where.pop(issuer, None)
 
-    def learn_price(self, *, wanted: bool, filled: bool) -> None:
-        """Move the markup by what became of today's orders."""
-        if wanted:
-            self.markup = next_markup(self.markup, filled=filled)
+    def learn_price(self, gotten: int) -> None:
+        """Move the markup by what today's orders brought of what was missing."""
+        if self.plan is not None:
+            lacking = is_pressing(self.need, self.plan.lent) and FILLED_PART * gotten < self.need
+            self.markup = next_markup(self.markup, filled=not lacking)
 
     def holders(self) -> list[NodeId]:
         """Return who keeps a whole share, as far as the plan needs them."""

@@ -18,7 +18,8 @@ from nanobarter.sim.clock import START
 from nanobarter.sim.economy import measures
 from nanobarter.sim.economy.exchange import Exchange, Trade
 from nanobarter.sim.economy.nature import SHOCKS, SILENT_DAY, Nature, Shock, passes, people, shocked
-from nanobarter.sim.economy.person import GRACE_DAYS, Manner, Person
+from nanobarter.sim.economy.person import GRACE_DAYS, TERM, Manner, Person
+from nanobarter.sim.economy.sights import Sights
 
 Regime = Literal["par", "bots", "priced", "audits"]
 REGIMES: Final[tuple[Regime, ...]] = ("par", "bots", "priced", "audits")
@@ -28,6 +29,7 @@ DEALERS: Final = 10  # one node in so many deals, where bots are allowed
 MEASURED_DAY: Final = 90
 OFFERING_MAX: Final = 60  # of those who offer, as many as a node looks at; each in an order of its own
 PRICED_WITHIN: Final = 30
+FIT_DAYS: Final = 7
 
 
 def manner_of(regime: Regime, number: int) -> Manner:
@@ -58,6 +60,7 @@ class Run:
     correlation: float | None = None
     points: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     before: dict[NodeId, float] = field(default_factory=dict[NodeId, float])
+    sights: Sights = field(default_factory=lambda: Sights(0))
 
 
 def simulate(
@@ -72,20 +75,20 @@ def simulate(
     """Let a network live, and return what there was to see."""
     random, dice = Random(seed), np.random.default_rng(seed)  # noqa: S311 - repeatable
     run = Run(regime, seed)
-    for nature in shocked(people(nodes, seed, random), frozenset(shocks), seed, random):
+    natures = shocked(people(nodes, seed, random), frozenset(shocks), seed, random)
+    for nature in natures:
         run.nature[nature.node] = nature
         manner = manner_of(regime, nature.number)
         run.people[nature.node] = Person(nature, manner, CAPACITY, FOLDER_BYTES)
+    run.sights = Sights(len(natures))
     book = None
     for day in range(days):
-        passes(list(run.nature.values()), day, random)
+        passes(natures, day, random)
         here = [p for p in run.people.values() if p.nature.alive(day)]
-        wanting = [p.me for p in here if p.nature.up > 0]
         exchange = Exchange(run.people, random, after(START, Span(day * DAY)))
+        offerings = _look(run, here, day, random, dice)
         for person in here:
-            offering = _looked_at(person, wanting, random)
-            person.see(_sights(run, person, offering, day), day, dice)
-            for order in person.orders(offering, book, day):
+            for order in person.orders(offerings[person.me], book, day):
                 exchange.post(person, order)
         exchange.clear(day)
         book = exchange.book
@@ -96,35 +99,63 @@ def simulate(
     return run
 
 
+def _look(
+    run: Run, here: Sequence[Person], day: int, random: Random, dice: np.random.Generator
+) -> dict[NodeId, list[NodeId]]:
+    """Let everybody find who offers, watch a day long, and draw its conclusions; returns who offers to whom."""
+    wanting = [person.me for person in here]
+    offerings = {person.me: _looked_at(person, wanting, random) for person in here}
+    sights, count = run.sights, len(run.people)
+    number = {node: nature.number for node, nature in run.nature.items()}
+    watched, leased = np.zeros((count, count), np.bool_), np.zeros((count, count), np.bool_)
+    for person in here:
+        row = person.nature.number
+        watched[row, [number[n] for n in person.watch(offerings[person.me])]] = True
+        leased[row, [number[n] for n in person.leases]] = True
+        watched[row, row] = True
+        leased[row, row] = bool(person.leases)
+    natures = list(run.nature.values())
+    up = np.array([n.up if n.alive(day) else 0.0 for n in natures])
+    keeps, looks = np.array([n.keeps for n in natures]), np.array([p.manner.audits for p in run.people.values()])
+    sights.day(watched, leased, looks, (up, keeps), day, dice)
+    if day % FIT_DAYS == 0:
+        sights.fit()
+    r, vetted, judged, ids = sights.scores(day, TERM), sights.vetted(), sights.judged(), list(run.nature)
+    silent = sights.silent > GRACE_DAYS
+    for person in here:
+        row = person.nature.number
+        person.silent = frozenset(ids[k] for k in np.nonzero(silent[row])[0].tolist())
+        if person.manner.learns:
+            known = np.nonzero(sights.known[row])[0].tolist()
+            person.learn(
+                {ids[k]: value for k, value in zip(known, r[row, known].tolist(), strict=True)},
+                frozenset(ids[k] for k in np.nonzero(vetted[row])[0].tolist()) - {person.me},
+                frozenset(ids[k] for k in np.nonzero(judged[row])[0].tolist()),
+            )
+    return offerings
+
+
 def _looked_at(person: Person, wanting: Sequence[NodeId], random: Random) -> list[NodeId]:
     """Return whom a node finds offering: those it knows, then others by chance."""
-    known = [node for node in person.trust.vetted if node in person.seen]
-    others = random.sample(wanting, min(OFFERING_MAX, len(wanting)))
     alive = set(wanting)
-    ranked = dict.fromkeys([*sorted(known, key=lambda n: n[:8]), *sorted(person.seen), *others])
-    return [node for node in ranked if node != person.me and node in alive][:OFFERING_MAX]
-
-
-def _sights(run: Run, person: Person, offering: Sequence[NodeId], day: int) -> list[tuple[NodeId, float, float, bool]]:
-    found = list[tuple[NodeId, float, float, bool]]()
-    for node in person.watch(offering):
-        nature = run.nature[node]
-        found.append((node, nature.up if nature.alive(day) else 0.0, nature.keeps, node in person.leases))
-    return found
+    others = random.sample(wanting, min(OFFERING_MAX, len(wanting)))
+    known = [n for n in person.trust.vetted if n in alive and not person.trust.is_bad(n)]
+    known.sort()
+    random.shuffle(known)
+    found = dict.fromkeys([*known[: OFFERING_MAX * 2 // 3], *others])
+    return [node for node in found if node != person.me][:OFFERING_MAX]
 
 
 def _after_clearing(run: Run, exchange: Exchange, here: Sequence[Person], day: int) -> None:
     run.trades += exchange.trades
-    asked, got = dict[NodeId, int](), dict[NodeId, int]()
+    got = dict[NodeId, int]()
     for one in exchange.standing.values():
         if one.keepers and not one.order.patient:
-            asked[one.who.me] = asked.get(one.who.me, 0) + 1
-            got[one.who.me] = got.get(one.who.me, 0) + bool(one.filled)
+            got[one.who.me] = got.get(one.who.me, 0) + one.gotten
     for person in here:
-        wanted = asked.get(person.me, 0)
-        person.learn_price(wanted=wanted > 0, filled=2 * got.get(person.me, 0) >= wanted)
+        person.learn_price(got.get(person.me, 0))
         person.settle(day, run.people)
-        for node in [n for n, silent in person.silent.items() if silent > GRACE_DAYS]:
+        for node in person.silent:
             for end, quantity in person.leases.pop(node, []):  # its shares are repaired elsewhere
                 run.people[node].owed -= quantity
                 del end
