@@ -17,7 +17,7 @@ class Limits:
     store_queue_max: int = 4096
 
     # -- network
-    frame_bytes_max: int = 1024 * 1024 + 4096  # one range of a share (1 MiB) and its envelope
+    frame_bytes_max: int = 2 * 1024 * 1024 + 4352  # the largest share, whole, with its header and its envelope
     call_timeout: Span = Span(20 * SECOND)  # a home line with a full upload queue answers within it
     handshake_timeout: Span = Span(10 * SECOND)  # three round trips over the worst satellite line, and a slow disk
     half_open_max: int = 64  # a handshake holds about 100 KB; the oldest one makes room for a new one
@@ -33,7 +33,7 @@ class Limits:
     backoff_first: Span = Span(1 * SECOND)
     backoff_last: Span = Span(5 * MINUTE)  # a node that returns waits at most this long to be dialled again
     requests_at_once_max: int = 128  # of one peer; enough for 20,000 calls/s at 5 ms each
-    bulk_at_once_max: int = 16  # of one peer; 16 MiB under way fill 1 Gbit/s at 100 ms
+    bulk_at_once_max: int = 16  # of one peer; 16 MiB under way fill 1 Gbit/s at 100 ms, and shares have up to 2 MiB
     owed_bytes_max: int = 32 * 1024 * 1024  # request bodies in work and answers unsent, for one peer
     streams_at_once_max: int = 32
     stream_window: int = 256 * 1024
@@ -148,7 +148,7 @@ class Limits:
     storage_airy_packs_min: int = 8  # mostly empty packs that are worth joining; each backup leaves a small one
 
     # -- vault and placement
-    vault_range_bytes_max: int = 1024 * 1024 + 1024  # two of them carry the largest share and its header
+    vault_range_bytes_max: int = 2 * 1024 * 1024 + 256  # the largest share and its header, on a quick line
     vault_skew_max: Span = Span(10 * MINUTE)  # how far a holder's clock may be off
     vault_nonces_max: int = 64 * 1024  # remembered asks that change something; ten minutes of 100 a second
     vault_grace: Span = Span(7 * DAY)  # an expired lease is kept this long, for holders who were away

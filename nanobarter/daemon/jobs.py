@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from nanobarter.core.errors import InvariantBroken, Reason, UsageError
+from nanobarter.core.heap import give_back
 from nanobarter.core.ids import PackId
 from nanobarter.core.pathtext import received
 from nanobarter.core.units import SECOND
@@ -34,6 +35,7 @@ SKIPPED_MAX: Final = 10  # sockets and FIFOs told of: programs make them anew
 FILLS_MAX: Final = 3  # passes over packs that miss shares before a backup says what it has
 FILL_AGAIN: Final = 2.0  # seconds between two passes: a peer that restarts needs one or two
 YOUNG_SECONDS: Final = 60.0  # by then even a slow machine that started with us has made its keys and bid
+TRIM_SECONDS: Final = 300.0  # between two returns of free memory to the system; each takes milliseconds
 LOOK_AGAIN: Final = 0.25  # seconds between two looks at what was bartered
 
 Say = Callable[[facade.Progress], None]
@@ -51,7 +53,9 @@ class Jobs:
             self._nursery = nursery
             try:
                 task_status.started()
-                await trio.sleep_forever()
+                while True:  # what peers sent, and what jobs took
+                    await trio.sleep(TRIM_SECONDS)
+                    await trio.to_thread.run_sync(give_back)
             finally:
                 self._nursery = None
 
@@ -89,7 +93,9 @@ async def _job(
 
     with scope, send:
         try:
-            await send.send(await work(say))
+            result = await work(say)
+            await trio.to_thread.run_sync(give_back)
+            await send.send(result)
         except InvariantBroken:
             raise
         except Exception as error:  # noqa: BLE001 - handed to whoever asked for the job

@@ -119,7 +119,7 @@ class Closing:
 
     def add(self, method: str, handler: Handler, *, body_max: int) -> None:
         """Serve a method; an allocation is refused by a node that leaves."""
-        gated = self._gated(handler) if method == "storage.allocate" else handler
+        gated = self._gated(handler) if method in ("storage.allocate", "storage.place") else handler
         self._inner.add(method, gated, body_max=body_max)
 
     def _gated(self, handler: Handler) -> Handler:

@@ -37,7 +37,8 @@ from nanobarter.storage.leases import keep_contract, read_contract
 from nanobarter.storage.ports import PackMissing
 from nanobarter.storage.publish import adopt, keep_head
 from nanobarter.storage.reading import HostPort, PackReader
-from nanobarter.storage.vault_client import VaultClient, get_head
+from nanobarter.storage.vault_asking import get_head
+from nanobarter.storage.vault_client import VaultClient
 
 
 class NothingFound(Unreachable):

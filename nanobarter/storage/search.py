@@ -33,7 +33,8 @@ from nanobarter.storage.reading import PackReader, mask_secret
 from nanobarter.storage.rebuild import snapshots_in
 from nanobarter.storage.recovery import Reach, reader_for
 from nanobarter.storage.share import HEADER_BYTES, ShareHeader, apply_mask, open_share, read_header
-from nanobarter.storage.vault_client import VaultClient, find_leases
+from nanobarter.storage.vault_asking import find_leases
+from nanobarter.storage.vault_client import VaultClient
 
 
 @dataclass(frozen=True)

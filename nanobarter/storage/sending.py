@@ -15,7 +15,7 @@ from nanobarter.storage.leases import HeldLease, LeaseBook
 from nanobarter.storage.placements import Placement
 from nanobarter.storage.rests import Rests
 from nanobarter.storage.share import Share
-from nanobarter.storage.vault_client import VaultClient
+from nanobarter.storage.vault_client import Kept, VaultClient
 from nanobarter.storage.verdicts import Proven, Wrong
 
 _NOTHING_THERE: Final = frozenset({Reason.OVER_QUOTA, Reason.DISK_FULL, Reason.UNKNOWN_LEASE, Reason.EXPIRED})
@@ -55,10 +55,13 @@ class Sender:
             return "the pack is no longer wanted"
         there = True
         try:
-            no = await self._client.put(node, lease.lease_id, share)
+            kept = await self._client.put(node, lease.lease_id, share)
+            no = kept if isinstance(kept, Refused) else None
             self._leases.took(node, no)
             there = no is None or no.reason not in _NOTHING_THERE
-            why_not = await self._first_proof(placement) if no is None else f"{no.reason.name}, {no.detail}"
+            why_not = (
+                await self._note(placement, kept) if isinstance(kept, Kept) else f"{kept.reason.name}, {kept.detail}"
+            )
             if why_not is None:
                 there = False  # nothing to clear away
                 return None
@@ -86,8 +89,9 @@ class Sender:
             self._leases.recorded(lease.lease_id, size)
         return placement if wanted else None
 
-    async def _first_proof(self, placement: Placement) -> str | None:
-        outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)
+    async def _note(self, placement: Placement, kept: Kept) -> str | None:
+        """Record a share that was proven; return why it was not."""
+        outcome = kept.outcome
         if not isinstance(outcome, Proven):
             return f"no proof: {outcome.problem if isinstance(outcome, Wrong) else outcome.detail}"
         now = self._clock.now()

@@ -103,7 +103,7 @@ def apply_mask(mask: bytes, pack: PackId, index: int, data: bytes) -> bytes:
 # -- the tree
 
 
-def _leaf(block: bytes) -> Hash:
+def _leaf(block: bytes | memoryview) -> Hash:
     return Hash(blake3(b"\x00" + block).digest())
 
 
@@ -118,13 +118,18 @@ def _root(size: int, top: Hash) -> Hash:
 class Tree:
     """The Merkle tree over a share's bytes (at least one)."""
 
-    def __init__(self, raw: bytes) -> None:
-        leaves = [_leaf(raw[at : at + BLOCK_BYTES]) for at in range(0, len(raw), BLOCK_BYTES)]
-        self._levels = [leaves]
-        while len(level := self._levels[-1]) > 1:
-            above = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
-            self._levels.append(above + level[len(above) * 2 :])
-        self.root = _root(len(raw), self._levels[-1][0])
+    def __init__(self, raw: bytes | memoryview) -> None:
+        # ``_leaf`` and ``_node`` written out: a thousand calls for each share of 2 MiB are a third of its tree's time.
+        level = [blake3(b"\x00" + raw[at : at + BLOCK_BYTES]).digest() for at in range(0, len(raw), BLOCK_BYTES)]
+        levels = [level]
+        while len(level) > 1:
+            above = [
+                blake3(b"\x01" + one + other).digest() for one, other in zip(level[::2], level[1::2], strict=False)
+            ]
+            level = above + level[len(above) * 2 :]
+            levels.append(level)
+        self._levels = levels
+        self.root = _root(len(raw), Hash(level[0]))
 
     def holds(self, block_index: int, block: bytes) -> bool:
         """Tell whether this is the block at this place."""
@@ -135,7 +140,7 @@ class Tree:
         path, at = list[Hash](), block_index
         for level in self._levels[:-1]:
             if at ^ 1 < len(level):
-                path.append(level[at ^ 1])
+                path.append(Hash(level[at ^ 1]))
             at //= 2
         return tuple(path)
 

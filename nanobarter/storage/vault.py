@@ -5,13 +5,11 @@ Not here: who issued the lease (asked of the mint through a port), and what the 
 directory and its row are on disk, in this order. What is lost between the steps is tidied away at the start.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, assert_never
 
 import trio
-from blake3 import blake3
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, Reason, Refused
@@ -24,16 +22,14 @@ from nanobarter.core.units import SECOND, Instant, after, before
 from nanobarter.mint.messages import Contract
 from nanobarter.storage import vault_rows as rows
 from nanobarter.storage.head import read_head
-from nanobarter.storage.ranges import Ranges
-from nanobarter.storage.share import block_count
+from nanobarter.storage.share import SHARE_BYTES_MAX, block_count
 from nanobarter.storage.vault_access import Nonces, Rules, judge, lease_of, read_ask, remembered
+from nanobarter.storage.vault_bytes import read_request
 from nanobarter.storage.vault_files import DiskFull, ShareFiles
 from nanobarter.storage.vault_messages import (
     DOMAIN_RECEIPT,
     ENVELOPE_BYTES,
-    RANGES_MAX,
     Allocate,
-    Allocated,
     Answer,
     Ask,
     Commit,
@@ -46,6 +42,7 @@ from nanobarter.storage.vault_messages import (
     List,
     Listing,
     NoProof,
+    Place,
     Proof,
     Prove,
     PutHead,
@@ -53,10 +50,11 @@ from nanobarter.storage.vault_messages import (
     Receipt,
     ReceiptBody,
     Refusal,
-    VaultRequest,
     Write,
 )
+from nanobarter.storage.vault_placing import Placing
 from nanobarter.storage.vault_rows import Lease
+from nanobarter.storage.vault_uploads import Uploads, find_entry
 
 LeaseLookup = Callable[[LeaseId], Contract | None]
 """The mint's word on a lease: its newest contract, or None when there is none or it is long over."""
@@ -65,6 +63,7 @@ METHODS: Final[dict[str, type]] = {
     "storage.allocate": Allocate,
     "storage.write": Write,
     "storage.commit": Commit,
+    "storage.place": Place,
     "storage.read": Read,
     "storage.prove": Prove,
     "storage.list": List,
@@ -74,7 +73,6 @@ METHODS: Final[dict[str, type]] = {
 HEAD_GET: Final = "storage.head.get"
 
 _STRIPES: Final = 64  # locks over shares: two asks about one share never meet on disk
-_UPLOADS_MAX: Final = 4096  # unfinished shares whose ranges are remembered; others start again
 
 
 class Vault:
@@ -98,14 +96,19 @@ class Vault:
         self._limits = limits
         self._files = files or ShareFiles(home / "vault")
         self._locks = [trio.Lock() for _ in range(_STRIPES)]
-        self._have = OrderedDict[tuple[LeaseId, Hash], Ranges]()
+        self._uploads = Uploads(store, self._files, limits)
         self._nonces = Nonces(limits.vault_nonces_max)
+        self._placing = Placing(store, self._files, clock, limits, self._sign)
 
     def register(self, registrar: Registrar) -> None:
         """Serve the vault's methods."""
         limits = self._limits
         for method, deed in METHODS.items():
-            more = {Write: limits.vault_range_bytes_max, PutHead: limits.vault_head_bytes_max}.get(deed, 0)
+            more = {
+                Write: limits.vault_range_bytes_max,
+                Place: SHARE_BYTES_MAX,
+                PutHead: limits.vault_head_bytes_max,
+            }.get(deed, 0)
             registrar.add(method, self._handler(deed), body_max=ENVELOPE_BYTES + more)
         registrar.add(HEAD_GET, self._get_head, body_max=ENVELOPE_BYTES)
 
@@ -136,7 +139,7 @@ class Vault:
         limit = before(now, self._limits.vault_upload_span)
         for lease_id, share in await self._store.write(lambda db: rows.drop_stale_uploads(db, limit)):
             async with self._lock(share):
-                self._have.pop((lease_id, share), None)
+                self._uploads.forget(lease_id, share)
                 await trio.to_thread.run_sync(self._files.delete, lease_id, share)
 
     def used_bytes(self, lease_id: LeaseId) -> int:
@@ -148,25 +151,25 @@ class Vault:
     def _handler(self, kind: type) -> Handler:
         async def handle(_peer: NodeId, body: bytes) -> bytes:
             size_max = ENVELOPE_BYTES + max(self._limits.vault_range_bytes_max, self._limits.vault_head_bytes_max)
-            request = decode(body, VaultRequest, size_max=size_max)
-            answer = await self._answer(kind, request)
+            signed, data = read_request(body, size_max)
+            answer = await self._answer(kind, signed, data)
             return encode(Refusal(answer.reason, answer.detail[:200]) if isinstance(answer, Refused) else answer)
 
         return handle
 
-    async def _answer(self, kind: type, request: VaultRequest) -> Answer | Refused:
-        ask = read_ask(request.ask, self._limits.vault_head_bytes_max)
+    async def _answer(self, kind: type, signed: Signed, data: memoryview) -> Answer | Refused:
+        ask = read_ask(signed, self._limits.vault_head_bytes_max)
         if isinstance(ask, Refused):
             return ask
         if not isinstance(ask.deed, kind):
             raise Malformed("the ask is for another method")
-        lease = judge(ask, request.ask.key, self._find_lease(ask.lease), self._rules())
+        lease = judge(ask, signed.key, self._find_lease(ask.lease), self._rules())
         if isinstance(lease, Refused):
             return lease
-        if remembered(ask) and not self._nonces.fresh(request.ask.key, ask.nonce):
+        if remembered(ask) and not self._nonces.fresh(signed.key, ask.nonce):
             return Refused(Reason.CONFLICT, "this very ask was answered before")
         try:
-            return await self._do(lease, ask, request.data)
+            return await self._do(lease, ask, data)
         except DiskFull as error:
             return Refused(Reason.DISK_FULL, str(error))
 
@@ -180,7 +183,7 @@ class Vault:
             return lease_of(contract)
         return self._store.read_now(lambda db: rows.find_lease(db, lease_id))
 
-    async def _do(self, lease: Lease, ask: Ask, data: bytes) -> Answer | Refused:
+    async def _do(self, lease: Lease, ask: Ask, data: memoryview) -> Answer | Refused:
         deed = ask.deed
         if isinstance(deed, List):
             return self._list(lease, deed)
@@ -189,11 +192,15 @@ class Vault:
         async with self._lock(deed.share):
             match deed:
                 case Allocate():
-                    answer = await self._allocate(lease, deed, ask.at)
+                    answer = await self._uploads.allocate(lease, deed, ask.at)
                 case Write():
-                    answer = await self._write(lease, deed, data)
+                    answer = await self._uploads.write(lease, deed, data)
                 case Commit():
-                    answer = await self._commit(lease, deed)
+                    size = await self._uploads.commit(lease, deed)
+                    answer = size if isinstance(size, Refused) else self._held(lease, deed.share, size)
+                case Place():
+                    self._uploads.forget(lease.lease_id, deed.share)
+                    answer = await self._placing.take(lease, deed, data, ask.at)
                 case Read():
                     answer = await self._read(lease, deed)
                 case Prove():
@@ -208,62 +215,18 @@ class Vault:
         return self._locks[share[0] % _STRIPES]
 
     def _receipt(self, body: ReceiptBody) -> Receipt:
-        return Receipt(seal_signed(self._key, DOMAIN_RECEIPT, body))
+        return Receipt(self._sign(body))
 
-    def _entry(self, lease: Lease, share: Hash) -> rows.Entry | Refused:
-        found = self._store.read_now(lambda db: rows.find_share(db, lease.lease_id, share))
-        return found or Refused(Reason.NOT_FOUND, "there is no such share under this lease")
+    def _held(self, lease: Lease, share: Hash, size: int) -> Receipt:
+        return self._receipt(Held(lease.lease_id, share, size, self._clock.now()))
+
+    def _sign(self, body: ReceiptBody) -> Signed:
+        return seal_signed(self._key, DOMAIN_RECEIPT, body)
 
     # -- the deeds; each runs under the lock of its share
 
-    async def _allocate(self, lease: Lease, deed: Allocate, at: Instant) -> Answer | Refused:
-        free = await trio.to_thread.run_sync(self._files.free_bytes)
-        if free < deed.size + self._limits.vault_disk_reserve_bytes:
-            return Refused(Reason.DISK_FULL, f"{free} bytes are free on the disk")
-        entry = await self._store.write(lambda db: rows.allocate(db, lease, deed.share, deed.size, at))
-        if isinstance(entry, Refused):
-            return entry
-        ranges = self._have.get((lease.lease_id, deed.share), Ranges())
-        return Allocated(entry.committed, ranges.spans[:RANGES_MAX])
-
-    async def _write(self, lease: Lease, deed: Write, data: bytes) -> Answer | Refused:
-        entry = self._entry(lease, deed.share)
-        if isinstance(entry, Refused):
-            return entry
-        end = deed.offset + len(data)
-        if not data or end > entry.size:
-            raise Malformed(f"bytes {deed.offset} to {end} of a share of {entry.size}")
-        if blake3(data).digest() != deed.digest:
-            raise Malformed("the bytes are not those that the ask names")
-        if entry.committed:
-            return Done()  # a late repeat; the content is fixed by the share's name
-        name = (lease.lease_id, deed.share)
-        try:
-            await trio.to_thread.run_sync(self._files.write, *name, entry.size, deed.offset, data)
-        except DiskFull:
-            self._have.pop(name, None)
-            raise
-        self._have[name] = self._have.get(name, Ranges()).with_range(deed.offset, end)
-        if len(self._have) > _UPLOADS_MAX:
-            self._have.popitem(last=False)
-        return Done()
-
-    async def _commit(self, lease: Lease, deed: Commit) -> Answer | Refused:
-        entry = self._entry(lease, deed.share)
-        if isinstance(entry, Refused):
-            return entry
-        if not entry.committed:
-            good = await trio.to_thread.run_sync(self._files.commit, lease.lease_id, deed.share)
-            self._have.pop((lease.lease_id, deed.share), None)
-            if not good:
-                return Refused(Reason.CONFLICT, "what was written is not the share of this name; write it again")
-            if not await self._store.write(lambda db: rows.commit(db, lease.lease_id, deed.share)):
-                await trio.to_thread.run_sync(self._files.delete, lease.lease_id, deed.share)  # swept meanwhile
-                return Refused(Reason.NOT_FOUND, "the allocation was given up before the commit")
-        return self._receipt(Held(lease.lease_id, deed.share, entry.size, self._clock.now()))
-
     async def _read(self, lease: Lease, deed: Read) -> Answer | Refused:
-        entry = self._entry(lease, deed.share)
+        entry = find_entry(self._store, lease, deed.share)
         if isinstance(entry, Refused):
             return entry
         if deed.length > self._limits.vault_range_bytes_max or deed.offset + deed.length > entry.size:
@@ -274,7 +237,7 @@ class Vault:
         return Refused(Reason.NOT_FOUND, "the share's file is gone") if data is None else Data(data)
 
     async def _prove(self, lease: Lease, deed: Prove) -> Answer | Refused:
-        entry = self._entry(lease, deed.share)
+        entry = find_entry(self._store, lease, deed.share)
         at, name = self._clock.now(), (lease.lease_id, deed.share)
         shown = None
         if not isinstance(entry, Refused):
@@ -288,7 +251,7 @@ class Vault:
     async def _delete(self, lease: Lease, deed: Delete, at: Instant) -> Answer:
         gone = await self._store.write(lambda db: rows.delete(db, lease, deed.share, at))
         if gone:
-            self._have.pop((lease.lease_id, deed.share), None)
+            self._uploads.forget(lease.lease_id, deed.share)
             await trio.to_thread.run_sync(self._files.delete, lease.lease_id, deed.share)
         return Done()
 

@@ -16,6 +16,7 @@ from nanobarter.storage.vault_messages import (
     Ask,
     Commit,
     Delete,
+    Place,
     PutHead,
     Write,
 )
@@ -60,7 +61,7 @@ def judge(ask: Ask, key: PublicKey, lease: Lease | None, rules: Rules) -> Lease 
         return Refused(Reason.UNKNOWN_LEASE, "there is no such lease here")
     if lease.holder != key:
         return Refused(Reason.NOT_OWNER, "the lease is held by another key")
-    grows = isinstance(ask.deed, Allocate | Write | Commit | PutHead)
+    grows = isinstance(ask.deed, Allocate | Write | Commit | Place | PutHead)
     if rules.now >= (lease.ends_at if grows else after(lease.ends_at, rules.grace)):
         return Refused(Reason.EXPIRED, f"the lease ended at {lease.ends_at}")
     return lease
@@ -68,7 +69,7 @@ def judge(ask: Ask, key: PublicKey, lease: Lease | None, rules: Rules) -> Lease 
 
 def remembered(ask: Ask) -> bool:
     """Tell whether a second coming of this very ask must be refused: repeats of the others change nothing."""
-    return isinstance(ask.deed, Allocate | Delete | PutHead)
+    return isinstance(ask.deed, Allocate | Delete | Place | PutHead)
 
 
 class Nonces:

@@ -4,12 +4,13 @@ A peer's yes is believed only as far as it can be checked: a receipt's signature
 checked raises PeerFault with the answer as evidence; silence raises Unreachable; a no is a value.
 """
 
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import trio
 from blake3 import blake3
 
-from nanobarter.core.canonical import decode, encode
+from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import Hash, LeaseId, NodeId
 from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
@@ -19,10 +20,10 @@ from nanobarter.core.units import SECOND, Instant, Span
 from nanobarter.storage.pace import Pace
 from nanobarter.storage.ranges import Ranges
 from nanobarter.storage.share import BLOCK_BYTES, Share, Tree, block_count
+from nanobarter.storage.vault_asking import call, get_head
+from nanobarter.storage.vault_bytes import write_request
 from nanobarter.storage.vault_messages import (
-    ANSWER,
     DOMAIN_ASK,
-    DOMAIN_FIND,
     DOMAIN_RECEIPT,
     ENVELOPE_BYTES,
     RECEIPT_BODY,
@@ -35,21 +36,17 @@ from nanobarter.storage.vault_messages import (
     Deed,
     Delete,
     Done,
-    FindLeases,
-    FoundLease,
-    GetHead,
-    HeadAnswer,
     Held,
-    Leases,
     List,
     Listing,
+    Place,
+    Placed,
     Prove,
     PutHead,
     Read,
     Receipt,
     ReceiptBody,
     Refusal,
-    VaultRequest,
     Write,
 )
 from nanobarter.storage.verdicts import Outcome, Silent, Wrong, judge_proof
@@ -58,6 +55,7 @@ T = TypeVar("T")
 
 _METHODS: Final[dict[type, str]] = {
     Allocate: "storage.allocate",
+    Place: "storage.place",
     Write: "storage.write",
     Commit: "storage.commit",
     Read: "storage.read",
@@ -66,10 +64,17 @@ _METHODS: Final[dict[type, str]] = {
     Delete: "storage.delete",
     PutHead: "storage.head.put",
 }
-FOUND_LEASE_BYTES: Final = 64  # one of a list of leases: an id and two numbers
 _DENIALS: Final = frozenset({Reason.UNKNOWN_LEASE, Reason.NOT_OWNER, Reason.NOT_FOUND, Reason.EXPIRED})
 _QUICK: Final = 10  # so many ranges would fit into the time of one call
 _PROOF_BYTES: Final = ENVELOPE_BYTES + BLOCK_BYTES
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A share is on a peer's disk: the canonical Signed receipt that says so, and what its first proof is worth."""
+
+    held: bytes
+    outcome: Outcome
 
 
 class VaultClient:
@@ -94,34 +99,64 @@ class VaultClient:
         """The id of this node."""
         return self._caller.node_id
 
-    async def put(self, node: NodeId, lease: LeaseId, share: Share) -> Refused | None:
-        """Store a share: returns None once the peer has signed that it is on its disk.
+    async def put(self, node: NodeId, lease: LeaseId, share: Share) -> Kept | Refused:
+        """Store a share and have a block of it shown once the peer has signed that it is on its disk.
 
-        Goes on where an earlier attempt stopped. Raises Unreachable and PeerFault.
+        A quick peer gets it whole; another in ranges, and an attempt goes on where an earlier one stopped. Raises
+        Unreachable and PeerFault.
         """
+        began, size = trio.current_time(), len(share.raw)
+        if node in self._quick:
+            kept = await self._place(node, lease, share)
+            self._note_speed(node, trio.current_time() - began)
+        else:
+            kept = await self._put_ranges(node, lease, share)
+        if isinstance(kept, Kept):
+            self.pace.took(node, size, trio.current_time() - began)
+        return kept
+
+    async def _place(self, node: NodeId, lease: LeaseId, share: Share) -> Kept | Refused:
+        nonce, block_index = self._draw(len(share.raw))
+        answer = await self._ask(node, lease, Place(share.root, nonce, block_index), share.raw)
+        if isinstance(answer, Refused):
+            return answer
+        placed = self._expect(answer, Placed)
+        held, shown = (self._open_signed(node, signed) for signed in (placed.held, placed.shown))
+        prove = Prove(share.root, nonce, block_index)
+        outcome = judge_proof(shown, encode(placed.shown), prove, lease, len(share.raw))
+        return Kept(self._checked(held, placed.held, lease, share), outcome)
+
+    async def _put_ranges(self, node: NodeId, lease: LeaseId, share: Share) -> Kept | Refused:
         size = len(share.raw)
         answer = await self._ask(node, lease, Allocate(share.root, size))
         if isinstance(answer, Refused):
             return answer
         allocated = self._expect(answer, Allocated)
         if not allocated.committed:
-            began = trio.current_time()
             refused = await self._write(node, lease, share, Ranges(allocated.have))
             if refused is not None:
                 return refused
-            self.pace.took(node, size, trio.current_time() - began)
         answer = await self._ask(node, lease, Commit(share.root))
         if isinstance(answer, Refused):
             return answer
-        held, _ = self._open(node, answer)
-        if not isinstance(held, Held) or (held.lease, held.share, held.size) != (lease, share.root, size):
-            raise PeerFault("the receipt is for another share", evidence=encode(answer))
-        return None
+        signed = self._expect(answer, Receipt).signed
+        held = self._checked(self._open_signed(node, signed), signed, lease, share)
+        return Kept(held, await self.challenge(node, lease, share.root, size))
+
+    def _checked(self, held: ReceiptBody, signed: Signed, lease: LeaseId, share: Share) -> bytes:
+        evidence = encode(signed)
+        if not isinstance(held, Held) or (held.lease, held.share, held.size) != (lease, share.root, len(share.raw)):
+            raise PeerFault("the receipt is for another share", evidence=evidence)
+        return evidence
+
+    def _draw(self, size: int) -> tuple[bytes, int]:
+        """Return a nonce and a block that nobody could foresee."""
+        return self._entropy.token(16), int.from_bytes(self._entropy.token(8), "big") % block_count(size)
 
     async def _write(self, node: NodeId, lease: LeaseId, share: Share, have: Ranges) -> Refused | None:
         for start, end in split(len(share.raw), self._range_bytes(node)):
             if not have.covers(start, end):
-                data, began = share.raw[start:end], trio.current_time()
+                data, began = memoryview(share.raw)[start:end], trio.current_time()
                 deed = Write(share.root, start, Hash(blake3(data).digest()))
                 answer = await self._ask(node, lease, deed, data)
                 if isinstance(answer, Refused):
@@ -163,15 +198,15 @@ class VaultClient:
 
     async def challenge(self, node: NodeId, lease: LeaseId, root: Hash, size: int) -> Outcome:
         """Ask for a block that nobody could foresee, and judge the answer."""
-        nonce = self._entropy.token(16)
-        block_index = int.from_bytes(self._entropy.token(8), "big") % block_count(size)
+        nonce, block_index = self._draw(size)
         try:
             answer = await self._ask(node, lease, Prove(root, nonce, block_index))
             if isinstance(answer, Refused):
                 if answer.reason in _DENIALS:  # no evidence for others, since a refusal is not signed
                     return Wrong(f"the peer denies the lease: {answer.detail}", b"")
                 return Silent(f"refused: {answer.detail}")
-            body, evidence = self._open(node, answer)
+            signed = self._expect(answer, Receipt).signed
+            body, evidence = self._open_signed(node, signed), encode(signed)
         except Unreachable as error:
             return Silent(str(error), offline=True)
         except PeerFault as error:
@@ -209,15 +244,15 @@ class VaultClient:
         self._expect(answer, Done)
         return None
 
-    async def _ask(self, node: NodeId, lease: LeaseId, deed: Deed, data: bytes = b"") -> Answer | Refused:
+    async def _ask(self, node: NodeId, lease: LeaseId, deed: Deed, data: bytes | memoryview = b"") -> Answer | Refused:
         # Each ask is later than the one before, so that a repeated delete never meets a newer share.
         self._last_at = max(self._clock.now(), self._last_at + 1)
         ask = Ask(node, lease, Instant(self._last_at), self._entropy.token(16), deed)
-        request = VaultRequest(seal_signed(self._holder, DOMAIN_ASK, ask), data)
+        request = write_request(seal_signed(self._holder, DOMAIN_ASK, ask), data)
         size_max = ENVELOPE_BYTES + self._limits.vault_range_bytes_max
         timeout = self._limits.call_timeout
         method = _METHODS[type(deed)]
-        answer = await call(self._caller, node, method, encode(request), timeout=timeout, size_max=size_max)
+        answer = await call(self._caller, node, method, request, timeout=timeout, size_max=size_max)
         self.pace.heard(node, trio.current_time())
         return Refused(answer.reason, answer.detail) if isinstance(answer, Refusal) else answer
 
@@ -226,64 +261,16 @@ class VaultClient:
             raise PeerFault(f"{type(answer).__name__} where {kind.__name__} was due", evidence=encode(answer))
         return answer
 
-    def _open(self, node: NodeId, answer: Answer) -> tuple[ReceiptBody, bytes]:
-        signed = self._expect(answer, Receipt).signed
-        evidence = encode(signed)
+    def _open_signed(self, node: NodeId, signed: Signed) -> ReceiptBody:
         if signed.signer != node:
-            raise PeerFault("the receipt is signed by another key", evidence=evidence)
+            raise PeerFault("the receipt is signed by another key", evidence=encode(signed))
         try:
-            return open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=_PROOF_BYTES), evidence
+            return open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=_PROOF_BYTES)
         except Malformed as error:
-            raise PeerFault(f"the receipt cannot be read: {error}", evidence=evidence) from None
+            raise PeerFault(f"the receipt cannot be read: {error}", evidence=encode(signed)) from None
 
 
 def split(size: int, range_max: int) -> list[tuple[int, int]]:
     """Return even ranges that cover ``size`` bytes, each at most ``range_max`` long."""
     count = -(-size // range_max)
     return [(size * i // count, size * (i + 1) // count) for i in range(count)]
-
-
-async def call(caller: Caller, node: NodeId, method: str, body: bytes, *, timeout: Span, size_max: int) -> Answer:
-    """Return a vault's answer to one request. Raises Unreachable, and PeerFault when it cannot be read."""
-    data = await caller.call(node, method, body, timeout=timeout, priority="bulk")
-    try:
-        return decode(data, ANSWER, size_max=size_max)
-    except Malformed as error:
-        raise PeerFault(f"the answer to {method} cannot be read: {error}", evidence=data[:ENVELOPE_BYTES]) from None
-
-
-async def find_leases(
-    caller: Caller, node: NodeId, holder: SigningKey, *, clock: Clock, entropy: Entropy, limits: Limits
-) -> list[FoundLease]:
-    """Return the leases under which a peer keeps something of this holder. Raises Unreachable and PeerFault."""
-    found = list[FoundLease]()
-    size_max = ENVELOPE_BYTES + limits.vault_list_max * FOUND_LEASE_BYTES
-    while len(found) < limits.recovery_leases_max:
-        after = found[-1].lease if found else b""
-        ask = seal_signed(holder, DOMAIN_FIND, FindLeases(node, clock.now(), entropy.token(16), after))
-        answer = await call(caller, node, "storage.leases", encode(ask), timeout=limits.call_timeout, size_max=size_max)
-        if not isinstance(answer, Leases):
-            raise PeerFault("the answer is not a list of leases", evidence=encode(answer))
-        if any(one.lease <= after for one in answer.leases):
-            raise PeerFault("the list of leases does not go on", evidence=encode(answer))
-        found += answer.leases
-        if not answer.more or not answer.leases:
-            break
-    return found
-
-
-async def get_head(caller: Caller, node: NodeId, head_id: Hash, limits: Limits) -> Signed | None:
-    """Return the head that a peer keeps under this name, unchecked. Raises Unreachable and PeerFault."""
-    answer = await call(
-        caller,
-        node,
-        "storage.head.get",
-        encode(GetHead(head_id)),
-        timeout=limits.call_timeout,
-        size_max=ENVELOPE_BYTES + limits.vault_head_bytes_max,
-    )
-    if isinstance(answer, Refusal) and answer.reason == Reason.NOT_FOUND:
-        return None
-    if not isinstance(answer, HeadAnswer):
-        raise PeerFault("the answer is not a head", evidence=encode(answer))
-    return answer.head

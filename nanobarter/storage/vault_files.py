@@ -61,7 +61,7 @@ class ShareFiles:
             raise ValueError("ids have 32 bytes")
         return self._folder / lease.hex() / share.hex()
 
-    def write(self, lease: LeaseId, share: Hash, size: int, offset: int, data: bytes) -> None:
+    def write(self, lease: LeaseId, share: Hash, size: int, offset: int, data: bytes | memoryview) -> None:
         """Write a range of an unfinished share. Raises DiskFull, and LocalFault for other trouble of the disk."""
         part = self._part(lease, share)
         try:
@@ -87,12 +87,7 @@ class ShareFiles:
             if tree is None or tree.root != share:
                 part.unlink(missing_ok=True)
                 return False
-            self.sync(part)
-            part.replace(final)
-            self.sync(final.parent)
-            if lease not in self._lasting:
-                self.sync(self._folder)
-                self._lasting.add(lease)
+            self._make_last(lease, part, final)
         except OSError as error:
             raise self._given_up(part, error) from error
         with self._fresh_lock:
@@ -100,6 +95,39 @@ class ShareFiles:
             if len(self._fresh) > _FRESH_MAX:
                 self._fresh.popitem(last=False)
         return True
+
+    def place(self, lease: LeaseId, share: Hash, data: bytes | memoryview, block_index: int) -> Shown | None:
+        """Put a whole share on the disk, durably, and show a block of it as it is there.
+
+        Returns None, with nothing written, when its root is another. Raises as ``write``.
+        """
+        tree = Tree(data)
+        if tree.root != share:
+            return None
+        part, final = self._part(lease, share), self.path(lease, share)
+        try:
+            part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                self.reserve(fd, len(data))
+                _pwrite_all(fd, data, 0)
+            finally:
+                os.close(fd)
+            self._make_last(lease, part, final)
+        except OSError as error:
+            raise self._given_up(part, error) from error
+        block = self.read(lease, share, block_index * BLOCK_BYTES, BLOCK_BYTES)
+        if not block or not tree.holds(block_index, block):
+            raise LocalFault(f"{self._folder} gave other bytes than it took", hint="check the disk")
+        return Shown(block, tree.path(block_index))
+
+    def _make_last(self, lease: LeaseId, part: Path, final: Path) -> None:
+        self.sync(part)
+        part.replace(final)
+        self.sync(final.parent)
+        if lease not in self._lasting:
+            self.sync(self._folder)
+            self._lasting.add(lease)
 
     def prove(self, lease: LeaseId, share: Hash, block_index: int) -> Shown | None:
         """Return a block as it is on the disk and its path; None when the file is gone or not the share any more.
@@ -187,7 +215,7 @@ class ShareFiles:
         return LocalFault(f"the vault cannot use {self._folder}: {error}", hint="check the disk and the folder's owner")
 
 
-def _pwrite_all(fd: int, data: bytes, offset: int) -> None:
+def _pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)

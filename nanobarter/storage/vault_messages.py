@@ -52,6 +52,14 @@ class Commit(Record, frozen=True, tag="commit"):
     share: Hash
 
 
+class Place(Record, frozen=True, tag="place"):
+    """Keep a whole share, whose bytes ride beside the ask, and show one block of it. Repeatable."""
+
+    share: Hash
+    nonce: Nonce
+    block_index: Offset
+
+
 class Read(Record, frozen=True, tag="read"):
     """Give back a range of a committed share."""
 
@@ -86,7 +94,7 @@ class PutHead(Record, frozen=True, tag="head.put"):
     head: Signed
 
 
-Deed = Allocate | Write | Commit | Read | Prove | List | Delete | PutHead
+Deed = Allocate | Write | Commit | Place | Read | Prove | List | Delete | PutHead
 
 
 class Ask(Record, frozen=True):
@@ -144,6 +152,13 @@ class Data(Record, frozen=True, tag="data"):
     data: bytes
 
 
+class Placed(Record, frozen=True, tag="placed"):
+    """The share is on disk: a receipt of ``Held``, and one of a ``Proof`` of the block asked for."""
+
+    held: Signed
+    shown: Signed
+
+
 class Entry(Record, frozen=True):
     """One share under a lease."""
 
@@ -194,7 +209,7 @@ class Refusal(Record, frozen=True, tag="refusal"):
     detail: Detail
 
 
-Answer = Allocated | Done | Data | Listing | HeadAnswer | Leases | Receipt | Refusal
+Answer = Allocated | Done | Placed | Data | Listing | HeadAnswer | Leases | Receipt | Refusal
 ANSWER: Final = cast("type[Answer]", Answer)  # as a decoder wants it
 
 

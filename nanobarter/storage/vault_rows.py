@@ -46,10 +46,9 @@ def used_bytes(db: sqlite3.Connection, lease_id: LeaseId) -> int:
 
 
 def _charge(db: sqlite3.Connection, lease: Lease, size: int) -> Refused | None:
-    used = used_bytes(db, lease.lease_id)
-    if size > 0 and used + size > lease.quota_bytes:
-        left = max(lease.quota_bytes - used, 0)
-        return Refused(Reason.OVER_QUOTA, f"{size} bytes where {left} of {lease.quota_bytes} are left")
+    no = would_refuse(db, lease, size)
+    if no is not None:
+        return no
     db.execute("UPDATE storage_vault_leases SET used_bytes = used_bytes + ? WHERE lease_id = ?", (size, lease.lease_id))
     return None
 
@@ -83,6 +82,24 @@ def commit(db: sqlite3.Connection, lease_id: LeaseId, share: Hash) -> bool:
         "UPDATE storage_vault_shares SET committed = 1 WHERE lease_id = ? AND share_id = ?", (lease_id, share)
     )
     return changed.rowcount == 1
+
+
+def place(db: sqlite3.Connection, lease: Lease, share: Hash, size: int, at: Instant) -> Refused | None:
+    """Take a share into the books that is whole on disk already."""
+    found = allocate(db, lease, share, size, at)
+    if isinstance(found, Refused):
+        return found
+    commit(db, lease.lease_id, share)
+    return None
+
+
+def would_refuse(db: sqlite3.Connection, lease: Lease, size: int) -> Refused | None:
+    """Return why so many bytes more would not be taken, as things stand."""
+    used = used_bytes(db, lease.lease_id)
+    if size > 0 and used + size > lease.quota_bytes:
+        left = max(lease.quota_bytes - used, 0)
+        return Refused(Reason.OVER_QUOTA, f"{size} bytes where {left} of {lease.quota_bytes} are left")
+    return None
 
 
 def delete(db: sqlite3.Connection, lease: Lease, share: Hash, at: Instant) -> bool:

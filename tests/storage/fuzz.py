@@ -39,8 +39,8 @@ from nanobarter.storage.share import HEADER_BYTES, Tree, make_share, open_share,
 from nanobarter.storage.snapshot import open_snapshot, seal_snapshot
 from nanobarter.storage.tree import EMPTY, Content, Directory, Fold, decode_entry, decode_node, read_directory
 from nanobarter.storage.vault_access import read_ask
+from nanobarter.storage.vault_bytes import read_answer, read_request
 from nanobarter.storage.vault_messages import (
-    ANSWER,
     RECEIPT_BODY,
     Allocate,
     Allocated,
@@ -51,6 +51,8 @@ from nanobarter.storage.vault_messages import (
     Held,
     Listing,
     NoProof,
+    Place,
+    Placed,
     Proof,
     Prove,
     PutHead,
@@ -147,8 +149,17 @@ def _part_of(padded: bytes) -> bytes:
 
 
 def _request(data: bytes) -> object:
-    request = decode(data, VaultRequest, size_max=_SIZE)
-    return read_ask(request.ask, _SIZE)
+    signed, rest = read_request(data, _SIZE)
+    if encode(VaultRequest(signed, bytes(rest))) != data:
+        raise AssertionError("a request that is not canonical was taken")
+    return read_ask(signed, _SIZE)
+
+
+def _answer(data: bytes) -> object:
+    answer = read_answer(data, _SIZE)
+    if encode(answer) != data:
+        raise AssertionError("an answer that is not canonical was taken")
+    return answer
 
 
 def _judged(data: bytes) -> object:
@@ -213,7 +224,14 @@ def _asks() -> Iterator[Sample]:
     digest = Hash(blake3(b"data").digest())
     kept = decode(_head_of(b"x"), Signed, size_max=_SIZE)
     deeds = {"allocate": Allocate(_SHARE.root, 9), "write": Write(_SHARE.root, 0, digest), "head": PutHead(kept)}
-    for name, deed in (deeds | {"commit": Commit(_SHARE.root), "prove": Prove(_SHARE.root, bytes(16), 3)}).items():
+    for name, deed in (
+        deeds
+        | {
+            "commit": Commit(_SHARE.root),
+            "prove": Prove(_SHARE.root, bytes(16), 3),
+            "place": Place(_SHARE.root, bytes(16), 3),
+        }
+    ).items():
         ask = Ask(NODE, LEASE, Instant(5), bytes(16), deed)
         made = encode(VaultRequest(seal_signed(KEYS.signing, "storage/ask", ask), b"data"))
         yield Sample(f"ask to {name}", made, _request)
@@ -232,12 +250,14 @@ def _answers() -> Iterator[Sample]:
     answers: dict[str, Any] = {
         "allocated": Allocated(committed=False, have=((0, 5), (7, 9))),
         "data": Data(b"data"),
+        "long data": Data(bytes(2**16)),
+        "placed": Placed(*(seal_signed(KEYS.signing, "storage/receipt", said) for said in (held, proof))),
         "listing": Listing((Entry(_SHARE.root, 9, committed=True),), 9, more=False),
         "receipt": Receipt(seal_signed(KEYS.signing, "storage/receipt", held)),
         "refusal": Refusal(Reason.BUSY, "later"),
     }
     for name, answer in answers.items():
-        yield Sample(f"answer {name}", encode(answer), partial(decode, kind=cast("Any", ANSWER), size_max=_SIZE))
+        yield Sample(f"answer {name}", encode(answer), _answer)
     yield Sample("proof", encode(proof), _judged)
     yield Sample("block", encode(proof), _block)
     yield Sample("held", encode(held), _judged)

@@ -32,7 +32,7 @@ from nanobarter.storage.head import (
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.publish import last_head
 from nanobarter.storage.recovery import NothingFound, Recovered, recover
-from nanobarter.storage.vault_client import get_head
+from nanobarter.storage.vault_asking import get_head
 from tests.storage.vaults import TINY, Town, pack_of, signing, town
 
 KEYS = VaultKeys.from_seed(b"seed" * 16)

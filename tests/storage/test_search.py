@@ -21,7 +21,7 @@ from nanobarter.storage.restore import restore
 from nanobarter.storage.search import NothingHeld, Search
 from nanobarter.storage.share import make_share, read_header
 from nanobarter.storage.snapshot import open_snapshot
-from nanobarter.storage.vault_client import find_leases
+from nanobarter.storage.vault_asking import find_leases
 from nanobarter.storage.vault_finding import LeaseFinder
 from nanobarter.storage.vault_messages import ANSWER, DOMAIN_FIND, FindLeases, FoundLease, Leases, Refusal
 from tests.storage.test_backup import plant

@@ -30,7 +30,7 @@ from nanobarter.storage import vault_rows
 from nanobarter.storage.network_tables import NETWORK_MIGRATIONS
 from nanobarter.storage.share import Tree, make_share, verify_block
 from nanobarter.storage.vault import Vault
-from nanobarter.storage.vault_client import VaultClient, split
+from nanobarter.storage.vault_client import Kept, VaultClient, split
 from nanobarter.storage.vault_files import ShareFiles
 from nanobarter.storage.vault_messages import (
     ANSWER,
@@ -483,7 +483,7 @@ def test_a_client_goes_on_where_it_stopped(one: One) -> None:
         await one.ask(write(share.root, 0, first), first)
         seen = list[int]()
         one.node.methods.answer = counting(one, seen)
-        assert await client.put(one.key.node_id, LEASE, share) is None
+        assert isinstance(await client.put(one.key.node_id, LEASE, share), Kept)
         assert min(seen) == len(first)
         assert await client.get(one.key.node_id, LEASE, share.root, len(share.raw)) == share.raw
         listing = await client.list(one.key.node_id, LEASE)
