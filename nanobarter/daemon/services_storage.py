@@ -96,6 +96,7 @@ class Storage(Barter):
             caught=self._repair_soon,
         )
         self.auditor.observe(self._judged)
+        self.auditor.accuse_before(self.court.accuse)
         self.repairer = Repairer(
             store=store,
             leases=self.leases,

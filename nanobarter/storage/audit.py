@@ -20,6 +20,7 @@ from nanobarter.storage import placements as rows
 from nanobarter.storage.health import PackHealth, StorageStatus, by_pack, forsaken, pack_health, sum_up
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.placements import Placement
+from nanobarter.storage.proofs import FalseBlock, false_block
 from nanobarter.storage.vault_client import VaultClient
 from nanobarter.storage.verdicts import Proven, Silent, Wrong
 
@@ -88,11 +89,16 @@ class Auditor:
         self._limits = limits
         self._period = period or limits.audit_period
         self._caught = caught
+        self._accuse: Callable[[FalseBlock], object] | None = None
         self._judged: Callable[[NodeId, bool], Awaitable[None]] | None = None
 
     def observe(self, judged: Callable[[NodeId, bool], Awaitable[None]]) -> None:
         """Have one observer told of each answer whether it was right; silence is not an answer."""
         self._judged = judged
+
+    def accuse_before(self, accuse: Callable[[FalseBlock], object]) -> None:
+        """Hand on what convicts a peer before anyone: a block that is not of the share that it signed for."""
+        self._accuse = accuse
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Audit every period, give or take a third, until cancelled."""
@@ -145,6 +151,12 @@ class Auditor:
         if self._judged is not None:
             await self._judged(node, right)
 
+    async def _accuse_of(self, placement: Placement, shown: bytes) -> None:
+        held = await self._store.read(lambda db: rows.receipt(db, placement))
+        proof = false_block(held, shown)
+        if proof is not None and self._accuse is not None:
+            self._accuse(proof)
+
     def _look(self) -> str:
         """Note which peers are forsaken, and return the worst verdict on a pack."""
         now, live = self._clock.now(), {lease.lease_id for lease in self._leases.live()}
@@ -171,6 +183,7 @@ class Auditor:
                         lambda db, p=placement, at=now, w=problem, e=evidence: rows.wrong(db, p, at, w, e)
                     )
                     found.wrong.append((placement.node, placement, problem))
+                    await self._accuse_of(placement, evidence)
                     await self._tell(placement.node, right=False)
                     queue += rest
                     rest = []

@@ -1,6 +1,6 @@
 """The leases that this vault holds at others: made from notes in steps, filled exactly, extended in time.
 
-A lease's bytes are counted from the placements under it, those under way included, so a crash forgets nothing. A
+A lease's bytes are those of the placements under it, those under way included, so a crash forgets nothing. A
 little of each stays free for the vault's head. Notes become leases in steps, since a lease's term runs from the day
 it is made: at least 64 MiB, and half of what is held at that issuer already.
 """
@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 import trio
@@ -25,6 +26,7 @@ from nanobarter.core.units import MIB, Instant, Quantity, after, quantity_for, s
 from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract
 
 _CONTRACT_MAX: Final = 4096
+_CONTRACTS_KEPT: Final = 1024  # decoded: each share that is placed looks at all leases
 
 
 class Holding(Protocol):
@@ -105,18 +107,20 @@ def read_contract(signed: Signed, holder: PublicKey) -> Contract:
 
 _LIVE = """
     SELECT l.lease_id, l.issuer, l.quota_bytes,
-        (SELECT coalesce(sum(p.size), 0) FROM storage_placements AS p WHERE p.lease_id = l.lease_id),
+        coalesce((SELECT used_bytes FROM storage_lease_use AS u WHERE u.lease_id = l.lease_id), 0),
         l.starts_at, l.ends_at, l.contract
     FROM storage_leases AS l WHERE l.ends_at > ? ORDER BY l.ends_at DESC, l.lease_id
 """
 
 
+@lru_cache(maxsize=_CONTRACTS_KEPT)
+def _contract_of(raw: bytes) -> Signed:
+    return decode(raw, Signed, size_max=_CONTRACT_MAX)
+
+
 def live_leases(db: sqlite3.Connection, now: Instant) -> list[HeldLease]:
     """Return the leases that have not ended, the longest first."""
-    return [
-        HeldLease(*row[:6], contract=decode(row[6], Signed, size_max=_CONTRACT_MAX))
-        for row in db.execute(_LIVE, (now,)).fetchall()
-    ]
+    return [HeldLease(*row[:6], contract=_contract_of(row[6])) for row in db.execute(_LIVE, (now,)).fetchall()]
 
 
 def keep_contract(db: sqlite3.Connection, signed: Signed, contract: Contract) -> None:

@@ -86,4 +86,33 @@ NETWORK_MIGRATIONS: Final = (
         2,
         "CREATE INDEX storage_vault_leases_by_holder ON storage_vault_leases (holder, lease_id);",
     ),
+    Migration(
+        "storage_network",
+        3,
+        """
+        -- The bytes of all placements under a lease: summing them up for each share that is placed was quadratic.
+        -- Triggers keep it in the transaction of what it counts. Rows of placements are updated, never replaced, since
+        -- SQLite's REPLACE fires no trigger for the row that goes.
+        CREATE TABLE storage_lease_use (
+            lease_id BLOB PRIMARY KEY,
+            used_bytes INTEGER NOT NULL CHECK (used_bytes >= 0)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO storage_lease_use SELECT lease_id, sum(size) FROM storage_placements GROUP BY lease_id;
+        CREATE TRIGGER storage_placements_added AFTER INSERT ON storage_placements BEGIN
+            INSERT INTO storage_lease_use VALUES (new.lease_id, new.size)
+                ON CONFLICT DO UPDATE SET used_bytes = used_bytes + new.size;
+        END;
+        CREATE TRIGGER storage_placements_gone AFTER DELETE ON storage_placements BEGIN
+            UPDATE storage_lease_use SET used_bytes = used_bytes - old.size WHERE lease_id = old.lease_id;
+        END;
+        CREATE TRIGGER storage_placements_moved AFTER UPDATE OF lease_id, size ON storage_placements
+        WHEN new.lease_id <> old.lease_id OR new.size <> old.size BEGIN
+            UPDATE storage_lease_use SET used_bytes = used_bytes - old.size WHERE lease_id = old.lease_id;
+            INSERT INTO storage_lease_use VALUES (new.lease_id, new.size)
+                ON CONFLICT DO UPDATE SET used_bytes = used_bytes + new.size;
+        END;
+        -- The receipt by which a peer said that it holds a share: with a false block of it, proof of a broken promise.
+        ALTER TABLE storage_placements ADD COLUMN held BLOB;
+        """,
+    ),
 )

@@ -46,6 +46,13 @@ class Placement:
 
 _COLUMNS = "pack_id, share_index, node, lease_id, root, size, state, last_proof_at, silent_since"
 
+_PUT = (
+    f"INSERT INTO storage_placements ({_COLUMNS}, held) "  # noqa: S608 - our own column names
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "lease_id = excluded.lease_id, root = excluded.root, size = excluded.size, state = excluded.state, "
+    "last_proof_at = excluded.last_proof_at, silent_since = excluded.silent_since, held = excluded.held"
+)
+
 
 def _placements(rows: Iterable[tuple[object, ...]]) -> list[Placement]:
     return [Placement(*row) for row in rows]  # pyright: ignore[reportArgumentType] - STRICT columns
@@ -102,11 +109,19 @@ def all_placements(db: sqlite3.Connection) -> list[Placement]:
     return _placements(db.execute(sql))
 
 
-def put(db: sqlite3.Connection, placement: Placement) -> None:
-    """Record a placement, or its new state."""
+def put(db: sqlite3.Connection, placement: Placement, held: bytes | None = None) -> None:
+    """Record a placement, or its new state; ``held`` is the peer's receipt, a canonical Signed, where there is one."""
     p = placement
-    values = (p.pack_id, p.index, p.node, p.lease_id, p.root, p.size, p.state, p.last_proof_at, p.silent_since)
-    db.execute("INSERT OR REPLACE INTO storage_placements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    values = (p.pack_id, p.index, p.node, p.lease_id, p.root, p.size, p.state, p.last_proof_at, p.silent_since, held)
+    db.execute(_PUT, values)
+
+
+def receipt(db: sqlite3.Connection, placement: Placement) -> bytes | None:
+    """Return what the peer signed when it took the share, if it is here."""
+    key = (placement.pack_id, placement.index, placement.node)
+    sql = "SELECT held FROM storage_placements WHERE pack_id = ? AND share_index = ? AND node = ?"
+    row = db.execute(sql, key).fetchone()
+    return row[0] if row else None
 
 
 def begin(db: sqlite3.Connection, placement: Placement) -> bool:

@@ -3,7 +3,7 @@
 That a share is *gone* convicts nobody: its holder may have had it deleted, and signed that request only to the vault.
 """
 
-from nanobarter.core.canonical import Record
+from nanobarter.core.canonical import Record, decode
 from nanobarter.core.errors import Malformed
 from nanobarter.core.keys import Signed, open_signed
 from nanobarter.mint.proofs.verdict import Convicted, NotProven, Verdict, need
@@ -30,3 +30,19 @@ def verify_block_proof(proof: FalseBlock) -> Verdict:
     except Malformed as error:
         return NotProven(str(error))
     return Convicted(proof.held.signer, f"it showed a false block of share {held.share.hex()[:16]}")
+
+
+def false_block(held: bytes | None, shown: bytes) -> FalseBlock | None:
+    """Return the proof that two canonical Signed receipts make, if they convict their signer; else nothing.
+
+    ``held`` is what the peer signed when it took the share, ``shown`` its answer to a challenge.
+    """
+    if held is None:
+        return None
+    try:
+        proof = FalseBlock(
+            decode(held, Signed, size_max=ENVELOPE_BYTES), decode(shown, Signed, size_max=ENVELOPE_BYTES + BLOCK_BYTES)
+        )
+    except Malformed:
+        return None
+    return proof if isinstance(verify_block_proof(proof), Convicted) else None

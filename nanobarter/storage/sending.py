@@ -95,7 +95,7 @@ class Sender:
         if not isinstance(outcome, Proven):
             return f"no proof: {outcome.problem if isinstance(outcome, Wrong) else outcome.detail}"
         now = self._clock.now()
-        await self._store.write(lambda db: rows.put(db, replace(placement, state="held", last_proof_at=now)))
+        await self._store.write(lambda db: rows.put(db, replace(placement, state="held", last_proof_at=now), kept.held))
         return None
 
     async def forget(self, placement: Placement) -> bool:

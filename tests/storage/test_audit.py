@@ -11,11 +11,14 @@ from nanobarter.core.ids import Hash, LeaseId, NodeId, PackId
 from nanobarter.core.keys import Signed, open_signed
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Span
+from nanobarter.court.proofs import read_proof, verify, write_proof
+from nanobarter.mint.proofs.verdict import Convicted
 from nanobarter.storage import placements as rows
 from nanobarter.storage import vault_rows
 from nanobarter.storage.audit import Auditor, choose
 from nanobarter.storage.health import pack_health
 from nanobarter.storage.placements import PlacedPackRow, Placement
+from nanobarter.storage.vault_files import Shown
 from nanobarter.storage.vault_messages import DOMAIN_RECEIPT, RECEIPT_BODY, NoProof
 from tests.storage.vaults import pack_of, town
 
@@ -89,6 +92,31 @@ async def test_one_altered_byte_is_found_and_the_peer_is_named(tmp_path: Path) -
         signed = decode(answer, Signed, size_max=20_000)
         assert node == signed.signer == cheat.node_id
         assert isinstance(open_signed(signed, DOMAIN_RECEIPT, RECEIPT_BODY, size_max=20_000), NoProof)
+
+
+async def test_a_made_up_block_convicts_its_keeper_before_anyone(tmp_path: Path) -> None:
+    packs = [pack_of(label, 1, 2) for label in "abc"]
+    async with town(tmp_path, 2) as (here, _):
+        for pack in packs:
+            await here.placer.put(pack)  # in ranges at first, then whole: either way with a receipt
+        cheat, honest = here.peers
+        vault_files = cheat.vault._files  # pyright: ignore[reportPrivateUsage] - whose disk lies
+        true = vault_files.prove
+
+        def lying(lease: LeaseId, share: Hash, block_index: int) -> Shown | None:
+            shown = true(lease, share, block_index)
+            return shown and replace(shown, block=bytes(len(shown.block)))
+
+        vault_files.prove = lying  # type: ignore[method-assign] # pyright: ignore[reportAttributeAccessIssue]
+        for file in honest.files():
+            file.unlink()  # loss convicts nobody: only who signed nonsense is proven a cheat
+        found = await here.auditor.round_now(everything=True)
+        assert len(found.wrong) == 6
+        assert len(here.accused) == 3
+        for proof in here.accused:
+            verdict = verify(read_proof(write_proof(proof)))
+            assert isinstance(verdict, Convicted)
+            assert verdict.node == cheat.node_id
 
 
 async def test_all_shares_deleted_at_the_peers_is_red_after_one_round(tmp_path: Path) -> None:

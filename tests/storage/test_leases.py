@@ -1,5 +1,7 @@
 """A lease that is paid for and forgotten, or filled by one byte too many, costs a person their redundancy."""
 
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import trio
 from nanobarter.core.errors import PeerFault, Reason, Refused
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import DAY, MIB, Span
+from nanobarter.storage import placements as rows
 from nanobarter.storage.leases import HeldLease
 from tests.storage.vaults import SMALL, pack_of, signing, town
 
@@ -92,3 +95,30 @@ async def test_notes_that_have_just_become_a_lease_still_count_as_room(tmp_path:
         lease = await here.leases.lease_for(issuer, SMALL)
         assert isinstance(lease, HeldLease)
         assert here.leases.capacity()[issuer] == before
+
+
+async def test_what_is_used_is_the_sum_of_the_placements_whatever_happens_to_them(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        for label in "abcd":
+            await here.placer.put(pack_of(label, 1, 3))
+
+        def uses(db: sqlite3.Connection) -> tuple[dict[bytes, int], dict[bytes, int]]:
+            kept = dict(db.execute("SELECT lease_id, used_bytes FROM storage_lease_use WHERE used_bytes > 0"))
+            return kept, dict(db.execute("SELECT lease_id, sum(size) FROM storage_placements GROUP BY lease_id"))
+
+        async def check() -> int:
+            kept, counted = await here.store.read(uses)
+            assert kept == counted
+            return sum(kept.values())
+
+        full = await check()
+        one, other, *_ = await here.store.read(rows.all_placements)
+        for change in (replace(one, size=one.size - 7), replace(one, lease_id=other.lease_id), one, one):
+            await here.store.write(lambda db, p=change: rows.put(db, p))
+            await check()
+        await here.store.write(lambda db: rows.drop(db, other))
+        assert await check() == full - other.size
+        await here.placer.remove(one.pack_id)
+        assert await here.placer.tidy() == 0
+        await check()
+        assert {lease.used_bytes for lease in here.leases.live()} == {3 * one.size}

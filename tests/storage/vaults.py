@@ -26,6 +26,7 @@ from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.leaving import Closing
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.ports import Pack, pack_id_of
+from nanobarter.storage.proofs import FalseBlock
 from nanobarter.storage.publish import Publisher
 from nanobarter.storage.reading import PackReader
 from nanobarter.storage.repair import Repairer
@@ -200,6 +201,7 @@ class Town:
         self.stores = list[Store]()
         self._notes = notes
         self.closed = set[NodeId]()
+        self.accused = list[FalseBlock]()
         for _ in range(count):
             self.add_peer()
         self._open_client("client")
@@ -246,6 +248,7 @@ class Town:
             limits=self.limits,
             caught=self._repair_soon,
         )
+        self.auditor.accuse_before(self.accused.append)
         self.repairer = Repairer(
             store=self.store, leases=self.leases, placer=self.placer, clock=self.clock, limits=self.limits
         )
