@@ -45,7 +45,9 @@ class Limits:
     check_patience: Span = Span(5 * SECOND)  # a home line answers a dial within it, or a router dropped it
     checks_at_once_max: int = 4
     direct_patience: Span = Span(1 * SECOND)  # a dial that hangs longer meets a router that drops; other ways begin
-    relay_after: Span = Span(1 * SECOND)  # what reverse dials get before a relay is burdened
+    relay_after: Span = Span(1 * SECOND)  # what reverse dials and meetings get before a relay is burdened
+    meeting_patience: Span = Span(6 * SECOND)  # both SYNs are repeated after one second and after three
+    meetings_at_once_max: int = 4  # nodes that are met through common peers; each costs some SYNs
     relay_pairs_max: int = 16  # of others, through this node: two streams and at most 1 MiB of memory each
     relay_pairs_per_node_max: int = 4  # asked for by one node
     relay_bytes_per_s: int = 256 * 1024  # of one pair, each way: a tenth of a home line's upload, and audits fit

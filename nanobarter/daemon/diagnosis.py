@@ -43,6 +43,8 @@ class Facts:
     fd_limit: int
     connections_max: int
     seed_mode: int
+    paths: tuple[str, ...] = ()
+    """How each connected peer is reached."""
 
 
 def diagnose(facts: Facts) -> list[Finding]:
@@ -53,6 +55,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         files(facts.fd_limit, facts.connections_max),
         _peers(facts),
         _reachable(facts),
+        _ways(facts),
         _ipv6(facts),
         _clock(facts),
         _circle(facts),
@@ -116,6 +119,16 @@ def _reachable(facts: Facts) -> Finding:
         f' ["{seen.split()[0]}:{port}"]; without it peers reach this node only while it is connected to them'
     )
     return Finding("reachable", "fail", f"none of {len(tried)} peers could dial {where} (seen at {seen})", hint)
+
+
+def _ways(facts: Facts) -> Finding:
+    met, relayed = (sum(word in path.split() for path in facts.paths) for word in ("met", "relay"))
+    direct = len(facts.paths) - met - relayed
+    told = f"{direct} peers reached directly, {met} met through a common peer, {relayed} through a relay"
+    if relayed > direct + met:
+        hint = "forward the port, for relays are slow; your router or theirs gives each connection another port"
+        return Finding("ways", "warn", told, hint)
+    return Finding("ways", "ok", told)
 
 
 def _ipv6(facts: Facts) -> Finding:

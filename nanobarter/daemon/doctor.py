@@ -37,6 +37,7 @@ async def examine(node: Node, listening: str) -> Doctor:
         promised_left_bytes=max(lent - used, 0),
         fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         connections_max=node.limits.connections_max,
+        paths=tuple(peer.path for peer in network.known() if peer.connected),
         seed_mode=stat.S_IMODE(node.home.seed_path.stat().st_mode),
     )
     return doctor_of(diagnose(facts), daemon=True)

@@ -26,6 +26,7 @@ from nanobarter.net.messages import Bye, Hello, Parting
 from nanobarter.net.methods import Methods
 from nanobarter.net.outbox import Outbox
 from nanobarter.net.pulse import Pulse, Rhythm, Sign
+from nanobarter.net.punch import Ends
 from nanobarter.net.serving import Serving
 from nanobarter.net.stream import Stream, read_failed
 from nanobarter.net.streams import Streams
@@ -71,8 +72,9 @@ class Connection:
         self.since = trio.current_time()
         self.last_work = self.since
         """When it was last used for anything but signs of life."""
-        self.path = "out" if self.dialled else "in"
-        """How it came up, for people."""
+        self.ends: Ends | None = None
+        """Both ends of its socket; none over a relay."""
+        self.path = "out" if self.dialled else "in"  # how it came up, for people
         self.bytes_in = 0
         self.outbox = Outbox()
         self._own_timers = Timers() if shared is None else None

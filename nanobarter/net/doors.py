@@ -26,6 +26,7 @@ from nanobarter.net.links import Links
 from nanobarter.net.methods import Methods
 from nanobarter.net.peers import PeerBook
 from nanobarter.net.pulse import Rhythm
+from nanobarter.net.punch import ends_of, share_port
 from nanobarter.net.shunned import Shunned
 from nanobarter.net.timers import Timers
 from nanobarter.net.watch import Watch
@@ -53,6 +54,8 @@ async def open_listeners(address: Address) -> tuple[list[trio.SocketListener], A
             raise UsageError(f"{address.show()} may not be used", hint="choose a port above 1023") from None
         hint = "choose an address of this machine for listen, for instance 0.0.0.0:7070"
         raise UsageError(f"cannot listen at {address.show()}: {error}", hint=hint) from None
+    for listener in listeners:
+        share_port(listener)
     return listeners, Address(address.host, port_of(listeners))
 
 
@@ -130,6 +133,7 @@ class Doors:
             limits=self.limits,
             shared=self._shared,
         )
+        connection.ends = ends_of(greeted.channel.transport_stream)
         connection.path = path + (" lan" if path != "relay" and is_near(host) else "")
         self.book.met(connection.peer, connection.key, self.clock.now(), address)
         return connection

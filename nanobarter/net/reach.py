@@ -14,6 +14,7 @@ from nanobarter.net.dialling import Dialling, dial_directly
 from nanobarter.net.doors import Doors
 from nanobarter.net.entry import Entry
 from nanobarter.net.exchange import Exchange
+from nanobarter.net.meeting import Meeting
 from nanobarter.net.methods import Methods
 from nanobarter.net.natpmp import keep_mapped
 from nanobarter.net.relay import Policy, Relay
@@ -38,7 +39,16 @@ class Reach:
         self._relay = Relay(
             open_stream=self._open_direct, serves=self._relays_for, welcome=entry.welcome, limits=doors.limits
         )
+        self._meeting = Meeting(
+            doors=doors,
+            dialling=self._dialling,
+            caller=caller,
+            port=lambda: 0 if doors.hidden else exchange.bound_port,
+            welcome=entry.welcome,
+            limits=doors.limits,
+        )
         self._ways = Ways(
+            meet=self._meeting.meet,
             doors=doors,
             dialling=self._dialling,
             caller=caller,
@@ -52,10 +62,12 @@ class Reach:
         """Answer what other nodes ask of these ways."""
         self._relay.serve(methods)
         self._ways.serve(methods)
+        self._meeting.serve(methods)
 
     def open(self, nursery: trio.Nursery) -> None:
         """Start dialling, and speaking to neighbours, in the nursery."""
         self._dialling.open(nursery)
+        self._meeting.open(nursery)
         if self._beacon is not None and self._exchange.is_near_reachable:
             nursery.start_soon(self._beacon.run)
         if self._maps and self._exchange.is_near_reachable:

@@ -1,9 +1,10 @@
 """Ways to a node that does not answer where it says: it is asked to dial us, or a relay carries the bytes.
 
-Both need a peer in common. *Reverse dial*: the common peer passes our signed record on, and the node behind the router
-dials us; works when one of the two can be dialled. *Relay*: the common peer joins two streams (relay.py); works
-always, at the relay's pace. A direct dial begins first, and the others follow while it hangs, so that a router that
-drops packets silently costs a second and not ten.
+All need a peer in common. *Reverse dial*: the common peer passes our signed record on, and the node behind the router
+dials us; works when one of the two can be dialled. *Meeting*: both dial at once (meeting.py); works when both routers
+remember ports. *Relay*: the common peer joins two streams (relay.py); works always, at the relay's pace, and gives way
+to a meeting that comes about later. A direct dial begins first, and the others follow while it hangs, so that a router
+that drops packets silently costs a second and not ten.
 """
 
 from collections.abc import Awaitable, Callable
@@ -52,10 +53,12 @@ class Ways:
         caller: Caller,
         own_record: Callable[[], Item | None],
         open_stream: Callable[[NodeId, str, bytes], Stream],
+        meet: Callable[[NodeId, list[NodeId]], Awaitable[None]],
         clock: Clock,
         limits: Limits,
     ) -> None:
         self._doors, self._dialling, self._caller = doors, dialling, caller
+        self._meet = meet
         self._own_record, self._open, self._clock, self._limits = own_record, open_stream, clock, limits
 
     def serve(self, methods: Methods) -> None:
@@ -88,7 +91,7 @@ class Ways:
                     found = best
                     nursery.cancel_scope.cancel()
 
-            for way in (self._directly, self._by_reverse, self._by_relay):
+            for way in (self._directly, self._by_reverse, self._by_meeting, self._by_relay):
                 nursery.start_soon(attempt, way)
         if found is None:
             raise Unreachable(f"no way leads to {short_node(node)}: no address answers, and no peer could help")
@@ -112,6 +115,9 @@ class Ways:
                     await self._doors.news.wait()
                 return
         raise Unreachable("nobody passed it on")
+
+    async def _by_meeting(self, node: NodeId) -> None:
+        await self._meet(node, self._common(node))
 
     async def _by_relay(self, node: NodeId) -> None:
         await trio.sleep(self._limits.relay_after / SECOND)

@@ -40,6 +40,7 @@ def test_a_node_that_is_well_has_nothing_to_mend() -> None:
     [
         (replace(WELL, disk_free_bytes=10**6), "disk", "fail", "free some space"),
         (replace(WELL, disk_free_bytes=10 * 2**30), "disk", "warn", "offer shrink"),
+        (replace(WELL, paths=("relay", "relay", "out met")), "ways", "warn", "forward the port"),
         (replace(WELL, seed_mode=0o644), "seed", "fail", "chmod 600"),
         (replace(WELL, fd_limit=256), "files", "warn", "ulimit -n"),
         (replace(WELL, connected=0, said=()), "peers", "fail", "online"),

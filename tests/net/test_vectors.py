@@ -26,6 +26,7 @@ from nanobarter.net.beacon import Beacon, make_beacon
 from nanobarter.net.certificates import key_of_certificate, leaf_certificate, public_authority, public_authority_key
 from nanobarter.net.checkup import CheckAnswer, CheckRequest
 from nanobarter.net.frames import Kind, encode_message
+from nanobarter.net.meeting import Meet, MeetMe
 from nanobarter.net.messages import Bye, Credit, FailedBody, Hello, Open, Request
 from nanobarter.net.records import PeersAnswer, PeersRequest, make_record
 from nanobarter.net.ways import DialMe
@@ -49,6 +50,8 @@ RECORDS: dict[str, Record] = {
     "check request": CheckRequest(4773),
     "check answer": CheckAnswer(1_800_000_000_000, "192.0.2.1", 1),
     "dial me": DialMe(key(2).node_id, RECORD),
+    "meet": Meet(key(2).node_id),
+    "meet me": MeetMe(key(2).node_id, Address("192.0.2.1", 7070)),
     "beacon": Beacon(1, 4773),
     "item": ITEM,
     "push": Push((ITEM,), bytes(range(16)), 1),

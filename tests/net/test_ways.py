@@ -6,12 +6,17 @@ import pytest
 import trio
 
 from nanobarter.core.canonical import decode, encode
-from nanobarter.core.errors import PeerFault, Unreachable
+from nanobarter.core.errors import PeerFault, Unreachable, UsageError
 from nanobarter.core.ids import NodeId
 from nanobarter.core.item import ITEM_MAX
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import SECOND, Span
+from nanobarter.net.address import Address
+from nanobarter.net.checkup import CheckRequest
+from nanobarter.net.doors import open_listeners
+from nanobarter.net.meeting import MEET_ME_METHOD, MEET_METHOD, Meet, MeetMe
 from nanobarter.net.network import Network
+from nanobarter.net.punch import dial_from
 from nanobarter.net.relay import RELAY_METHOD
 from nanobarter.net.ways import PASS_ON_METHOD, DialMe
 from tests.net.nodes import Running, World, key, until
@@ -107,3 +112,29 @@ async def test_nobody_in_common_is_unreachable_at_once(world: World) -> None:
     one = await world.start(1, limits=FEW)
     with pytest.raises(Unreachable):
         await one.network.call(key(9).node_id, "t.echo", b"", timeout=LONG)
+
+
+async def test_what_a_peer_may_have_others_dial_is_bounded(world: World) -> None:
+    middle = await world.start(1, limits=Limits(peers_target=0))
+    two = await joined(world, 2, middle, listens=True)
+    ask = middle.network.call
+
+    async def refused(body: bytes) -> None:
+        with pytest.raises((Unreachable, PeerFault)):
+            await ask(two.network.node_id, MEET_ME_METHOD, body, timeout=LONG)
+
+    await refused(encode(MeetMe(key(9).node_id, Address("127.0.0.1", 9))))
+    await refused(encode(MeetMe(key(9).node_id, two.at)))
+    await refused(b"noise")
+    with pytest.raises(Unreachable):  # nobody there to be met
+        await two.network.call(middle.network.node_id, MEET_METHOD, encode(Meet(key(9).node_id)), timeout=LONG)
+    assert await two.network.call(middle.network.node_id, "net.check", encode(CheckRequest(0)), timeout=LONG)
+
+
+async def test_a_second_daemon_at_one_port_is_still_refused(world: World) -> None:
+    first = await world.start(1)
+    with pytest.raises(UsageError):
+        await open_listeners(first.at)
+    stream = await dial_from(first.at.port, (await world.start(2)).at)  # while a dial may leave from there
+    assert stream.socket.getsockname()[1] == first.at.port
+    await stream.aclose()
