@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from nanobarter import __version__
-from nanobarter.cli.economy_args import add_economy, add_market_sim, add_policy
+from nanobarter.cli.economy_args import add_economy, add_policy
 from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.node_args import add_jobs, add_node
+from nanobarter.cli.sim_args import add_sim
 from nanobarter.cli.storage_args import add_storage
 
 Command = Callable[[argparse.Namespace], int]
@@ -27,9 +29,6 @@ READING = {
     "plan": ("what the folders need", "/v1/plan"),
     "health": ("what peers have proven to keep", "/v1/health"),
 }
-
-SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers", "restored")
-SIM_ATTACKS = ("none", "stormy", "mute", "garbage", "eclipse", "sybils", "equivocation", "replay")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,17 +84,17 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"nbctl {__version__}")
     top.add_argument("--home", type=Path, metavar="DIR", help="the home of the node")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    _add_node(commands)
+    add_node(commands, _command)
     _add_reading(commands)
     _add_offer(commands)
     _add_notes(commands)
     _add_market(commands)
     _add_drafts(commands)
-    _add_jobs(commands)
+    add_jobs(commands, _command)
     add_storage(commands, _command)
     add_economy(commands, _command)
     add_policy(commands, _command)
-    _add_sim(commands)
+    add_sim(commands, _command)
     _add_friends(commands)
     _add_rest(commands)
     return top
@@ -115,26 +114,6 @@ def _command(commands: Commands, name: str, text: str, run: str, *, json: bool =
     if json:
         command.add_argument("--json", action="store_true", help="answer as JSON")
     return command
-
-
-def _add_node(commands: Commands) -> None:
-    init = _command(commands, "init", "make a home: phrase, config, keys", "node:init", json=True)
-    init.add_argument("--folder", action="append", default=[], metavar="DIR", help="a folder to back up (repeat)")
-    init.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="what to leave out (repeat)")
-    init.add_argument("--space", metavar="SIZE", help="how much of this disk to lend (default: what the folders need)")
-    init.add_argument("--listen", metavar="HOST:PORT", help="where to listen")
-    init.add_argument("--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a node to ask (repeat)")
-    init.add_argument(
-        "--same-host", action="store_true", help="count nodes on this machine as different ones: only to try things out"
-    )
-    init.add_argument("--peers", type=int, default=6, metavar="N", help="other nodes to expect, for the estimate")
-    init.add_argument("--phrase-out", type=Path, metavar="FILE", help="write the phrase here instead of showing it")
-    init.add_argument("--yes", action="store_true", help="accept the plan without being asked")
-    up = _command(commands, "up", "start the daemon and wait until it is ready", "node:up")
-    up.add_argument("--foreground", action="store_true", help="stay in front until Ctrl-C")
-    up.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
-    down = _command(commands, "down", "stop the daemon and wait until it is gone", "node:down")
-    down.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
 
 
 def _add_reading(commands: Commands) -> None:
@@ -264,67 +243,6 @@ def _add_qualities(command: argparse.ArgumentParser) -> None:
     command.add_argument("--gives", default="", metavar="KIND[@NODE]", help="what is given (default: own space)")
     command.add_argument(
         "--wants", default="", metavar="KIND[@NODE]", help="what is wanted; NODE a node id or any (default: any)"
-    )
-
-
-def _add_jobs(commands: Commands) -> None:
-    backup = _command(
-        commands, "backup", "back up the folders and wait until peers hold them", "jobs:backup", json=True
-    )
-    backup.add_argument("folders", nargs="*", metavar="DIR", help="these instead of those in the config")
-    backup.add_argument("--wait", action="store_true", help="wait until every share is placed (always so; for scripts)")
-    restore = _command(commands, "restore", "give folders back", "jobs:restore", json=True)
-    restore.add_argument("paths", nargs="*", metavar="PATH", help="these files and folders (default: everything)")
-    restore.add_argument(
-        "--at", default="", metavar="DATE", help="as it was then (UTC): 2026-11-20 or '2026-11-20 14:30'"
-    )
-    restore.add_argument("--target", type=Path, required=True, metavar="DIR", help="where to put them")
-    restore.add_argument("--snapshot", default="", metavar="ID", help="which (default: the newest)")
-    restore.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    restore.add_argument("--phrase-file", metavar="FILE", help="restore from nothing but this phrase; - reads stdin")
-    recover = _command(commands, "recover", "what a phrase alone brings back", "jobs:recover", json=True)
-    recover.add_argument("--phrase-file", default="-", metavar="FILE", help="read it here (default: ask)")
-    recover.add_argument("--config", type=Path, metavar="FILE", help="write the lost node's config to this new file")
-    for command in (restore, recover):
-        command.add_argument(
-            "--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a living node (repeat)"
-        )
-        command.add_argument(
-            "--scan", action="store_true", help="if no peer has the vault's head, look through the shares themselves"
-        )
-        command.add_argument(
-            "--patience",
-            default="10min",
-            metavar="SPAN",
-            help="how long to wait for peers who are away (default 10min)",
-        )
-
-
-def _add_sim(commands: Commands) -> None:
-    text = "whole networks in virtual time, on this machine alone"
-    what = commands.add_parser("sim", help=text, description=text).add_subparsers(metavar="WHAT", required=True)
-    swap = _command(what, "swap", "many swaps with bad luck and cheats, and who lost", "simulate:swap", json=True)
-    swap.add_argument("--parties", default="2..8", metavar="N[..M]", help="how many in a ring (default 2..8)")
-    swap.add_argument("--runs", type=int, default=100, metavar="N", help="how many swaps (default 100)")
-    swap.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
-    swap.add_argument("--campaign", default="honest", choices=SIM_CAMPAIGNS, help="what goes wrong (default honest)")
-    swap.add_argument("--replay", type=int, metavar="SEED", help="tell this one run step by step")
-    text = "what is said on a network: how fast, how dear, how many hear, also under attack"
-    gossip = _command(what, "gossip", text, "simulate_gossip:gossip", json=True)
-    gossip.add_argument("--nodes", type=int, default=1000, metavar="N", help="how many (default 1000)")
-    gossip.add_argument("--items", type=int, default=40, metavar="N", help="how many things are said (default 40)")
-    gossip.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the world (default 1)")
-    gossip.add_argument("--attack", default="none", choices=SIM_ATTACKS, help="what goes wrong (default none)")
-    name = "market-efficiency"
-    efficiency = _command(
-        what, name, "what many matchers clear of what one would", "simulate_market:efficiency", json=True
-    )
-    efficiency.add_argument("--nodes", default="50,100,200,500", metavar="N,N", help="sizes (default 50,100,200,500)")
-    efficiency.add_argument("--seed", type=int, default=1, metavar="S", help="where the numbers come from (default 1)")
-    efficiency.add_argument("--runs", type=int, default=3, metavar="R", help="markets of each size (default 3)")
-    add_market_sim(what, _command)
-    efficiency.add_argument(
-        "--market", default="mixed", choices=("mixed", "named", "anybody", "traded"), help="what bids there are"
     )
 
 

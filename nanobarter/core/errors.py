@@ -49,6 +49,10 @@ class LocalFault(NanobarterError):
         self.hint = hint
 
 
+class Damaged(LocalFault):
+    """Our database is not what it was: on disk, not by a rule of ours. It can be made anew."""
+
+
 class InvariantBroken(NanobarterError):
     """Our own rules contradict each other: a bug. The node stops, since a wrong ledger is worse than none."""
 

@@ -154,6 +154,7 @@ class Limits:
     vault_skew_max: Span = Span(10 * MINUTE)  # how far a holder's clock may be off
     vault_nonces_max: int = 64 * 1024  # remembered asks that change something; ten minutes of 100 a second
     vault_grace: Span = Span(7 * DAY)  # an expired lease is kept this long, for holders who were away
+    vault_orphans: Span = Span(90 * DAY)  # a rebuilt vault waits so long for a holder to show the contract of a lease
     vault_upload_span: Span = Span(1 * DAY)  # an allocation that was not committed by then is dropped
     vault_list_max: int = 1000  # entries of one answer to ``list``: 40 KiB
     vault_head_bytes_max: int = 256 * 1024  # a head with 150 catalog packs at 12 peers each

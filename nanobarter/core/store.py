@@ -3,33 +3,27 @@
 Record, then speak: ``write`` returns only after the change is on disk (WAL, ``synchronous=FULL``). Changes that
 wait while a commit runs share the next one, each in a savepoint of its own, so that one that fails undoes only
 itself. A component brings its tables as ordered migrations; released ones are never edited.
+
+A guarded store also writes down how it leaves its file (``soundness``), and refuses one that is not as it was left.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import trio
 
-from nanobarter.core.errors import LocalFault, UsageError
+from nanobarter.core import soundness
+from nanobarter.core.damage import HINT_REBUILD, fault_of, problem_of
+from nanobarter.core.errors import Damaged, LocalFault
 from nanobarter.core.limits import LIMITS, Limits
+from nanobarter.core.migrations import APPLICATION_ID, Migration, migrate
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]
-
-APPLICATION_ID: Final = 0x6E626172  # "nbar": tells our file from any other SQLite file
-_HINT_RESTORE: Final = "move this home away, make a new one, and restore the folders by the phrase: nbctl restore"
-
-
-@dataclass(frozen=True)
-class Migration:
-    """One step of a component's tables. ``version`` counts from 1 without gaps."""
-
-    component: str
-    version: int
-    sql: str
 
 
 @dataclass
@@ -49,12 +43,28 @@ class _Waiting:
     outcomes: list[_Outcome] = field(default_factory=list[_Outcome])
 
 
+@dataclass
+class _File:
+    """The database file. ``hurt``: what SQLite said of it when it found it damaged."""
+
+    path: Path
+    guarded: bool = False
+    hurt: str = ""
+
+    def fault(self, error: Exception) -> LocalFault:
+        found = fault_of(self.path, error)
+        if isinstance(found, Damaged):
+            self.hurt = self.hurt or str(error)
+        return found
+
+
 class Store:
     """Durable state. Open it with ``Store.open``; run ``run`` in the nursery before calling ``write``."""
 
-    def __init__(self, writer: sqlite3.Connection, path: Path, limits: Limits) -> None:
+    def __init__(self, writer: sqlite3.Connection, file: _File, limits: Limits) -> None:
         self._writer = writer
-        self._path = path
+        self._file = file
+        self._path = path = file.path
         self._limits = limits
         self._readers = [_connect(path)]
         self._queue_in, self._queue_out = trio.open_memory_channel[_Waiting](limits.store_queue_max)
@@ -62,35 +72,56 @@ class Store:
         self._late = trio.Lock()
 
     @classmethod
-    def open(cls, path: Path, migrations: Iterable[Migration], limits: Limits = LIMITS) -> "Store":
+    def open(
+        cls, path: Path, migrations: Iterable[Migration], limits: Limits = LIMITS, *, guarded: bool = False
+    ) -> "Store":
         """Open or make the file, check it, and bring its tables up to date.
 
-        Raises LocalFault when the file is damaged or the disk refuses it, UsageError when it was made by a
-        newer version. Nothing is changed in either case.
+        Raises Damaged when the file is damaged or, if ``guarded``, not as it was left; LocalFault when the disk
+        refuses it, UsageError when it was made by a newer version. Nothing is changed in any of these cases.
         """
         try:
+            if problem := problem_of(path, guarded=guarded):
+                raise Damaged(f"the database {path} is damaged: {problem}", hint=HINT_REBUILD)
             writer = _connect(path)
             writer.execute("PRAGMA journal_mode = WAL")
-            found = writer.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                raise LocalFault(f"the database {path} is damaged: {found}", hint=_HINT_RESTORE)
             mark = writer.execute("PRAGMA application_id").fetchone()[0]
             if mark not in (0, APPLICATION_ID):
                 raise LocalFault(f"{path} is a database of another program", hint="choose another home")
-            _migrate(writer, path, list(migrations))
+            if guarded:  # the file stays as it was noted until the note says that it is in use
+                writer.execute("PRAGMA wal_autocheckpoint = 0")
+            migrate(writer, path, list(migrations))
+            if guarded:
+                soundness.note_open(path)
+                writer.execute("PRAGMA wal_autocheckpoint = 1000")
         except sqlite3.DatabaseError as error:
-            raise _fault(path, error) from error
-        return cls(writer, path, limits)
+            raise fault_of(path, error) from error
+        return cls(writer, _File(path, guarded), limits)
 
     def close(self) -> None:
         """Close the file. Changes that were not answered are undone."""
-        for connection in (*self._readers, self._writer):
+        for connection in self._readers:
             connection.close()
+        self._readers.clear()
+        if self._file.guarded:
+            self._note_end()
+        self._writer.close()
+
+    def _note_end(self) -> None:
+        """Write down how the file is left. Where that fails, the next start judges it as after a crash."""
+        with suppress(OSError, sqlite3.Error):
+            if self._file.hurt:
+                soundness.note_hurt(self._path, self._file.hurt)
+                return
+            soundness.note_closing(self._path)
+            (busy, _, _) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                soundness.note_closed(self._path)
 
     def write_now(self, change: Change[T]) -> T:
         """Make one change durable, blocking: for start-up, tools and tests, not beside a running ``run``."""
         waiting = _Waiting([change])
-        _commit(self._writer, [waiting], self._path)
+        _commit(self._writer, [waiting], self._file)
         return _result(waiting.outcomes[0])
 
     def read_now(self, question: Change[T]) -> T:
@@ -102,7 +133,7 @@ class Store:
         try:
             return question(reader)
         except sqlite3.DatabaseError as error:
-            raise _fault(self._path, error) from error
+            raise self._file.fault(error) from error
         finally:
             self._readers.append(reader)
 
@@ -127,7 +158,7 @@ class Store:
         waiting = _Waiting(changes)
         if self._stopped:
             async with self._late:
-                await trio.to_thread.run_sync(_commit, self._writer, [waiting], self._path)
+                await trio.to_thread.run_sync(_commit, self._writer, [waiting], self._file)
         else:
             await self._queue_in.send(waiting)
             await waiting.done.wait()
@@ -161,7 +192,7 @@ class Store:
             size += len(batch[-1].changes)
         if batch:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(_commit, self._writer, batch, self._path)
+                await trio.to_thread.run_sync(_commit, self._writer, batch, self._file)
             for waiting in batch:
                 waiting.done.set()
         return bool(batch)
@@ -180,27 +211,27 @@ def _result(outcome: _Outcome) -> Any:
     return outcome.result
 
 
-def _commit(writer: sqlite3.Connection, batch: list[_Waiting], path: Path) -> None:
+def _commit(writer: sqlite3.Connection, batch: list[_Waiting], file: _File) -> None:
     """Run the changes in one transaction. A failed commit fails them all; a failed change only itself."""
     try:
         writer.execute("BEGIN IMMEDIATE")
         for waiting in batch:
-            waiting.outcomes = [_try_alone(writer, change, path) for change in waiting.changes]
+            waiting.outcomes = [_try_alone(writer, change, file) for change in waiting.changes]
         writer.execute("COMMIT")
     except sqlite3.Error as error:
         if writer.in_transaction:
             writer.execute("ROLLBACK")
         for waiting in batch:
-            waiting.outcomes = [_Outcome(error=_fault(path, error)) for _ in waiting.changes]
+            waiting.outcomes = [_Outcome(error=file.fault(error)) for _ in waiting.changes]
 
 
-def _try_alone(writer: sqlite3.Connection, change: Change[Any], path: Path) -> _Outcome:
+def _try_alone(writer: sqlite3.Connection, change: Change[Any], file: _File) -> _Outcome:
     writer.execute("SAVEPOINT change")
     try:
         outcome = _Outcome(change(writer))
         writer.execute("RELEASE change")
     except Exception as error:  # noqa: BLE001 - handed to the caller who asked for the change
-        outcome = _Outcome(error=_fault(path, error) if _is_disk_trouble(error) else error)
+        outcome = _Outcome(error=file.fault(error) if _is_disk_trouble(error) else error)
         writer.execute("ROLLBACK TO change")
         writer.execute("RELEASE change")
     return outcome
@@ -210,55 +241,3 @@ def _is_disk_trouble(error: Exception) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(
         error, sqlite3.IntegrityError | sqlite3.ProgrammingError
     )
-
-
-def _fault(path: Path, error: Exception) -> LocalFault:
-    text = str(error)
-    if "full" in text:
-        return LocalFault(f"the disk that holds {path} is full", hint="free some space, then start again")
-    if "malformed" in text or "not a database" in text:
-        return LocalFault(f"the database {path} is damaged: {text}", hint=_HINT_RESTORE)
-    return LocalFault(f"the database {path} cannot be used: {text}", hint="check the disk and the file's owner")
-
-
-def _migrate(writer: sqlite3.Connection, path: Path, migrations: list[Migration]) -> None:
-    writer.execute("BEGIN IMMEDIATE")
-    try:
-        writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        writer.execute(
-            "CREATE TABLE IF NOT EXISTS schema_versions (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"
-        )
-        have = dict(writer.execute("SELECT component, version FROM schema_versions").fetchall())
-        for component in {m.component for m in migrations}:
-            steps = sorted((m for m in migrations if m.component == component), key=lambda m: m.version)
-            newest = steps[-1].version
-            _refuse_newer(path, component, have.get(component, 0), newest)
-            for step in steps[have.get(component, 0) :]:
-                for statement in _statements(step.sql):
-                    writer.execute(statement)
-            writer.execute(
-                "INSERT INTO schema_versions VALUES (?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
-                (component, newest),
-            )
-        writer.execute("COMMIT")
-    except BaseException:
-        writer.execute("ROLLBACK")
-        raise
-
-
-def _refuse_newer(path: Path, component: str, have: int, newest: int) -> None:
-    if have > newest:
-        raise UsageError(
-            f"{path} was written by a newer nanobarter ({component} {have} > {newest})", hint="update nanobarter"
-        )
-
-
-def _statements(sql: str) -> list[str]:
-    """Split a migration at the semicolons that end statements (``executescript`` would commit by itself)."""
-    statements, held = list[str](), ""
-    for piece in sql.split(";"):
-        held += piece + ";"
-        if sqlite3.complete_statement(held):
-            statements.append(held)
-            held = ""
-    return [s for s in statements if s.strip(" \n;")]

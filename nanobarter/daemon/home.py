@@ -21,7 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nanobarter.core.errors import LocalFault, UsageError
+from nanobarter.core.damage import HINT_REBUILD
+from nanobarter.core.durable import write_durably
+from nanobarter.core.errors import Damaged, LocalFault, UsageError
+from nanobarter.core.soundness import sum_path
 
 SEED_BYTES: Final = 64  # BIP 39
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path holds 108 with its final NUL (unix(7))
@@ -103,6 +106,11 @@ class Home:
         return self.path / "vault"
 
     @property
+    def spool_path(self) -> Path:
+        """The folder for what is under way."""
+        return self.path / "spool"
+
+    @property
     def log_path(self) -> Path:
         """The daemon's log."""
         return self.path / "log" / "nanobarterd.log"
@@ -151,6 +159,16 @@ class Home:
         """Write the counter beside the home. Where that folder is not ours to write, there is none."""
         with suppress(OSError):
             write_private(self.mark_path, f"{count}\n".encode())
+
+    def check_database(self) -> None:
+        """Raise Damaged when this node had a database and has none: a fresh one would know of no promise of before."""
+        used = sum_path(self.state_path).exists() or self.read_mark() or self._keeps_shares()
+        there = self.state_path.exists() and self.state_path.stat().st_size
+        if used and not there:
+            raise Damaged(f"the database {self.state_path} is gone", hint=HINT_REBUILD)
+
+    def _keeps_shares(self) -> bool:
+        return self.vault_path.is_dir() and any(self.vault_path.iterdir())
 
     def running_pid(self) -> int | None:
         """Return the pid of the daemon that holds this home, None when there is none.
@@ -213,18 +231,7 @@ class Home:
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a file of mode 0600 so that a crash leaves the old one or the new one, never half of it."""
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _PRIVATE_FILE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name is durable too
-    finally:
-        os.close(folder)
+    write_durably(path, data)
 
 
 def _lock(descriptor: int) -> bool:

@@ -119,6 +119,7 @@ class BackupJob:
 
     async def _work(self, folders: Sequence[str], say: Say) -> facade.BackupDone:
         node, started = self._node, trio.current_time()
+        node.rebuilding.demand()
         paths = [_existing(folder) for folder in folders]
         if not paths:
             raise UsageError("no folder to back up", hint="name one, or add it to [backup] folders in config.toml")

@@ -39,6 +39,7 @@ class ForgetJob:
 
     async def _work(self, wanted: Sequence[str], keep: str, say: Say, *, dry_run: bool) -> Forgotten:
         node = self._node
+        node.rebuilding.demand()
         named = [(line, open_snapshot(line.body, node.vault_keys)) for line in await node.catalog.snapshots()]
         if wanted and keep:
             raise UsageError("snapshots are named or chosen by a policy, not both", hint="leave one of them out")
@@ -110,6 +111,7 @@ class PruneJob:
 
     async def _work(self, say: Say, *, dry_run: bool) -> Pruned:
         node, started = self._node, trio.current_time()
+        node.rebuilding.demand()
         if node.catalog.turn.locked():
             say(Progress(phase="waiting for the backup that runs"))
         swept = await prune(

@@ -9,7 +9,7 @@ The other half hears what other mints say of themselves, and drops the notes tha
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -69,6 +69,8 @@ class Memory:
         self._settled = trio.Event()
         self._answered = 0
         self._restoring = trio.Lock()
+        self.waits: Callable[[], bool] = lambda: False
+        """Whether something here can only be taken up again once its holder has shown it."""
         self._peers_in, self._peers_out = trio.open_memory_channel[NodeId](_PEERS_QUEUED_MAX)
         self._mint: Mint
         self._wallet: Wallet
@@ -147,6 +149,7 @@ class Memory:
             nursery.start_soon(self._count)
             nursery.start_soon(self._listen)
             nursery.start_soon(self._find_own_notes)
+            nursery.start_soon(self._ask_again)
             if not self.settled():
                 nursery.start_soon(self._wait)
             task_status.started()
@@ -178,6 +181,14 @@ class Memory:
             self._peers_in.send_nowait(peer)
         except trio.WouldBlock:
             _log.debug("too many peers connect at once; %s is not asked for our past", short_node(peer))
+
+    async def _ask_again(self) -> None:
+        """Ask connected peers once more while something waits: they may have lost their own memory too."""
+        while True:
+            await trio.sleep(self._limits.mint_memory_tick / SECOND)
+            if self.waits():
+                for peer in self._network.connected():
+                    self._met(peer)
 
     async def _ask(self, peer: NodeId) -> None:
         try:

@@ -213,7 +213,8 @@ class Node(Storage):
                     await nursery.start(bot.run)
             if self.dealers.policy.active:
                 await nursery.start(self.dealers.run)
-            await nursery.start(self.repairer.run)
+            await nursery.start(self.rebuilding.run)
+            nursery.start_soon(self._repair_once_whole)
             await nursery.start(self.leaver.run)
             await nursery.start(self.scheduler.run)
             await nursery.start(self.driller.run)

@@ -78,7 +78,8 @@ class Barter:
         self.me: NodeId = self.key.node_id
         self.kind = pick_kind(config)
         self.excludes = excludes_of(config, home)
-        self.store = Store.open(home.state_path, ALL_TABLES, limits)
+        home.check_database()
+        self.store = Store.open(home.state_path, ALL_TABLES, limits, guarded=True)
         self.network = Network(
             key=self.key,
             listen=Address(*config.network.listen_address),

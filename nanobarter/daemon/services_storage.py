@@ -15,6 +15,7 @@ from nanobarter.daemon.leaving import Leavers
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.lookup import pointer_value
 from nanobarter.daemon.proofs import Proofs
+from nanobarter.daemon.rebuilding import Rebuilding
 from nanobarter.daemon.services_barter import Barter
 from nanobarter.net.dht.records import Value
 from nanobarter.storage.audit import Auditor
@@ -49,6 +50,7 @@ class Storage(Barter):
         self.vault = Vault(
             home=self.home.path, store=store, key=self.key, lease=self.mint.lease, clock=clock, limits=limits
         )
+        self.memory.waits = lambda: self.vault.waiting() > 0
         self.rates = Rates(
             upload=lambda: self._limited(self.config.network.upload_rate),
             download=lambda: self._limited(self.config.network.download_rate),
@@ -110,11 +112,26 @@ class Storage(Barter):
         self.network.on_connect(self._peer_connected)
         self._pointed = frozenset[NodeId]()
         self.directory.tell(self._pointer)
-        self.proofs = Proofs(store, self.auditor, self.leavers.now)
         self.catalog = Catalog(store, limits)
+        self.rebuilding = Rebuilding(
+            store=store,
+            keys=self.vault_keys,
+            network=self.line,
+            wallet=self.wallet,
+            catalog=self.catalog,
+            scratch=self.home.spool_path,
+            clock=clock,
+            entropy=self.entropy,
+            limits=limits,
+        )
+        self.proofs = Proofs(store, self.auditor, self.leavers.now)
 
     async def _judged(self, node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
         await self.watch.audit(node, proven=right)
+
+    async def _repair_once_whole(self) -> None:
+        await self.rebuilding.wait_whole()
+        await self.repairer.run()
 
     def limits_hold(self) -> bool:
         """Tell whether the limits of bandwidth hold at this hour."""
@@ -148,6 +165,7 @@ class Storage(Barter):
 
     async def publish_catalog(self) -> None:
         """Tell every holder where all packs are now, so that the phrase alone finds them."""
+        self.rebuilding.demand()
         policies = await trio.to_thread.run_sync(self.home.read_policies)
         await self.publisher.publish(await self.catalog.export(), policies)
         if frozenset(holder.node for holder in self.publisher.holders()) != self._pointed:

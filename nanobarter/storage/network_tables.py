@@ -115,4 +115,15 @@ NETWORK_MIGRATIONS: Final = (
         ALTER TABLE storage_placements ADD COLUMN held BLOB;
         """,
     ),
+    Migration(
+        "storage_orphans",
+        1,
+        """
+        -- Folders of the vault of which a rebuilt database does not know the lease: kept until its holder shows it.
+        CREATE TABLE storage_vault_orphans (
+            lease_id BLOB PRIMARY KEY,
+            until INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )

@@ -5,7 +5,6 @@ Not here: who issued the lease (asked of the mint through a port), and what the 
 directory and its row are on disk, in this order. What is lost between the steps is tidied away at the start.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -13,17 +12,16 @@ import trio
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, Reason, Refused
-from nanobarter.core.ids import Hash, LeaseId, NodeId, sha256
+from nanobarter.core.ids import Hash, NodeId, sha256
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Handler, Registrar
 from nanobarter.core.store import Store
-from nanobarter.core.units import SECOND, Instant, after, before
-from nanobarter.mint.messages import Contract
+from nanobarter.core.units import Instant
 from nanobarter.storage import vault_rows as rows
 from nanobarter.storage.head import read_head
 from nanobarter.storage.share import SHARE_BYTES_MAX, block_count
-from nanobarter.storage.vault_access import Nonces, Rules, judge, lease_of, read_ask, remembered
+from nanobarter.storage.vault_access import Nonces, Rules, judge, read_ask, remembered
 from nanobarter.storage.vault_bytes import read_request
 from nanobarter.storage.vault_files import DiskFull, ShareFiles
 from nanobarter.storage.vault_messages import (
@@ -54,10 +52,8 @@ from nanobarter.storage.vault_messages import (
 )
 from nanobarter.storage.vault_placing import Placing
 from nanobarter.storage.vault_rows import Lease
-from nanobarter.storage.vault_uploads import Uploads, find_entry
-
-LeaseLookup = Callable[[LeaseId], Contract | None]
-"""The mint's word on a lease: its newest contract, or None when there is none or it is long over."""
+from nanobarter.storage.vault_upkeep import LeaseLookup, Upkeep
+from nanobarter.storage.vault_uploads import find_entry
 
 METHODS: Final[dict[str, type]] = {
     "storage.allocate": Allocate,
@@ -72,10 +68,8 @@ METHODS: Final[dict[str, type]] = {
 }
 HEAD_GET: Final = "storage.head.get"
 
-_STRIPES: Final = 64  # locks over shares: two asks about one share never meet on disk
 
-
-class Vault:
+class Vault(Upkeep):
     """Serves the storage methods. Call ``start`` once before the network runs, and run ``run`` beside it."""
 
     def __init__(
@@ -89,14 +83,8 @@ class Vault:
         limits: Limits = LIMITS,
         files: ShareFiles | None = None,
     ) -> None:
-        self._store = store
+        super().__init__(home=home, store=store, lease=lease, clock=clock, limits=limits, files=files)
         self._key = key
-        self._lookup = lease
-        self._clock = clock
-        self._limits = limits
-        self._files = files or ShareFiles(home / "vault")
-        self._locks = [trio.Lock() for _ in range(_STRIPES)]
-        self._uploads = Uploads(store, self._files, limits)
         self._nonces = Nonces(limits.vault_nonces_max)
         self._placing = Placing(store, self._files, clock, limits, self._sign)
 
@@ -111,40 +99,6 @@ class Vault:
             }.get(deed, 0)
             registrar.add(method, self._handler(deed), body_max=ENVELOPE_BYTES + more)
         registrar.add(HEAD_GET, self._get_head, body_max=ENVELOPE_BYTES)
-
-    async def start(self) -> int:
-        """Tidy what a crash left and return how many committed shares have lost their files (a damaged disk)."""
-        kept = await self._store.read(rows.committed)
-        lost = await trio.to_thread.run_sync(self._files.tidy, kept)
-        if lost:
-            await self._store.write(lambda db: rows.drop_lost(db, lost))
-        return len(lost)
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Delete what has outlived its lease and the grace, now and then, until cancelled."""
-        task_status.started()
-        while True:
-            await self.sweep()
-            await trio.sleep(self._limits.vault_sweep_period / SECOND)
-
-    async def sweep(self) -> None:
-        """Delete leases that ended a grace ago, with all that is under them, and uploads that were given up."""
-        now = self._clock.now()
-        for lease in await self._store.read(rows.all_leases):
-            contract = self._lookup(lease.lease_id)
-            newest = lease if contract is None else lease_of(contract)
-            if now >= after(newest.ends_at, self._limits.vault_grace):
-                await self._store.write(lambda db, gone=lease: rows.forget_lease(db, gone.lease_id))
-                await trio.to_thread.run_sync(self._files.delete_lease, lease.lease_id)
-        limit = before(now, self._limits.vault_upload_span)
-        for lease_id, share in await self._store.write(lambda db: rows.drop_stale_uploads(db, limit)):
-            async with self._lock(share):
-                self._uploads.forget(lease_id, share)
-                await trio.to_thread.run_sync(self._files.delete, lease_id, share)
-
-    def used_bytes(self, lease_id: LeaseId) -> int:
-        """Return the bytes that count under a lease."""
-        return self._store.read_now(lambda db: rows.used_bytes(db, lease_id))
 
     # -- the edge
 
@@ -163,7 +117,12 @@ class Vault:
             return ask
         if not isinstance(ask.deed, kind):
             raise Malformed("the ask is for another method")
-        lease = judge(ask, signed.key, self._find_lease(ask.lease), self._rules())
+        known = self._find_lease(ask.lease)
+        if ask.lease in self._orphans:
+            if known is None:
+                return Refused(Reason.NOT_YET, "this vault was rebuilt and waits to be shown the contract of the lease")
+            await self._take_up(known)
+        lease = judge(ask, signed.key, known, self._rules())
         if isinstance(lease, Refused):
             return lease
         if remembered(ask) and not self._nonces.fresh(signed.key, ask.nonce):
@@ -176,12 +135,6 @@ class Vault:
     def _rules(self) -> Rules:
         limits = self._limits
         return Rules(self._key.node_id, self._clock.now(), limits.vault_skew_max, limits.vault_grace)
-
-    def _find_lease(self, lease_id: LeaseId) -> Lease | None:
-        contract = self._lookup(lease_id)
-        if contract is not None:
-            return lease_of(contract)
-        return self._store.read_now(lambda db: rows.find_lease(db, lease_id))
 
     async def _do(self, lease: Lease, ask: Ask, data: memoryview) -> Answer | Refused:
         deed = ask.deed
@@ -210,9 +163,6 @@ class Vault:
                 case _:
                     assert_never(deed)
         return answer
-
-    def _lock(self, share: Hash) -> trio.Lock:
-        return self._locks[share[0] % _STRIPES]
 
     def _receipt(self, body: ReceiptBody) -> Receipt:
         return Receipt(self._sign(body))

@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -166,20 +166,29 @@ class ShareFiles:
         self._part(lease, share).unlink(missing_ok=True)
         self.path(lease, share).unlink(missing_ok=True)
 
+    def folder(self, lease: LeaseId) -> Path:
+        """Return where the shares under a lease are."""
+        return self._folder / lease.hex()
+
     def delete_lease(self, lease: LeaseId) -> None:
         """Remove everything under a lease."""
         self._lasting.discard(lease)
         shutil.rmtree(self._folder / lease.hex(), ignore_errors=True)
 
-    def tidy(self, committed: dict[LeaseId, set[Hash]]) -> list[tuple[LeaseId, Hash]]:
-        """Remove what no committed row names; return the committed shares whose file is gone. For the start."""
+    def tidy(
+        self, committed: dict[LeaseId, set[Hash]], orphans: Collection[LeaseId] = ()
+    ) -> list[tuple[LeaseId, Hash]]:
+        """Remove what no committed row names; return the committed shares whose file is gone. For the start.
+
+        The folders of ``orphans`` are left alone: a rebuilt database does not know what they hold.
+        """
         for folder in _folders(self._folder):
-            lease = _id_of(folder.name)
-            keep = committed.get(LeaseId(lease), set()) if lease is not None else None
-            if keep is None:
-                continue  # not ours
+            lease = id_of(folder.name)
+            if lease is None or LeaseId(lease) in orphans:
+                continue  # not ours, or not known yet
+            keep = committed.get(LeaseId(lease), set())
             for file in folder.iterdir():
-                if (share := _id_of(file.name)) is None or Hash(share) not in keep:
+                if (share := id_of(file.name)) is None or Hash(share) not in keep:
                     file.unlink()
             if not keep:
                 folder.rmdir()
@@ -227,7 +236,8 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield from (entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
 
 
-def _id_of(name: str) -> bytes | None:
+def id_of(name: str) -> bytes | None:
+    """Return the id that a file or folder of the vault is named after; None for any other name."""
     try:
         data = bytes.fromhex(name)
     except ValueError:

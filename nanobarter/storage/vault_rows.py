@@ -49,8 +49,13 @@ def _charge(db: sqlite3.Connection, lease: Lease, size: int) -> Refused | None:
     no = would_refuse(db, lease, size)
     if no is not None:
         return no
-    db.execute("UPDATE storage_vault_leases SET used_bytes = used_bytes + ? WHERE lease_id = ?", (size, lease.lease_id))
+    charge(db, lease.lease_id, size)
     return None
+
+
+def charge(db: sqlite3.Connection, lease_id: LeaseId, size: int) -> None:
+    """Count bytes that are there, whatever the quota is."""
+    db.execute("UPDATE storage_vault_leases SET used_bytes = used_bytes + ? WHERE lease_id = ?", (size, lease_id))
 
 
 def find_share(db: sqlite3.Connection, lease_id: LeaseId, share: Hash) -> Entry | None:

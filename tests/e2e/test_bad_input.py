@@ -196,8 +196,8 @@ def test_a_damaged_database(alone: Machine, damage: str) -> None:
     }[damage]
     state.write_bytes(broken)
     try:
-        alone.nbctl("up").refused(Exit.FAILED, str(state), "is damaged", "phrase")
-        daemon(alone.path).refused(Exit.FAILED, str(state), "is damaged", "phrase")
+        alone.nbctl("up").refused(Exit.FAILED, str(state), "is damaged", "nbctl rebuild")
+        daemon(alone.path).refused(Exit.FAILED, str(state), "is damaged", "nbctl rebuild")
         assert state.read_bytes() == broken  # left as it was found, for whoever can still read it
     finally:
         state.write_bytes(whole)

@@ -1,9 +1,7 @@
 """At stake: a home put back from an old copy, on real daemons: its notes are retired, and nothing is accepted twice."""
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -73,7 +71,7 @@ def test_the_status_says_that_another_copy_of_the_wallet_is_in_use(made: Village
     owner, mint = made.machines[0], made.machines[1]
     assert "another copy" not in " ".join(owner.ask("/v1/status")["problems"])
     stop(owner)
-    with closing(sqlite3.connect(owner.home.state_path)) as db, db:  # as after a note that a copy had spent first
+    with owner.edited() as db:  # as after a note that a copy had spent first
         db.execute("INSERT INTO wallet_copies (issuer, at, spent) VALUES (?, 0, 1)", (parse_node(mint.node),))
     owner.up()
     assert "another copy of this wallet is in use: 1 mints saw it" in " ".join(owner.ask("/v1/status")["problems"])

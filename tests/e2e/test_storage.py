@@ -4,9 +4,7 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,7 +164,7 @@ def test_with_every_head_lost_the_shares_themselves_bring_it_back(scene: Scene) 
     owner.kill()
     for peer in peers:
         peer.kill()
-        with closing(sqlite3.connect(peer.home.state_path)) as db, db:
+        with peer.edited() as db:
             db.execute("DELETE FROM storage_vault_heads")
     scene.village.up(peers)
     asked = ("restore", "--target", str(back), *words)

@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from nanobarter.cli.client import Client
 from nanobarter.cli.demo_nodes import free_address, remove_tree
 from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.node import wait_until
+from nanobarter.core.soundness import sum_path
 from nanobarter.daemon.config import Audit, Config, Swap
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.config_text import write_config
@@ -172,6 +174,13 @@ class Machine:
             return self.ask(path)
         except (CommandFailed, OSError):
             return None
+
+    @contextmanager
+    def edited(self) -> Generator[sqlite3.Connection]:
+        """Change the database of a daemon that does not run, as if the daemon had; its note on the file goes too."""
+        with closing(sqlite3.connect(self.home.state_path)) as db, db:
+            yield db
+        sum_path(self.home.state_path).unlink(missing_ok=True)
 
     def log(self) -> str:
         with suppress(OSError):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nanobarter.cli.main import SIM_ATTACKS
+from nanobarter.cli.sim_args import SIM_ATTACKS
 from nanobarter.sim.gossip_attacks import ATTACKS
 from nanobarter.sim.gossiping import Plan, run
 
