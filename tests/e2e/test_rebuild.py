@@ -70,7 +70,7 @@ def test_an_owner_and_a_peer_get_over_the_loss_of_their_databases(made: Village)
     same(folder, made.folder / "back")
     # The peer knows no lease until the owner has shown it what she paid for; then every share is proven again.
     assert wait_until(lambda: given(peer), READY_SECONDS), (owner.log(), peer.log())
-    assert owner.nbctl("audit").code == 0
+    assert wait_until(lambda: owner.nbctl("audit").code == 0, READY_SECONDS), (owner.log(), peer.log())
     (folder / "later").write_text("one more\n")
     second = owner.ok("backup")["snapshot_id"]
     assert [row["snapshot_id"] for row in owner.ok("snapshots")["snapshots"]] == [first, second]
