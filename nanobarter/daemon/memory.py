@@ -69,8 +69,7 @@ class Memory:
         self._settled = trio.Event()
         self._answered = 0
         self._restoring = trio.Lock()
-        self.waits: Callable[[], bool] = lambda: False
-        """Whether something here can only be taken up again once its holder has shown it."""
+        self.waits: Callable[[], bool] = lambda: False  # tells whether something waits for its holder to show it
         self._peers_in, self._peers_out = trio.open_memory_channel[NodeId](_PEERS_QUEUED_MAX)
         self._mint: Mint
         self._wallet: Wallet
