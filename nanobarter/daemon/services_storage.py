@@ -1,6 +1,7 @@
 """The half of a node that stores: others' shares in its vault, and its own at others. See ``services``."""
 
 from dataclasses import replace
+from typing import Final
 
 import trio
 
@@ -33,6 +34,9 @@ from nanobarter.storage.vault import Vault
 from nanobarter.storage.vault_finding import LeaseFinder
 from nanobarter.translator.plan import Held
 from nanobarter.translator.watch import Watch
+
+_PROVE_SECONDS: Final = 600.0  # after that a silent peer's shares are stored elsewhere, as always
+_PROVE_AGAIN_SECONDS: Final = 5.0
 
 
 class Storage(Barter):
@@ -130,8 +134,22 @@ class Storage(Barter):
         await self.watch.audit(node, proven=right)
 
     async def _repair_once_whole(self) -> None:
+        was_whole = self.rebuilding.index_is_here
         await self.rebuilding.wait_whole()
+        if not was_whole:
+            await self._let_peers_prove()
         await self.repairer.run()
+
+    async def _let_peers_prove(self) -> None:
+        """Ask for every share until all peers have answered: an index from peers has no proofs, yet nothing is lost.
+
+        Peers that were rebuilt themselves need a moment to be shown what they owe.
+        """
+        with trio.move_on_after(_PROVE_SECONDS):
+            while True:
+                if not (await self.auditor.round_now(everything=True)).silent:
+                    return
+                await trio.sleep(_PROVE_AGAIN_SECONDS)
 
     def limits_hold(self) -> bool:
         """Tell whether the limits of bandwidth hold at this hour."""
