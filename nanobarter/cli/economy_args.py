@@ -26,6 +26,11 @@ def add_economy(commands: object, add: Add) -> None:
     )  # fmt: skip
     export.add_argument("--format", default="hledger", choices=EXPORTS, help="whose words (default hledger)")
     export.add_argument("--out", type=Path, metavar="FILE", help="write it here instead of to stdout")
+    report = add(commands, "report", "one month in few lines, and small charts", "economy:report", json=True)
+    report.add_argument("--month", default="", metavar="YYYY-MM", help="which month (default: this one)")
+    report.add_argument("--svg", type=Path, metavar="FILE", help="also draw it into a new .svg file")
+    rates = add(commands, "rates", "what a gigabyte of each peer's space is worth, and why", "reading:read", json=True)
+    rates.set_defaults(path="/v1/rates")
     bots = add(commands, "bots", "what each bot does or would do, and what its limits are", "reading:read", json=True)
     bots.set_defaults(path="/v1/bots")
 

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 from nanobarter import __version__
 from nanobarter.cli.economy_args import add_economy, add_policy
 from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.market_args import add_drafts, add_market
 from nanobarter.cli.node_args import add_jobs, add_node
 from nanobarter.cli.sim_args import add_sim
 from nanobarter.cli.storage_args import add_storage
@@ -88,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_offer(commands)
     _add_notes(commands)
-    _add_market(commands)
-    _add_drafts(commands)
+    add_market(commands, _command)
+    add_drafts(commands, _command)
     add_jobs(commands, _command)
     add_storage(commands, _command)
     add_economy(commands, _command)
@@ -119,8 +120,6 @@ def _command(commands: Commands, name: str, text: str, run: str, *, json: bool =
 def _add_reading(commands: Commands) -> None:
     for name, (text, path) in READING.items():
         _command(commands, name, text, "reading:read", json=True).set_defaults(path=path)
-    report = _command(commands, "report", "one month in few lines", "reading:report", json=True)
-    report.add_argument("--month", default="", metavar="YYYY-MM", help="which month (default: this one)")
     _command(commands, "audit", "challenge every share now, then tell", "reading:audit", json=True)
     mint = commands.add_parser("mint", help="the own mint", description="the own mint").add_subparsers(
         metavar="WHAT", required=True
@@ -177,73 +176,6 @@ def _add_notes(commands: Commands) -> None:
     fresh = _command(note, "refresh", "swap ageing notes for fresh ones now", "notes:refresh", json=True)
     fresh.add_argument("--issuer", default="", metavar="NODE", help="only those of this node")
     fresh.add_argument("--all", action="store_true", help="also notes that are not old")
-
-
-def _add_market(commands: Commands) -> None:
-    market = _command(commands, "market", "bids heard and agreements made", "reading:read", json=True)
-    market.set_defaults(path="/v1/market")
-    what = market.add_subparsers(metavar="WHAT")
-    _command(what, "show", "bids heard and agreements made", "reading:read", json=True).set_defaults(path="/v1/market")
-    _add_trading(what)
-    clear = _command(what, "clear", "match the books of a file", "reading:market_clear", json=True)
-    clear.add_argument("book", type=Path, metavar="BOOK.json", help="the books")
-    clear.add_argument(
-        "--rules", default="nanobarter", choices=("nanobarter", "openbarter"), help="by which rules to match"
-    )
-    flow = _command(what, "flow", "compute the quantities of the cycles of a file", "reading:market_flow", json=True)
-    flow.add_argument("file", type=Path, metavar="F.json", help="the cycles")
-
-
-def _add_trading(what: Commands) -> None:
-    book = _command(what, "book", "the live bids, with every term", "trading:book", json=True)
-    book.add_argument("--own", action="store_true", help="only those of this node")
-    quote = _command(what, "quote", "what could be had for what, the best price first", "trading:quote", json=True)
-    _add_qualities(quote)
-    quote.add_argument(
-        "--quantity", default="", metavar="SIZE", help="also the bid that gets so much (MiB, or a size like 1GB)"
-    )
-    quote.add_argument(
-        "--omega", default="", metavar="A/B", help="also the bid that gives A for B received (default: what it costs)"
-    )
-    bid = _command(what, "bid", "post a bid by hand, or take one back", "trading:bid", json=True)
-    _add_qualities(bid)
-    bid.add_argument("--quantity", default="", metavar="SIZE", help="the most to give (MiB, or a size like 1GB)")
-    bid.add_argument("--omega", default="", metavar="A/B", help="give at most A for B received (default 1/1)")
-    bid.add_argument("--best", action="store_true", help="take the best there is, down to the floor")
-    bid.add_argument("--floor", default="", metavar="A/B", help="with --best: the most to give, A for B received")
-    bid.add_argument("--withdraw", default="", metavar="ID", help="take this bid by hand back")
-    own = _command(what, "bids", "the live bids of this node", "trading:book", json=True)
-    own.set_defaults(own=True)
-    _command(what, "rates", "rates of the agreements made here", "reading:read", json=True).set_defaults(
-        path="/v1/market/rates"
-    )
-
-
-def _add_drafts(commands: Commands) -> None:
-    draft = _command(commands, "draft", "agreements that wait for your word", "reading:read", json=True)
-    draft.set_defaults(path="/v1/draft/list")
-    what = draft.add_subparsers(metavar="WHAT")
-    _command(what, "list", "the drafts that have not ended", "reading:read", json=True).set_defaults(
-        path="/v1/draft/list"
-    )
-    for name, text in (
-        ("show", "one draft with its ring"),
-        ("approve", "agree to a draft, or to less of it"),
-        ("refuse", "refuse a draft, also one that you approved, until your vote is out"),
-    ):
-        command = _command(what, name, text, f"drafts:{name}", json=True)
-        command.add_argument("draft", metavar="ID", help="the beginning of its id")
-        if name == "approve":
-            command.add_argument(
-                "--quantity", default="", metavar="SIZE", help="give at most so much (MiB, or a size like 1GB)"
-            )
-
-
-def _add_qualities(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--gives", default="", metavar="KIND[@NODE]", help="what is given (default: own space)")
-    command.add_argument(
-        "--wants", default="", metavar="KIND[@NODE]", help="what is wanted; NODE a node id or any (default: any)"
-    )
 
 
 def _add_friends(commands: Commands) -> None:

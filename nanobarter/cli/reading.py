@@ -1,11 +1,10 @@
 """The commands that only read: ask, show, and let the exit code tell what a script wants to know."""
 
 import argparse
-import re
 from typing import Any
 
 from nanobarter.cli.client import Client
-from nanobarter.cli.exits import CommandFailed, Exit
+from nanobarter.cli.exits import Exit
 from nanobarter.cli.show import lines_of
 from nanobarter.cli.talk import answer_json, plain
 from nanobarter.daemon.home import Home, default_home
@@ -46,14 +45,6 @@ def _health_code(answer: dict[str, Any]) -> int:
         return Exit.BELOW_THRESHOLD
     drill = answer.get("drill")
     return Exit.FAILED if drill and drill["problem_count"] else Exit.DONE
-
-
-def report(asked: argparse.Namespace) -> int:
-    """Show one month."""
-    if asked.month and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", asked.month):
-        raise CommandFailed(f"{asked.month!r} is not a month", hint="write it like 2026-11", code=Exit.USAGE)
-    put(client_of(asked).get(f"/v1/report?month={asked.month}"), as_json=asked.json)
-    return Exit.DONE
 
 
 def mint_audit(asked: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from nanobarter.cli import show_bots, show_drafts, show_economy, show_notes, show_pledge
+from nanobarter.cli import show_bots, show_drafts, show_economy, show_month, show_notes, show_pledge
 from nanobarter.cli.show_storage import recover_lines
 from nanobarter.cli.table import mib, short, table, when
 from nanobarter.core.units import show_size
@@ -26,7 +26,7 @@ _HEALTH_TEXT: Final = {
 def lines_of(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines that tell an answer; its JSON shape is in daemon.facade."""
     tellers = _TELLERS
-    for more in (show_notes, show_pledge, show_drafts, show_economy, show_bots):
+    for more in (show_notes, show_pledge, show_drafts, show_economy, show_bots, show_month):
         tellers = tellers | more.TELLERS
     shape, tell = tellers[answer["type"]]
     return tell(msgspec.convert(answer, shape))
@@ -266,13 +266,6 @@ def _balance(balance: f.Balance) -> Iterator[str]:
         yield f"together {_worth(balance.total, balance.currency)}"
 
 
-def _report(report: f.Report) -> Iterator[str]:
-    yield f"{report.month}, told in {report.currency.name}s"
-    yield from report.lines
-    if report.total:
-        yield f"together {_worth(report.total, report.currency)}"
-
-
 _TELLERS: Final = cast(
     "dict[str, tuple[type[f.Shape], Callable[[f.Shape], Iterator[str]]]]",
     {
@@ -284,6 +277,6 @@ _TELLERS: Final = cast(
         "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
         "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (RestoreDone, _restore),
         "recover": (RecoverDone, recover_lines),
-        "ledger": (f.Ledger, _ledger), "balance": (f.Balance, _balance), "report": (f.Report, _report),
+        "ledger": (f.Ledger, _ledger), "balance": (f.Balance, _balance),
     },
 )  # fmt: skip

@@ -122,10 +122,10 @@ class Limits:
     wallet_body_valid: Span = Span(5 * MINUTE)  # how long notes can hang on an unanswered body; below the mint's bound
     wallet_resizes_max: int = 8  # swaps before one payment: each merges 64 notes or makes the last split
     wallet_keysets_max: int = 64  # announcements taken from one issuer at once: 4 kinds, 8 windows, changed terms
-    wallet_refresh_ahead: Span = Span(7 * 24 * 60 * MINUTE)  # notes are renewed a week before they end
+    wallet_refresh_ahead: Span = Span(7 * DAY)  # notes are renewed a week before they end
     wallet_refresh_max: int = 6_400  # notes renewed by one command: a hundred swaps
     wallet_restore_batches_max: int = 1_000  # of 64 coins per denomination: more than a keyset's week ever sees
-    wallet_journal_kept: Span = Span(70 * 24 * 60 * MINUTE)  # past every keyset's purge (49 days) and lock's take time
+    wallet_journal_kept: Span = Span(70 * DAY)  # past every keyset's purge (49 days) and lock's take time
     wallet_incoming_max: int = 1_000  # lines of notes that wait for a mint that is away; 7 kB each at most
     wallet_events_kept: int = 100_000  # a ledger that follows daily never meets the edge
 
@@ -172,10 +172,10 @@ class Limits:
     lease_head_reserve_bytes: int = 512 * 1024  # kept free in each lease for the vault's head
     audit_period: Span = Span(15 * MINUTE)
     audit_cover: Span = Span(14 * DAY)  # every share is proven at least this often
-    audit_offline: Span = Span(72 * HOUR)  # a silent peer's shares stop counting after this
+    audit_offline: Span = Span(3 * DAY)  # a silent peer's shares stop counting after this
     audit_round_max: int = 2000  # challenges in one round: 10 MB of answers
     audit_parallel: int = 8
-    repair_period: Span = Span(30 * MINUTE)
+    repair_period: Span = Span(DAY // 48)  # half an hour
     catalog_pack_bytes_max: int = 16 * 1024 * 1024  # a part of the catalog; in memory once, with its shares
     recovery_asks_parallel: int = 16  # peers asked at once for the vault's head
     recovery_rounds_max: int = 10  # times that peers of peers are asked before giving up

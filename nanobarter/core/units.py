@@ -4,6 +4,7 @@ A quantity is a whole number of MiB of one quality. An instant is wall time in m
 span is a length of time in milliseconds. Floats are for display and statistics only.
 """
 
+import os
 import re
 from typing import TYPE_CHECKING, Annotated, Final, NewType
 
@@ -28,7 +29,9 @@ MIB: Final = 1024 * 1024
 SECOND: Final = Span(1000)
 MINUTE: Final = Span(60 * SECOND)
 HOUR: Final = Span(60 * MINUTE)
-DAY: Final = Span(24 * HOUR)
+DAY: Final = Span(int(float(os.environ.get("NANOBARTER_TEST_DAY_SECONDS") or 86_400) * SECOND))
+"""How long a day is. Only tests make it shorter, to see weeks of leases, keysets and scores go by; spans that the
+network's speed sets are given in hours, minutes and seconds, and stay. All nodes of a market need the same day."""
 
 LEASE_KINDS_DEFAULT: Final = (LeaseKind("7d"), LeaseKind("30d"), LeaseKind("90d"), LeaseKind("365d"))
 

@@ -1,6 +1,5 @@
 """The ledger in the shapes of the local API, with values in the person's own currency."""
 
-from datetime import UTC, datetime
 from fractions import Fraction
 
 from nanobarter.core.quality import Quality
@@ -10,7 +9,6 @@ from nanobarter.daemon.config import Config
 from nanobarter.translator.ledger import Entry, Ledger
 from nanobarter.translator.pet import Pet
 from nanobarter.translator.rates import Rates
-from nanobarter.translator.report import report
 
 ENTRIES_SHOWN_MAX = 10_000  # some years of a busy node; ``nbctl ledger`` tells the newest
 
@@ -71,8 +69,3 @@ class Accounts:
             if s.account.startswith(("assets", "liabilities")) and (figure := rates.figure(s.quality)) is not None:
                 worth += self._ledger.pet.amount(s.amount, figure)
         return facade.Balance(currency=self._currency, rows=rows, total=self._ledger.pet.number(worth))
-
-    async def report(self, month: str) -> facade.Report:
-        """Tell of one month (the current one when empty)."""
-        told = report(self._ledger, self._store, month or datetime.now(UTC).strftime("%Y-%m"))
-        return facade.Report(currency=self._currency, month=told.month, lines=told.lines, total=told.worth)

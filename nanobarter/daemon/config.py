@@ -119,6 +119,12 @@ class Market(Section, frozen=True, kw_only=True):
     reserve: str = RESERVE_AUTO
     wants: tuple[str, ...] = ()
     bid_span: str = "1h"
+    budget: str = "off"
+
+    @property
+    def budget_amount(self) -> Fraction | None:
+        """How much of the own space the bots may give away in a month, in the pet currency; None: no bound."""
+        return parse_budget(self.budget)
 
     def reserve_bytes(self, offered_bytes: int) -> int:
         """Return the space of others to keep in hand beyond what the folders need."""
@@ -216,6 +222,15 @@ class Config(Section, frozen=True, kw_only=True):
     swap: Swap = Swap()
     audit: Audit = Audit()
     bots: Bots = Bots()
+
+
+def parse_budget(text: str) -> Fraction | None:
+    """Return the amount of ``"100"``, None for ``"off"``. Raises ValueError, naming the text."""
+    if text == "off":
+        return None
+    if not re.fullmatch(r"[0-9]{1,12}(?:\.[0-9]{1,2})?", text):
+        raise ValueError(f'{text!r} is not an amount; write it like 100 or 12.50, in your own currency, or "off"')
+    return Fraction(text)
 
 
 def parse_offered(text: str) -> tuple[LeaseKind, int | None]:

@@ -28,6 +28,7 @@ _COMMENTS: Final[dict[str, str]] = {
     "market.reserve": 'Space of others to keep in hand beyond what the folders need; "auto": half of what is offered.',
     "market.wants": "Ids of the only nodes whose notes are wanted; empty: anyone's.",
     "market.bid_span": "How long a bid stands before it is renewed.",
+    "market.budget": 'How much of your space the bots may give away in a month, in your own currency; "off": no bound.',
     "pet": "Your own currency, in which the ledger is told. It never leaves this machine.",
     "network": "Where this node listens, and whom it asks first.",
     "network.advertise": "What others should dial, like a router's forwarded port; empty: found out by itself.",

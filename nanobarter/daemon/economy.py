@@ -1,11 +1,27 @@
 """The economy of a node as its person asks for it; implements ``facade_economy.EconomyFacade``."""
 
+from fractions import Fraction
 from typing import Final
 
+from msgspec.structs import replace
+
+from nanobarter.core.canonical import decode
 from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import NodeId, show_node
-from nanobarter.daemon.facade_economy import ExportFormat, LedgerExport, Reliability, ReliabilityRow
+from nanobarter.core.item import ITEM_BODY_MAX
+from nanobarter.daemon.desk import show_want
+from nanobarter.daemon.facade_economy import (
+    ExportFormat,
+    LedgerExport,
+    MarketGraph,
+    PairRow,
+    Reliability,
+    ReliabilityRow,
+)
+from nanobarter.daemon.facade_ledger import Rates
+from nanobarter.daemon.month_desk import MonthDesk
 from nanobarter.daemon.services import Node
+from nanobarter.matching.wire import BidBody, Want
 from nanobarter.translator.export import export
 from nanobarter.translator.ledger import Entry, Ledger
 from nanobarter.translator.rates import days_of, value_by_reliability
@@ -19,7 +35,38 @@ class EconomyDesk:
     """Answers about the book."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        self._node, self._months = node, MonthDesk(node)
+
+    async def rates(self) -> Rates:
+        """Tell what a gigabyte of each quality is worth, why, and how old that is."""
+        return self._months.rates()
+
+    async def graph(self) -> MarketGraph:
+        """Tell which pairs of qualities are offered and were exchanged."""
+        pairs = dict[tuple[str, str], PairRow]()
+        owners = dict[tuple[str, str], set[NodeId]]()
+        for item in self._node.market.bids():
+            body = decode(item.body, BidBody, size_max=ITEM_BODY_MAX)
+            pair = (str(body.gives), show_want(body.wants))
+            before = pairs.get(pair, PairRow(gives=pair[0], wants=pair[1]))
+            owners.setdefault(pair, set()).add(item.node)
+            price = Fraction(body.omega[1], body.omega[0])
+            best = price if not before.best else min(price, Fraction(before.best))
+            pairs[pair] = replace(
+                before,
+                bids=before.bids + 1,
+                owners=len(owners[pair]),
+                offered_mib=before.offered_mib + body.quantity,
+                best=f"{best.numerator}/{best.denominator}",
+            )
+        for deal in self._node.ledger.deals():
+            pair = (str(deal.gave), show_want(Want(deal.got.kind, deal.got.issuer, (), ())))
+            before = pairs.get(pair, PairRow(gives=pair[0], wants=pair[1]))
+            pairs[pair] = replace(
+                before, agreements=before.agreements + 1, exchanged_mib=before.exchanged_mib + deal.gave_quantity
+            )
+        ranked = sorted(pairs.values(), key=lambda p: (-p.exchanged_mib, -p.offered_mib, p.gives, p.wants))
+        return MarketGraph(pairs=tuple(ranked))
 
     async def reliability(self, node: str) -> Reliability:
         """Tell how far peers can be relied on; only those whose id begins so."""

@@ -2,6 +2,7 @@
 
 from typing import Literal, Protocol
 
+from nanobarter.daemon.facade_ledger import Rates
 from nanobarter.daemon.shape import Part, Shape
 
 ExportFormat = Literal["hledger", "beancount", "csv"]
@@ -52,11 +53,42 @@ class Reliability(Shape, frozen=True, kw_only=True, tag="peers_reliability"):
     hazards: tuple[float, ...] = ()
 
 
+class PairRow(Part, frozen=True, kw_only=True):
+    """A pair of qualities that is offered or was exchanged: ``gives`` for ``wants``.
+
+    ``bids`` of ``owners`` nodes would give up to ``offered_mib`` for it at ``best`` (the least asked for one given);
+    the agreements are those of this node.
+    """
+
+    gives: str
+    wants: str
+    bids: int = 0
+    owners: int = 0
+    offered_mib: int = 0
+    best: str = ""
+    agreements: int = 0
+    exchanged_mib: int = 0
+
+
+class MarketGraph(Shape, frozen=True, kw_only=True, tag="market_graph"):
+    """Which pairs trade, those that were exchanged most first. ``anybody`` stands for any issuer."""
+
+    pairs: tuple[PairRow, ...] = ()
+
+
 class EconomyFacade(Protocol):
     """The economy of one node. Raises what ``NodeFacade`` raises."""
 
     async def export(self, form: ExportFormat) -> LedgerExport:
         """Write the whole book for another program."""
+        ...
+
+    async def rates(self) -> Rates:
+        """Tell what a gigabyte of each quality is worth, why, and how old that is."""
+        ...
+
+    async def graph(self) -> MarketGraph:
+        """Tell which pairs of qualities are offered and were exchanged."""
         ...
 
     async def reliability(self, node: str) -> Reliability:

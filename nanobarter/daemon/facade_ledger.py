@@ -53,10 +53,56 @@ class Balance(Shape, frozen=True, kw_only=True, tag="balance"):
     total: str = ""
 
 
+class Bar(Part, frozen=True, kw_only=True):
+    """One bar of a chart, and what stands beside it."""
+
+    label: str
+    value: float
+    text: str
+
+
+class Line(Part, frozen=True, kw_only=True):
+    """One line of a chart, a value for each day; ``text`` is its last."""
+
+    label: str
+    values: tuple[float, ...]
+    text: str
+
+
+class Chart(Part, frozen=True, kw_only=True):
+    """A small chart of bars or of lines. A bar is full at ``full``; 0: at the longest."""
+
+    name: str
+    title: str
+    bars: tuple[Bar, ...] = ()
+    lines: tuple[Line, ...] = ()
+    full: float = 0.0
+
+
 class Report(Shape, frozen=True, kw_only=True, tag="report"):
-    """Tell of one month (``2026-11``) in few lines."""
+    """Tell of one month (``2026-11``) in few lines; ``attention`` is what needs the person's, mostly nothing."""
 
     currency: Currency
     month: str
     lines: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ()
+    charts: tuple[Chart, ...] = ()
     total: str = ""
+
+
+class RateRow(Part, frozen=True, kw_only=True):
+    """What a gigabyte of one quality is worth (empty: nobody knows), by what, and since when the oldest of it is."""
+
+    quality: str
+    issuer: str
+    own: bool
+    worth: str
+    source: str
+    since: int | None = None
+
+
+class Rates(Shape, frozen=True, kw_only=True, tag="rates"):
+    """What a gigabyte is worth, the own first, then the dearest."""
+
+    currency: Currency
+    rates: tuple[RateRow, ...] = ()

@@ -32,18 +32,23 @@ from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.leaving import Quiet
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
-from nanobarter.daemon.services_dealers import dealers_of
+from nanobarter.daemon.services_dealers import Thrifty, dealers_of
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.daemon.terms import terms_of
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.net.address import Address
 from nanobarter.storage.audit import Auditor
 from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
-from nanobarter.translator.ledger import Ledger
+from nanobarter.translator.budget import Spent, month_of, spent
+from nanobarter.translator.ledger import Ledger, read_deals
+from nanobarter.translator.quoted import quotes_of
+from nanobarter.translator.rates import Deal
+from nanobarter.translator.report import month_span
 from nanobarter.translator.vetting import Trust, caps
 from nanobarter.wallet.events import NotesReceived, WalletEvent
 
 KEEPER_PERIOD: Final = Span(30 * SECOND)
+DEALS_MAX: Final = 1_000_000  # of one month: a deal every three seconds
 SETTLE: Final = Span(3 * SECOND)  # a catch-up with the first peers takes less
 
 
@@ -63,6 +68,7 @@ class Node(Storage):
             limits=self.limits,
             worthless=self._shuns,
             reliability=self.watch.reliability,
+            quotes=self.quotes,
         )
         self.chronicle = Chronicle(
             store=self.store, clock=self.clock, ledger=self.ledger, wallet=self.wallet, mint=self.mint
@@ -76,7 +82,7 @@ class Node(Storage):
             SETTLE,
         )
         self.keeper = Keeper(
-            orders=Quiet(self.market, lambda: self.leaver.leaving or self.config.bots.dry_run),
+            orders=Quiet(Thrifty(self), lambda: self.leaver.leaving or self.config.bots.dry_run),
             held=self.held,
             folder_bytes=self._folder_bytes,
             geometry=self.geometry,
@@ -118,6 +124,19 @@ class Node(Storage):
         self.court.observe(lambda _conviction: self.keeper.wake())
 
     # -- what one service needs of another
+
+    def quotes(self) -> list[Deal]:
+        """Return what others offer now, as rates."""
+        return quotes_of(self.market.bids(), self.me, self.clock.now())
+
+    def budget(self) -> Spent | None:
+        """Return what of this month's budget is used, None when there is none."""
+        budget = self.config.market.budget_amount
+        if budget is None:
+            return None
+        since, until = month_span(month_of(self.clock.now()))
+        deals = self.store.read_now(lambda db: read_deals(db, DEALS_MAX, since, until))
+        return spent(budget, deals, self.me, self.ledger.pet)
 
     def watched(self) -> list[NodeId]:
         """Return the peers whose reliability matters to us: who holds or owes something, then who offers."""

@@ -1,16 +1,38 @@
 """The dealers of a node: what they stand on, and within which bounds of the config they act. See ``services``."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for
 from nanobarter.bots.dealing import Desk
 from nanobarter.bots.deals import Dealer, Deals
+from nanobarter.core.ids import NodeId
 from nanobarter.core.units import MIB, Quantity
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import reserve_quantity
+from nanobarter.translator.budget import own_worth, within
+from nanobarter.translator.orders import Order
 
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
+
+
+class Thrifty:
+    """The market, as the keeper finds it: it takes only orders that the month's budget still pays for."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+
+    def offering(self) -> Sequence[NodeId]:
+        """Return the issuers that offer their notes now."""
+        return self._node.market.offering()
+
+    def set_orders(self, orders: Sequence[Order]) -> None:
+        """Replace what the keeper wants."""
+        spent = self._node.budget()
+        if spent is not None:
+            orders = within(orders, spent.left, self._node.me, self._node.ledger.pet)
+        self._node.market.set_orders(orders, "keeper")
 
 
 def dealers_of(node: "Node") -> Dealers:
@@ -61,6 +83,9 @@ def desk_of(node: "Node") -> Desk:
         for order in node.market.orders_of(who)
         if order.gives is None or order.gives.issuer == node.me
     )
+    spent = node.budget()
+    if spent is not None:  # what the keeper has ordered comes first
+        free = min(free, int(spent.left / own_worth(1, node.kind, node.ledger.pet)))
     return Desk(
         node.me,
         node.kind,

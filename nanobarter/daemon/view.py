@@ -19,6 +19,7 @@ from nanobarter.daemon.facade_doctor import Doctor
 from nanobarter.daemon.friends import FriendsDesk
 from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.leave_desk import LeaveDesk
+from nanobarter.daemon.month_desk import MonthDesk
 from nanobarter.daemon.notes import NoteDesk
 from nanobarter.daemon.pledge import PledgeDesk
 from nanobarter.daemon.restoring import RestoreJob
@@ -38,6 +39,7 @@ class NodeView:
         self._started: Instant = node.clock.now()
         self._accounts = Accounts(node.ledger, node.store)
         self._desk = Desk(node)
+        self._months = MonthDesk(node)
         self.notes = NoteDesk(node)
         self.storage = StorageDesk(node)
         self.circle = FriendsDesk(node.network)
@@ -282,7 +284,7 @@ class NodeView:
 
     async def report(self, month: str) -> facade.Report:
         """Tell of one month."""
-        return await self._accounts.report(month)
+        return self._months.report(month)
 
 
 def _drill_problems(drill: facade.DrillRow | None) -> tuple[str, ...]:

@@ -53,6 +53,40 @@ def dots_svg(title: str, points: Sequence[tuple[float, float]], x_name: str) -> 
     return frame.svg(title, x_name, dots)
 
 
+def bars_svg(title: str, bars: Sequence[tuple[str, float, str]], full: float = 0.0) -> str:
+    """Return a chart of lying bars, each with its name and what it says, as SVG; ``full`` is the value at the right."""
+    most = full or max((value for _, value, _ in bars), default=0.0) or 1.0
+    left, step = 150, 18
+    high = 40 + step * max(len(bars), 1)
+    body = list[str]()
+    for number, (name, value, text) in enumerate(bars):
+        y, length = 34 + step * number, max(0.0, min(1.0, value / most)) * (WIDTH - left - 130)
+        body.append(f'<text x="{left - 6}" y="{y + 10}" font-size="11" text-anchor="end">{escape(name)}</text>')
+        body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="12" fill="{_COLOURS[0]}"/>')
+        body.append(f'<text x="{left + length + 6:.1f}" y="{y + 10}" font-size="11">{escape(text)}</text>')
+    if not bars:
+        body.append(f'<text x="{WIDTH / 2}" y="44" font-size="11" text-anchor="middle">nothing yet</text>')
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high}" font-family="sans-serif">'
+    name = f'<text x="{WIDTH / 2}" y="20" font-size="13" text-anchor="middle">{escape(title)}</text>'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', name, *body, "</svg>"]) + "\n"
+
+
+def page_svg(lines: Sequence[str], charts: Sequence[str]) -> str:
+    """Return one SVG of lines of text and, below them, of charts that this module has made."""
+    y, body = 12, list[str]()
+    for number, line in enumerate(lines):
+        size = 16 if not number else 12
+        y += size + 6
+        body.append(f'<text x="{_PAD}" y="{y}" font-size="{size}">{escape(line)}</text>')
+    y += 14
+    for chart in charts:
+        high = int(chart.split('viewBox="0 0 ', 1)[1].split('"', 1)[0].split()[1])
+        body.append(chart.replace("<svg ", f'<svg y="{y}" width="{WIDTH}" height="{high}" ', 1).rstrip())
+        y += high + 8
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" font-family="sans-serif">'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *body, "</svg>"]) + "\n"
+
+
 class _Frame:
     """Where values lie on the paper."""
 

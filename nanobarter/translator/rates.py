@@ -36,14 +36,20 @@ class Deal:
     got_quantity: int
     at: Instant
     source: Source = "agreement"
+    many: int = 1
+    """How many quotes it is the middle of."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What one MiB of a quality is worth in MiB of the yardstick, and where that came from."""
+    """What one MiB of a quality is worth in MiB of the yardstick, and where that came from.
+
+    ``since`` is when the oldest of the exchanges that it rests on happened, None where it rests on none.
+    """
 
     value: Fraction
     source: str
+    since: Instant | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class _Edge:
     rate: Fraction  # MiB of the target for one of the origin
     cost: float
     story: str
+    at: Instant | None = None
 
 
 def value_by_reliability(
@@ -101,10 +108,11 @@ class Rates:
         newest = max(weights)
         cost = _COST[deals[0].source] / float(newest)
         what = "agreements" if deals[0].source == "agreement" else "quotes"
-        story = f"{len(deals)} {what if len(deals) > 1 else what[:-1]} with {short_node(got.issuer)}"
-        back = f"{len(deals)} {what if len(deals) > 1 else what[:-1]} with {short_node(gave.issuer)}"
-        self._edges.setdefault(gave, []).append(_Edge(got, gotten / given, cost, story))
-        self._edges.setdefault(got, []).append(_Edge(gave, given / gotten, cost, back))
+        many, at = sum(deal.many for deal in deals), max(deal.at for deal in deals)
+        story = f"{many} {what if many > 1 else what[:-1]} with {short_node(got.issuer)}"
+        back = f"{many} {what if many > 1 else what[:-1]} with {short_node(gave.issuer)}"
+        self._edges.setdefault(gave, []).append(_Edge(got, gotten / given, cost, story, at))
+        self._edges.setdefault(got, []).append(_Edge(gave, given / gotten, cost, back, at))
 
     def _weight(self, deal: Deal) -> Fraction:
         return 1 / (1 + Fraction(span_between(deal.at, self._now), _FADE_DAYS * DAY))
@@ -124,16 +132,19 @@ class Rates:
         """Return what one MiB is worth, or None when no path of rates leads to the yardstick."""
         if self._worthless(quality.issuer):
             return Figure(Fraction(0), "its issuer is convicted of fraud")
-        queue: list[tuple[float, int, Quality | None, Fraction, tuple[str, ...]]] = [(0.0, 0, quality, Fraction(1), ())]
+        queue: list[tuple[float, int, Quality | None, Fraction, tuple[_Edge, ...]]] = [
+            (0.0, 0, quality, Fraction(1), ())
+        ]
         seen, count = set[Quality](), 0
         while queue:
-            cost, _, place, rate, story = heappop(queue)
+            cost, _, place, rate, path = heappop(queue)
             if place is None:
-                return Figure(rate, ", ".join(story))
+                since = min((edge.at for edge in path if edge.at is not None), default=None)
+                return Figure(rate, ", ".join(edge.story for edge in path), since)
             if place in seen:
                 continue
             seen.add(place)
             for edge in (*self._edges.get(place, ()), *self._anchors(place)):
                 count += 1
-                heappush(queue, (cost + edge.cost, count, edge.target, rate * edge.rate, (*story, edge.story)))
+                heappush(queue, (cost + edge.cost, count, edge.target, rate * edge.rate, (*path, edge)))
         return None

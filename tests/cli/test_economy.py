@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -44,6 +45,44 @@ async def test_the_bots_tell_what_they_would_do_and_how_far_they_may_go(
     assert lines[-1].endswith("values have moved too far since the quote")
     code, out, _ = await spoken(FakeNode(), home, capsys, "bots", "--json")
     assert json.loads(out)["bots"][1]["state"] == "dry"
+
+
+async def test_a_month_is_told_with_charts_and_drawn_into_a_new_file(
+    home: Home, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "month.svg"
+    code, out, err = await spoken(FakeNode(), home, capsys, "report", "--svg", str(file))
+    assert (code, err) == (Exit.DONE, f"nbctl: the report is drawn in {file}\n")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines == [
+        "2026-11, told in acorns", "1 agreement", "attention: nb1<peer> was away", "",
+        "space at others", "nb1peer ████████████████████████ 5.2 MB", "",
+        "kept for others, and for you", "for others ▁▅█ 2.0 GB",
+    ]  # fmt: skip
+    root = ET.fromstring(file.read_text())  # noqa: S314 - we have written it ourselves
+    assert root.tag.endswith("svg")
+    words = "".join(root.itertext())
+    assert "nb1<peer> was away" in words
+    assert "space at others" in words
+    code, _, err = await spoken(FakeNode(), home, capsys, "report", "--svg", str(file))
+    assert code == Exit.USAGE
+    assert "exists already" in err
+    assert (
+        json.loads((await spoken(FakeNode(), home, capsys, "report", "--json"))[1])["charts"][0]["name"] == "holdings"
+    )
+
+
+async def test_rates_say_where_they_come_from_and_the_graph_who_trades_what(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = await spoken(FakeNode(), home, capsys, "rates")
+    assert code == Exit.DONE
+    words = [" ".join(line.split()) for line in out.splitlines()]
+    assert words[1] == "30d of nb1self (own) 10.00 ac own space at par"
+    assert words[2] == "30d of nb1peer 8.10 ac 2 agreements with nb1peer, own space at par 1970-01-01 00:00"
+    code, out, _ = await spoken(FakeNode(), home, capsys, "market", "graph")
+    assert code == Exit.DONE
+    assert " ".join(out.splitlines()[1].split()) == "30d of nb1peer 30d at any issuer 3 of 2 104.9 MB 1/1 1: 52.4 MB"
 
 
 async def test_the_book_goes_to_stdout_or_to_a_new_file(

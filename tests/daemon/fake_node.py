@@ -11,6 +11,7 @@ from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse, serve_api
 from nanobarter.daemon.api_routes import routes_of
 from nanobarter.daemon.facade_doctor import CheckRow, Doctor
+from nanobarter.daemon.facade_ledger import Bar, Chart, Line
 from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
 from nanobarter.daemon.home import Home
 from tests.daemon.fake_bots import FakeBots
@@ -193,7 +194,17 @@ class FakeNode:
         self._note(f"report {month}")
         if month == "never":
             raise refuse(Reason.NOT_FOUND, "no such month")
-        return f.Report(currency=ACORN, month=month or "2026-11", lines=("1 agreement",), total="0.05")
+        charts = (
+            Chart(name="holdings", title="space at others", bars=(Bar(label="nb1peer", value=5, text="5.2 MB"),)),
+            Chart(
+                name="balance", title="kept for others, and for you",
+                lines=(Line(label="for others", values=(0.0, 1.0, 2.0), text="2.0 GB"),),
+            ),
+        )  # fmt: skip
+        return f.Report(
+            currency=ACORN, month=month or "2026-11", lines=("1 agreement",), total="0.05",
+            attention=("nb1<peer> was away",), charts=charts,
+        )  # fmt: skip
 
     async def leases(self) -> f.Leases:
         self._note("leases")

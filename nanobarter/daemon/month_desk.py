@@ -1,0 +1,111 @@
+"""A month and the rates of now, for the node's person: few lines, what needs her attention, and small charts."""
+
+from collections.abc import Iterator
+
+from nanobarter.core.ids import NodeId, short_node, show_node
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import MIB
+from nanobarter.daemon import facade_ledger as f
+from nanobarter.daemon.services import Node
+from nanobarter.translator import monthly
+from nanobarter.translator.budget import Spent, month_of
+from nanobarter.translator.ledger import read_balance, read_entries
+from nanobarter.translator.report import month_span, report
+
+_ROWS_MAX = 1_000_000
+
+
+class MonthDesk:
+    """Answers about months and rates."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def report(self, month: str) -> f.Report:
+        """Tell of one month (the current one when empty). Raises UsageError for no month."""
+        node = self._node
+        this = month_of(node.clock.now())
+        month = month or this
+        told = report(node.ledger, node.store, month)
+        spent = node.budget() if month == this else None
+        lines = [*told.lines]
+        if spent is not None:
+            pet = node.ledger.pet
+            lines.insert(-1, f"budget {pet.show(spent.given)} of {pet.show(spent.budget)} given")
+        return f.Report(
+            currency=f.Currency(name=node.ledger.pet.name, symbol=node.ledger.pet.symbol),
+            month=told.month,
+            lines=tuple(lines),
+            attention=tuple(self._attention(spent)) if month == this else (),
+            charts=tuple(map(_chart, self._charts(month))),
+            total=told.worth,
+        )
+
+    def _attention(self, spent: Spent | None) -> Iterator[str]:
+        """Tell what the person should know of; nothing when all is as it should be."""
+        node = self._node
+        if spent is not None and spent.is_used_up:
+            yield "the budget is used up: nothing more of your space is offered for trade until the next month"
+        for issuer, each in node.held().items():
+            seen = node.watch.known.get(issuer)
+            if each.lease_used and seen is not None and seen.faults:
+                yield f"{short_node(issuer)} gave {seen.faults} wrong proofs of what it keeps for you"
+        for issuer in sorted(node.auditor.forsaken):
+            yield f"{short_node(issuer)} is not counted on any more: it was away for too long, or was caught"
+        for conviction in node.court.convictions():
+            yield f"{short_node(conviction.node)} is convicted of fraud: {conviction.why}"
+
+    def _charts(self, month: str) -> list[monthly.Chart]:
+        node = self._node
+        since, until = month_span(month)
+        standing = node.store.read_now(read_balance)
+        entries = node.store.read_now(lambda db: read_entries(db, 0, _ROWS_MAX, since, until))
+        rates = node.ledger.rates()
+        held = [quality for account, quality, _ in standing if account.startswith(monthly.HELD)]
+        charts = [
+            monthly.holdings(standing),
+            monthly.reliability(self._reliability(), node.watch.is_vetted),
+            monthly.worths(held, rates.figure, node.ledger.pet),
+        ]
+        if month == month_of(node.clock.now()):  # what stands is known of now only
+            charts.append(monthly.give_and_take(entries, standing, since, until, node.clock.now()))
+        return [chart for chart in charts if chart.bars or chart.lines]
+
+    def _reliability(self) -> dict[NodeId, float]:
+        watch = self._node.watch
+        return {node: r for node in watch.known if (r := watch.reliability(node)) is not None}
+
+    def rates(self) -> f.Rates:
+        """Tell what a gigabyte of each quality that is held or traded is worth, why, and how old that is."""
+        node = self._node
+        rates, pet = node.ledger.rates(), node.ledger.pet
+        found = {Quality(node.me, kind) for kind in node.config.offer.lease_kinds}
+        for deal in (*node.ledger.deals(), *node.quotes()):
+            found |= {deal.gave, deal.got}
+        found |= {holding.quality for holding in node.wallet.holdings()}
+        rows = list[f.RateRow]()
+        for quality in found:
+            figure = rates.figure(quality)
+            worth = "" if figure is None else pet.number(pet.amount(1, figure) * monthly.GIGABYTE / MIB)
+            rows.append(
+                f.RateRow(
+                    quality=str(quality),
+                    issuer=show_node(quality.issuer),
+                    own=quality.issuer == node.me,
+                    worth=worth,
+                    source="no rate is known" if figure is None else figure.source,
+                    since=None if figure is None else figure.since,
+                )
+            )
+        rows.sort(key=lambda row: (not row.own, -float(row.worth or -1), row.quality))
+        return f.Rates(currency=f.Currency(name=pet.name, symbol=pet.symbol), rates=tuple(rows))
+
+
+def _chart(chart: monthly.Chart) -> f.Chart:
+    return f.Chart(
+        name=chart.name,
+        title=chart.title,
+        bars=tuple(f.Bar(label=bar.label, value=bar.value, text=bar.text) for bar in chart.bars),
+        lines=tuple(f.Line(label=line.label, values=line.values, text=line.text) for line in chart.lines),
+        full=chart.full,
+    )

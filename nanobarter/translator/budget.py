@@ -1,0 +1,68 @@
+"""A budget in the person's own currency: how much of her space the bots may give away in a month.
+
+Own space is counted at par, as the yardstick of ``rates`` has it: thirty days of a MiB are one. What was given is read
+from the book, so neither a restart nor another order can spend it again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import Instant, LeaseKind, Quantity
+from nanobarter.translator.orders import Order
+from nanobarter.translator.pet import Pet
+from nanobarter.translator.rates import REFERENCE_DAYS, Deal, days_of
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Of a month's budget: what it is, and what was given. Amounts of the pet currency."""
+
+    budget: Fraction
+    given: Fraction
+
+    @property
+    def left(self) -> Fraction:
+        """What may still be given; not below zero."""
+        return max(Fraction(0), self.budget - self.given)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing more is ordered this month."""
+        return self.given >= self.budget
+
+
+def month_of(now: Instant) -> str:
+    """Return the month that an instant lies in, like 2026-11 (UTC)."""
+    return datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m")
+
+
+def own_worth(quantity: int, kind: LeaseKind, pet: Pet) -> Fraction:
+    """Return what so many MiB of one's own space are worth at par."""
+    return quantity * Fraction(days_of(kind), REFERENCE_DAYS) * pet.unit
+
+
+def spent(budget: Fraction, deals: Iterable[Deal], me: NodeId, pet: Pet) -> Spent:
+    """Return what of a budget the deals of its month have used."""
+    ours = (deal for deal in deals if deal.gave.issuer == me and deal.source == "agreement")
+    return Spent(budget, sum((own_worth(d.gave_quantity, d.gave.kind, pet) for d in ours), Fraction(0)))
+
+
+def within(orders: Sequence[Order], left: Fraction, me: NodeId, pet: Pet) -> list[Order]:
+    """Return the orders that a budget still pays for, the first ones first; the last one may be cut.
+
+    Orders that give others' notes cost nothing of it: those were paid for when they came.
+    """
+    found = list[Order]()
+    for order in orders:
+        if order.gives is not None and order.gives.issuer != me:
+            found.append(order)
+            continue
+        kind = order.kind if order.gives is None else order.gives.kind
+        quantity = min(order.quantity, int(left / own_worth(1, kind, pet)))
+        left -= own_worth(quantity, kind, pet)
+        if quantity > 0:
+            found.append(replace(order, quantity=Quantity(quantity)))
+    return found

@@ -1,0 +1,102 @@
+"""At stake: a person believes these figures; a budget that is overdrawn or a rate moved by noise costs her space."""
+
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobarter.core.canonical import encode
+from nanobarter.core.ids import NodeId, sha256
+from nanobarter.core.item import Item, make_item
+from nanobarter.core.keys import SigningKey
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
+from nanobarter.matching.wire import BidBody, Ratio, Want
+from nanobarter.translator.budget import month_of, own_worth, spent, within
+from nanobarter.translator.entries import LEASES_GIVEN, Posting
+from nanobarter.translator.ledger import Entry
+from nanobarter.translator.monthly import give_and_take, holdings, worths
+from nanobarter.translator.orders import Order
+from nanobarter.translator.pet import Pet
+from nanobarter.translator.quoted import quotes_of
+from nanobarter.translator.rates import Deal, Rates
+
+KIND, LONG = LeaseKind("30d"), LeaseKind("90d")
+ME, A, B = (NodeId(sha256(b"n%d" % i)) for i in range(3))
+PET = Pet.anchored("acorn", "ac", size_bytes=10**9, days=30, reliability=0.95, worth=Fraction(10))
+NOW = Instant(1_700_000_000_000)
+MINE, QA, QB = Quality(ME, KIND), Quality(A, KIND), Quality(B, KIND)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([ME, A, None]), st.sampled_from([KIND, LONG]), st.integers(1, 5000)), max_size=8
+    ),
+    st.fractions(0, 100),
+)
+def test_orders_never_promise_more_than_the_budget_has_left(
+    rows: list[tuple[NodeId | None, LeaseKind, int]], left: Fraction
+) -> None:
+    orders = [
+        Order(kind, B, Quantity(size), key=bytes([i]) * 16, gives=None if issuer is None else Quality(issuer, kind))
+        for i, (issuer, kind, size) in enumerate(rows)
+    ]
+    kept = within(orders, left, ME, PET)
+    own = [order for order in kept if order.gives is None or order.gives.issuer == ME]
+    assert sum(own_worth(o.quantity, o.kind, PET) for o in own) <= left
+    assert [o for o in kept if o not in own] == [o for o in orders if o.gives is not None and o.gives.issuer == A]
+    before = {order.key: order.quantity for order in orders}
+    assert all(0 < order.quantity <= before[order.key] for order in kept)
+    if sum(own_worth(o.quantity, o.kind, PET) for o in orders if o.gives is None or o.gives.issuer == ME) <= left:
+        assert kept == orders
+
+
+def test_only_own_space_that_was_given_counts_against_a_budget() -> None:
+    deals = [Deal(MINE, 954, QA, 500, NOW), Deal(QA, 900, QB, 900, NOW), Deal(MINE, 99, QA, 1, NOW, source="quote")]
+    used = spent(Fraction(10), deals, ME, PET)
+    assert used.is_used_up  # 954 MiB are a gigabyte and a little
+    assert used.left == 0
+    assert not spent(Fraction(11), deals, ME, PET).is_used_up
+    assert month_of(NOW) == "2023-11"
+
+
+def quote(key: int, gives: Quality, wants: NodeId | None, omega: Ratio) -> Item:
+    body = BidBody("limit", gives, Want(KIND, wants, (), ()), omega, Quantity(10), None)
+    author = SigningKey(bytes([key]) * 32)
+    return make_item(author, "bid", b"k" * 16, sequence=1, expires=Instant(NOW + DAY), body=encode(body))
+
+
+def test_quotes_are_rates_of_what_they_would_give_us() -> None:
+    (deal,) = quotes_of([quote(1, QA, ME, (2, 1))], ME, NOW)  # gives two of A's for one of ours
+    figure = Rates(own=ME, deals=[deal], reliability=lambda _node: None, now=NOW).figure(QA)
+    assert figure is not None
+    assert (figure.value, figure.since) == (Fraction(1, 2), NOW)
+    assert figure.source.startswith("1 quote with")
+    assert quotes_of([quote(1, QA, None, (1, 1))], ME, NOW)[0].gave == MINE
+
+
+@given(st.integers(1, 10**6), st.booleans())
+def test_one_owner_with_senseless_prices_does_not_move_what_others_quote(price: int, cheap: bool) -> None:  # noqa: FBT001 - drawn
+    honest = [quote(n, QA, ME, (1, 1)) for n in range(1, 4)]
+    wild = quote(9, QA, ME, (1, price) if cheap else (price, 1))
+    (deal,) = quotes_of([*honest, wild], ME, NOW)
+    assert Fraction(deal.gave_quantity, deal.got_quantity) == 1
+    assert deal.many == 4
+
+
+def test_charts_tell_what_the_book_says() -> None:
+    standing = [("assets:notes:a", QA, 10), ("assets:leases:a", QA, 20), ("assets:leases:b", QB, 5),
+                (LEASES_GIVEN, MINE, -40)]  # fmt: skip
+    chart = holdings(standing)
+    assert [bar.value for bar in chart.bars] == [30, 5]
+    begun = Instant(NOW - 2 * DAY)
+    entries = [
+        Entry(1, Instant(begun + 1), "", (Posting(LEASES_GIVEN, MINE, -30), Posting("assets:leases:a", QA, 25))),
+        Entry(2, Instant(NOW - 1), "", (Posting(LEASES_GIVEN, MINE, -10),)),
+    ]
+    given_, taken = give_and_take(entries, standing, begun, Instant(NOW + DAY), NOW).lines
+    assert [round(value * 10**9 / 2**20) for value in given_.values] == [30, 40]
+    assert [round(value * 10**9 / 2**20) for value in taken.values] == [25, 25]
+    rates = Rates(own=ME, deals=[Deal(MINE, 1, QA, 2, NOW)], reliability=lambda _node: None, now=NOW)
+    (mine, theirs) = worths([QA, MINE, QB], rates.figure, PET).bars
+    assert (mine.text, theirs.text) == ("10.00 ac", "5.00 ac")
