@@ -26,6 +26,8 @@ from nanobarter.daemon.config_file import SPACE_BYTES_MIN, parse_config
 from nanobarter.daemon.config_network import Network
 from nanobarter.daemon.config_text import write_config
 from nanobarter.daemon.home import Home, default_home
+from nanobarter.daemon.passphrase import Source, find
+from nanobarter.daemon.phrase_file import keep_phrase
 
 POLL_SECONDS: Final = 0.05
 GIGABYTE: Final = 10**9
@@ -77,7 +79,10 @@ def make_home(path: Path, phrase: str, config: Config) -> Home:
     """Write a fresh home. The config is read back first, so that no home is made that could not start."""
     text = write_config(config)
     parse_config(text, path / "config.toml")
-    return Home.create(path, seed_of(phrase), text)
+    seed = seed_of(phrase)
+    home = Home.create(path, seed, text)
+    keep_phrase(home, seed, phrase)
+    return home
 
 
 def _refuse_used(path: Path, phrase_out: Path | None) -> None:
@@ -136,8 +141,12 @@ def up(asked: argparse.Namespace) -> int:
         raise UsageError(f"a daemon (pid {pid}) already serves {home.path}", hint="ask it: nbctl status")
     if asked.foreground:
         sys.stdout.flush()
-        os.execv(sys.executable, daemon_command(home))  # noqa: S606 - the daemon takes our place, no shell
-    process = start_daemon(home)
+        given = ["--passphrase-file", asked.passphrase_file] if asked.passphrase_file else []
+        os.execv(sys.executable, [*daemon_command(home), *given])  # noqa: S606 - the daemon takes our place, no shell
+    passphrase = find(Source(asked.passphrase_file), f"passphrase of {home.path}: ") if home.needs_passphrase else None
+    if passphrase is not None:
+        home.unlocked(passphrase)  # a slip is told here and now
+    process = start_daemon(home, passphrase)
     wait_ready(home, process, asked.wait)
     print(f"{home.path} is up (pid {process.pid})")
     return Exit.DONE
@@ -148,12 +157,29 @@ def daemon_command(home: Home) -> list[str]:
     return [sys.executable, "-m", "nanobarter.daemon.main", "--home", str(home.path)]
 
 
-def start_daemon(home: Home) -> subprocess.Popen[bytes]:
-    """Start the daemon of a home in the background; what it says before its log opens goes to ``log/start.log``."""
-    with said_path(home).open("wb") as output:
-        return subprocess.Popen(
-            daemon_command(home), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+def start_daemon(home: Home, passphrase: str | None = None) -> subprocess.Popen[bytes]:
+    """Start the daemon of a home in the background; what it says before its log opens goes to ``log/start.log``.
+
+    A passphrase goes through a pipe, which nobody else can read.
+    """
+    command, given = daemon_command(home), os.pipe() if passphrase is not None else None
+    if given is not None:
+        command += ["--passphrase-fd", str(given[0])]
+        os.write(given[1], (passphrase or "").encode() + b"\n")  # shorter than a pipe holds
+        os.close(given[1])
+    try:
+        with said_path(home).open("wb") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=given[:1] if given else (),
+            )
+    finally:
+        if given is not None:
+            os.close(given[0])
 
 
 def wait_ready(home: Home, process: subprocess.Popen[bytes], seconds: float) -> dict[str, object]:

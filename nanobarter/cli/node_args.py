@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from nanobarter.cli.storage_args import add_passphrase
+
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its parent, its name, what it does, and what runs it."""
 
@@ -25,6 +27,7 @@ def add_node(commands: object, add: Add) -> None:
     up = add(commands, "up", "start the daemon and wait until it is ready", "node:up")
     up.add_argument("--foreground", action="store_true", help="stay in front until Ctrl-C")
     up.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
+    add_passphrase(up)
     down = add(commands, "down", "stop the daemon and wait until it is gone", "node:down")
     down.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
     anew = add(commands, "rebuild", "make a damaged database anew; the old one is kept", "rebuild:run", json=True)
@@ -33,6 +36,7 @@ def add_node(commands: object, add: Add) -> None:
         action="store_true",
         help="after a rebuild: wait no longer for peers to show what was backed up before",
     )
+    add_passphrase(anew)
 
 
 def add_jobs(commands: object, add: Add) -> None:

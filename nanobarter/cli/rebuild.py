@@ -8,12 +8,13 @@ from nanobarter.core.system import SystemClock
 from nanobarter.daemon import rebuild
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
+from nanobarter.daemon.passphrase import Source, unlock
 from nanobarter.daemon.rebuild import Rebuild
 
 
 def run(asked: argparse.Namespace) -> int:
     """Do what the next start needs and tell it; the daemon must be down."""
-    home = Home.open(asked.home or default_home())
+    home = unlock(Home.open(asked.home or default_home()), Source(asked.passphrase_file))
     config = load_config(home.config_path, folders_must_exist=False)
     with home.locked():
         if asked.give_up_snapshots:

@@ -25,6 +25,7 @@ from nanobarter.core.phrase import seed_of, words_of
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.config_network import parse_host_port
 from nanobarter.daemon.home import Home, default_home
+from nanobarter.daemon.passphrase import Source, unlock
 
 ADDRESSES_MAX: Final = 8  # any one of them brings everything back; more lines are only more to mistype
 WARNING: Final = (
@@ -65,7 +66,7 @@ def sheet(asked: argparse.Namespace) -> int:
         raise UsageError(f"{path} is neither an .html nor a .txt", hint="--output sheet.html, to be printed")
     if path.exists():
         raise UsageError(f"{path} exists", hint="name a new file")
-    home = Home.open(asked.home or default_home())
+    home = unlock(Home.open(asked.home or default_home()), Source(asked.passphrase_file))
     phrase = read_phrase(asked.phrase_file or "-")
     seed = seed_of(phrase)
     if not hmac.compare_digest(seed, home.read_seed()):

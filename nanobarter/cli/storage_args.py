@@ -37,8 +37,24 @@ def _add_key(commands: object, add: Add) -> None:
     sheet.add_argument(
         "--bootstrap", action="append", default=[], metavar="HOST:PORT", help="whom to ask (default: the peers of now)"
     )
+    verify.add_argument("--whole", action="store_true", help="ask for all words, not for three")
+    lock = add(what, "passphrase", "the passphrase over the keys in this home", "key:passphrase")
+    ways = lock.add_subparsers(metavar="WAY", required=True)
+    for way, text in (("set", "lock the keys"), ("change", "take another one"), ("remove", "leave the keys open")):
+        command = add(ways, way, text, "key:passphrase", json=True)
+        command.set_defaults(way=way)
+        add_passphrase(command)
+        command.add_argument("--new-passphrase-file", default="", metavar="FILE", help="read the new one here")
     for command in (verify, sheet):
+        add_passphrase(command)
         command.add_argument("--phrase-file", default="", metavar="FILE", help="read the phrase here; - reads stdin")
+
+
+def add_passphrase(command: argparse.ArgumentParser) -> None:
+    """Let a command that needs the keys be told their passphrase."""
+    command.add_argument(
+        "--passphrase-file", default="", metavar="FILE", help="read the passphrase of the keys here; - reads stdin"
+    )
 
 
 def _add_looking(commands: object, add: Add) -> None:

@@ -14,6 +14,7 @@ def write_durably(path: Path, data: bytes) -> None:
     fresh = path.with_name(path.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _PRIVATE)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, _PRIVATE)  # should one be left from before
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

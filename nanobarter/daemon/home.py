@@ -5,8 +5,8 @@ Layout: ``config.toml`` (the person's), ``seed`` (the secret from which all keys
 is too long for a socket, ``api.path`` with the place of the socket.
 Beside the home lies ``.NAME.mark``, a counter that a copy of the home does not carry.
 
-The seed lies in a file of mode 0600, not wrapped by a passphrase: whoever can read this home as its owner or as
-root has the keys. The same is true of ssh keys without a passphrase; docs/cli.md says so too.
+The seed lies in a file of mode 0600, wrapped by a passphrase if the person set one (``seed_file``); without one,
+whoever can read this home as its owner or as root has the keys. ``phrase`` has the words under a key of the seed.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +25,8 @@ from nanobarter.core.damage import HINT_REBUILD
 from nanobarter.core.durable import write_durably
 from nanobarter.core.errors import Damaged, LocalFault, UsageError
 from nanobarter.core.soundness import sum_path
+from nanobarter.daemon.seed_file import is_wrapped, read_plain, show_plain, unwrap
 
-SEED_BYTES: Final = 64  # BIP 39
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path holds 108 with its final NUL (unix(7))
 POLICIES_BYTES_MAX: Final = 256 * 1024  # as long as a config may be
 _PRIVATE_FOLDER: Final = 0o700
@@ -45,9 +45,11 @@ def default_home() -> Path:
 
 @dataclass(frozen=True)
 class Home:
-    """One home. Make it with ``create``, find it with ``open``."""
+    """One home. Make it with ``create``, find it with ``open``; ``unlocked`` where a passphrase guards its seed."""
 
     path: Path
+    seed: bytes | None = field(default=None, repr=False)
+    """The seed that a passphrase has opened."""
 
     @classmethod
     def create(cls, path: Path, seed: bytes, config_text: str) -> "Home":
@@ -65,7 +67,7 @@ class Home:
                 (home.path / name).mkdir(mode=_PRIVATE_FOLDER)
             write_private(home.config_path, config_text.encode())
             home.write_mark(0)
-            write_private(home.seed_path, seed.hex().encode() + b"\n")  # last: a home is one that has its seed
+            write_private(home.seed_path, show_plain(seed))  # last: a home is one that has its seed
         except OSError as error:
             raise LocalFault(
                 f"cannot make the home {home.path}: {error.strerror}", hint="check the disk and the folder's owner"
@@ -89,6 +91,11 @@ class Home:
     def seed_path(self) -> Path:
         """The secret of this node."""
         return self.path / "seed"
+
+    @property
+    def phrase_path(self) -> Path:
+        """The words, under a key of the seed."""
+        return self.path / "phrase"
 
     @property
     def state_path(self) -> Path:
@@ -120,8 +127,41 @@ class Home:
         """The file that the running daemon holds locked."""
         return self.path / "lock"
 
+    @property
+    def needs_passphrase(self) -> bool:
+        """Whether a passphrase is needed for the seed."""
+        return self.seed is None and is_wrapped(self._seed_text())
+
+    def unlocked(self, passphrase: str) -> "Home":
+        """Return this home with its seed at hand. Raises UsageError when the passphrase is wrong."""
+        text = self._seed_text()
+        return replace(self, seed=unwrap(text, passphrase)) if is_wrapped(text) else self
+
+    def write_seed(self, file: bytes) -> None:
+        """Put the seed's file in the place of the one there is: after a crash it is the old or the new, whole."""
+        try:
+            write_private(self.seed_path, file)
+        except OSError as error:
+            raise LocalFault(f"cannot write {self.seed_path}: {error.strerror}", hint="check the disk") from None
+
     def read_seed(self) -> bytes:
-        """Return the secret seed. Raises UsageError when others may read it, LocalFault when it is damaged."""
+        """Return the secret seed.
+
+        Raises UsageError when others may read it or a passphrase locks it, LocalFault when it is damaged.
+        """
+        if self.seed is not None:
+            return self.seed
+        text = self._seed_text()
+        if is_wrapped(text):
+            raise UsageError("the keys of this home are locked by a passphrase", hint="give it: --passphrase-file FILE")
+        try:
+            return read_plain(text)
+        except ValueError:
+            raise LocalFault(
+                f"{self.seed_path} is damaged", hint="make a new home and restore into it by the phrase"
+            ) from None
+
+    def _seed_text(self) -> str:
         try:
             mode = stat.S_IMODE(self.seed_path.stat().st_mode)
             text = self.seed_path.read_text(encoding="ascii", errors="replace").strip()
@@ -131,13 +171,7 @@ class Home:
             raise UsageError(
                 f"{self.seed_path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {self.seed_path}"
             )
-        try:
-            seed = bytes.fromhex(text)
-        except ValueError:
-            seed = b""
-        if len(seed) != SEED_BYTES:
-            raise LocalFault(f"{self.seed_path} is damaged", hint="make a new home and restore into it by the phrase")
-        return seed
+        return text
 
     def read_policies(self) -> bytes:
         """Return config.toml as it is, for the backup; nothing when it cannot be read or is no config by its size."""

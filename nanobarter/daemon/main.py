@@ -25,6 +25,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.config_network import parse_host_port
 from nanobarter.daemon.home import Home, default_home
+from nanobarter.daemon.passphrase import Source, unlock
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         home = Home.open(asked.home or default_home())
         # A disk that is not plugged in must not keep this node from serving others.
         config = _with_listen(load_config(home.config_path, folders_must_exist=False), asked.listen)
+        home = unlock(home, Source(asked.passphrase_file, asked.passphrase_fd))
         home.read_seed()  # a wrong mode or a damaged file is told before anything starts
         _start_log(home, asked.log_level)
         for folder in config.backup.folders:
@@ -61,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nanobarterd", description="one node of nanobarter")
     parser.add_argument("--home", type=Path, metavar="DIR", help="the home of the node")
     parser.add_argument("--listen", metavar="HOST:PORT", help="listen here instead of where the config says")
+    parser.add_argument(
+        "--passphrase-file", default="", metavar="FILE", help="the passphrase of the keys; - reads stdin"
+    )
+    parser.add_argument("--passphrase-fd", type=int, metavar="N", help="read it from this descriptor")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--version", action="version", version=f"nanobarterd {__version__}")
     return parser
