@@ -190,8 +190,16 @@ class Limits:
 
     # -- swap
     swap_drafts_max: int = 64  # at once, own and others'; each holds a reservation and up to 70 KB of bids
+    swap_left_max: int = 256  # that broke, and whose locks have not come back: they only wait, so more of them
+    swap_look_max: Span = Span(6 * SECOND)  # at a draft before it is approved: a call to each issuer, and a ping
+    swap_looks_max: int = 64  # at once; the oldest one makes way
+    swap_looks_proposer_max: int = 8  # of them at drafts of one proposer
     swap_smaller_max: int = 8  # drafts of one ring in a row, each smaller: every party may find once that it has less
-    swap_unvetted_percent: int = 10  # of a bid, for one draft of a proposer who is not vetted
+    swap_unvetted_percent: int = 10  # of a bid, held by all rings of one proposer who is not vetted
+    swap_strangers_percent: int = 30  # of a bid, held by the rings of all such proposers: the rest is for who is known
+    swap_strangers_rings_max: int = 32  # of theirs together: half of the drafts at once
+    swap_unvetted_rings_max: int = 8  # of one of them, broken ones with a lock that is not back among them
+    swap_left_percent: int = 50  # of a bid for who left a lock behind, with that: who died may go on with the rest
     swap_vetted_after: Span = Span(14 * DAY)  # since the first ring with it settled: a month's lease is half over
     swap_vetted_rings: int = 3  # settled with it: once may be luck, and each costs its disk something
     swap_vetted_enough: int = 5  # vetted nodes from which on newcomers get less: the fewest that shares are spread over

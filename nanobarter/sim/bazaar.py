@@ -17,7 +17,6 @@ from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import AgreementId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.keys import SigningKey
-from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Instant, Span, after
 from nanobarter.matching.network import bid_from_item
 from nanobarter.matching.wire import bid_id_of
@@ -128,14 +127,9 @@ class Bazaar:
             )
 
     def _cancel(self, ring: Ring, index: int) -> None:
-        """Let a party hear that a draft is off; while it still looks at it, the word is repeated."""
-        party = self._by_id[ring.draft.arcs[index].giver]
-        looked = ring.looked.get(index, self.clock.now)
-        if looked <= self.clock.now:
-            party.release(ring, index)
-        else:
-            again = self._chance.randint(0, LIMITS.swap_retry_first)
-            self.clock.at(after(looked, Span(again)), partial(party.release, ring, index))
+        """Let a party hear that a draft is off: it looks at it no longer."""
+        ring.cancelled.add(index)
+        self._by_id[ring.draft.arcs[index].giver].release(ring, index)
 
     def _agree(self, ring: Ring) -> None:
         """Let each party settle when the messages of an agreement have gone their ways."""

@@ -43,19 +43,21 @@ class Ring:
     match: Match
     approved: set[int] = field(default_factory=set[int])
     arrives: dict[int, Instant] = field(default_factory=dict[int, Instant])
-    looked: dict[int, Instant] = field(default_factory=dict[int, Instant])
-    """When a party has the draft, and when it has looked at it."""
+    """When a party has the draft."""
+    cancelled: set[int] = field(default_factory=set[int])
+    """Parties who know that it is off."""
     over: bool = False
     """Its proposer has no more use for answers."""
 
 
 @dataclass
 class Own:
-    """An own bid: what it says now, and the draft that holds it."""
+    """An own bid: what it says now, the draft that holds it, and one of our own that we look at before we say it."""
 
     body: BidBody
     item: Item
     ring: Ring | None = None
+    looks: bool = False
 
 
 class Roads(Protocol):
@@ -172,7 +174,7 @@ class Stall:
         self._thinks_at = Instant(INSTANT_MAX)
         again = Instant(INSTANT_MAX)
         for bid_id, own in list(self.own.items()):
-            if own.ring is not None:
+            if own.ring is not None or own.looks:
                 continue
             found = self.chooser.next(self.book, bid_id, now)
             if isinstance(found, Match):
@@ -192,25 +194,48 @@ class Stall:
             return
         ring = Ring(Draft(arcs, items, bazaar.times.pace, bytes(32), bazaar.clock.now), match)
         bazaar.begun()
+        if not self._stands(ring):
+            return
+        own.looks = True
+        bazaar.clock.at(after(bazaar.clock.now, bazaar.times.approve), partial(bazaar.expire, ring))
+        bazaar.clock.later(bazaar.look(ring, 0), partial(self._say, ring, own))
+
+    def _say(self, ring: Ring, own: Own) -> None:
+        """Say a draft, unless another one took the bid while we looked."""
+        own.looks = False
+        if self._stands(ring):
+            own.ring = ring
+            self.bazaar.offer(ring)
+
+    def _stands(self, ring: Ring) -> bool:
+        """Tell whether an own draft can be said; if not it has ended."""
         refused = self._objection(ring, 0)
         if refused is not None:
-            bazaar.end(ring, DraftRefused(NOBODY, arcs[0].bid, self.me, refused.reason, refused.detail))
-            return
-        own.ring = ring
-        bazaar.clock.at(after(bazaar.clock.now, bazaar.times.approve), partial(bazaar.expire, ring))
-        bazaar.clock.later(bazaar.look(ring, 0), partial(bazaar.offer, ring))
+            bid = ring.draft.arcs[0].bid
+            self.bazaar.end(ring, DraftRefused(NOBODY, bid, self.me, refused.reason, refused.detail))
+        return refused is None
 
     # -- answering
 
     def consider(self, ring: Ring, index: int) -> None:
-        """Answer a draft that has arrived."""
+        """Look at a draft that has arrived; whichever has been looked at first gets the bid."""
         bazaar, refused = self.bazaar, self._objection(ring, index)
         if refused is not None:
             bazaar.clock.later(bazaar.delay(), partial(bazaar.refused, ring, self.me, refused))
             return
+        bazaar.clock.later(bazaar.look(ring, index), partial(self._approve, ring, index))
+
+    def _approve(self, ring: Ring, index: int) -> None:
+        """Answer a draft that was looked at, unless it is known to be off."""
+        bazaar = self.bazaar
+        if index in ring.cancelled:
+            return
+        refused = self._objection(ring, index)
+        if refused is not None:
+            bazaar.clock.later(bazaar.delay(), partial(bazaar.refused, ring, self.me, refused))
+            return
         self.own[ring.draft.arcs[index].bid].ring = ring
-        ring.looked[index] = after(bazaar.clock.now, Span(bazaar.look(ring, index)))
-        bazaar.clock.at(after(ring.looked[index], Span(bazaar.delay())), partial(bazaar.approved, ring, index))
+        bazaar.clock.later(bazaar.delay(), partial(bazaar.approved, ring, index))
 
     def _objection(self, ring: Ring, index: int) -> Refused | None:
         own = self.own.get(ring.draft.arcs[index].bid)

@@ -1,32 +1,51 @@
 """Before we bind ourselves: is the issuer there, is the quantity free, what exactly do we promise.
 
-What comes out is a position (``Mine``) whose quantity is reserved until the latest possible T_lock; recording and
-saying it is the caller's.
+First a look, which asks others and so takes its time, and holds nothing of ours; then a position (``Mine``) whose
+quantity is reserved until the latest possible T_lock. Recording and saying it is the caller's.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
-from nanobarter.core.ids import Hash, NodeId, PublicKey
+from nanobarter.core.ids import DraftId, Hash, NodeId, PublicKey
 from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock, Entropy
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import Span, after
+from nanobarter.core.units import SECOND, Span, after
 from nanobarter.mint.service import Mint
 from nanobarter.swap.asking import Asker
 from nanobarter.swap.making import make_approve
-from nanobarter.swap.messages import DOMAIN_TERMS, SMALL_MAX, Draft, IssuerTerms, TermsQuestion, draft_id_of
+from nanobarter.swap.messages import DOMAIN_TERMS, SMALL_MAX, Draft, IssuerTerms, TermsQuestion, draft_id_of, open_draft
 from nanobarter.swap.objections import Short, crumb_objection, draft_objection
 from nanobarter.swap.policy import Policy
 from nanobarter.swap.questions import asks
-from nanobarter.swap.standing import Standing, objection
 from nanobarter.swap.states import Mine
 from nanobarter.swap.terms import SwapTimes
 from nanobarter.wallet.service import Wallet
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look found: who makes our lock and under which terms, and those under which we are to be paid."""
+
+    issuer: PublicKey
+    terms: Hash
+    pays_under: Hash
+    consent: DraftId | None
+    """The question in which our person agreed."""
+
+
+@dataclass(frozen=True)
+class _Issuer:
+    """An issuer, and what it promises now."""
+
+    key: PublicKey
+    terms: Hash
 
 
 class Approver:
@@ -45,11 +64,11 @@ class Approver:
         times: SwapTimes,
         policy: Policy,
         asker: Asker,
-        stranger: Callable[[NodeId, Limits], Standing | None],
+        objection: Callable[[Draft, int, Limits], Refused | None],
     ) -> None:
         self._key, self._caller, self._mint, self._wallet = key, caller, mint, wallet
         self._clock, self._entropy, self._limits, self._times = clock, entropy, limits, times
-        self._policy, self._asker, self._stranger = policy, asker, stranger
+        self._policy, self._asker, self._objection = policy, asker, objection
 
     async def on_terms(self, peer: NodeId, body: bytes) -> bytes:  # noqa: ARG002 - the same for all
         """Answer "swap.terms": a canonical TermsQuestion in, a canonical Signed IssuerTerms out."""
@@ -57,57 +76,52 @@ class Approver:
         answer = IssuerTerms(kind, self._mint.terms_hash(kind), self._clock.now())
         return encode(seal_signed(self._key, DOMAIN_TERMS, answer))
 
-    async def position(self, signed: Signed, draft: Draft, index: int) -> Mine | Refused:
-        """Return our position with its quantity reserved, or why we do not take it."""
-        refused = draft_objection(draft, index, self._times, self._clock.now())
-        if refused := refused or crumb_objection(draft, self._limits.mint_lock_min):
+    async def look(self, signed: Signed, draft: Draft, index: int) -> Looked | Refused:
+        """Return what there is to know before we take a position, or why we do not take it. Bounded in time."""
+        if (refused := self._refusal(draft, index)) is not None:
             return refused
-        if isinstance(consent := self._asker.consent_to(draft, index), Refused):
-            if asks(draft, index):
-                return consent
-            if index and (refused := self._caution(signed.signer, draft, index)) is not None:
-                return refused
-        gives, gets = draft.arcs[index].quality, draft.arcs[(index - 1) % len(draft.arcs)].quality
-        found: dict[Quality, tuple[PublicKey, Hash] | Refused] = {}
+        arcs = draft.arcs
+        found: dict[Quality, _Issuer | Refused] = {}
         objections = list[Refused]()
 
         async def look(quality: Quality) -> None:
             found[quality] = await self._issuer(quality)
 
-        async with trio.open_nursery() as nursery:  # all at once: meanwhile the bid is refused to everybody else
+        async def last_look(scope: trio.CancelScope) -> None:
+            if (refused := await self._policy.last_look(draft, index, draft_id_of(signed))) is not None:
+                objections.append(refused)
+                scope.cancel()
 
-            async def last_look() -> None:
-                if (refused := await self._policy.last_look(draft, index, draft_id_of(signed))) is not None:
-                    objections.append(refused)
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(last_look)
-            nursery.start_soon(look, gives)
-            nursery.start_soon(look, gets)  # a fresh look whether who shall pay us is there at all
+        with trio.move_on_after(self._limits.swap_look_max / SECOND) as patience:
+            async with trio.open_nursery() as nursery:  # all at once: others who want the bid are not waiting for us
+                nursery.start_soon(last_look, nursery.cancel_scope)
+                for quality in {arcs[index].quality, arcs[index - 1].quality}:  # who shall pay us: is it there at all
+                    nursery.start_soon(look, quality)
         if objections:
             return objections[0]
-        ours, theirs = found[gives], found[gets]
+        if patience.cancelled_caught:
+            return Refused(Reason.NOT_FOUND, "the issuers, or our own policy, took too long to answer")
+        ours, theirs = found[arcs[index].quality], found[arcs[index - 1].quality]
         if isinstance(ours, Refused):
             return ours
         if isinstance(theirs, Refused):
             return theirs
-        consent = self._asker.consent_to(draft, index)  # again: the look took its time, the person may have refused
-        if not isinstance(consent, Refused):
-            await self._asker.use(consent, draft_id_of(signed))
-        elif asks(draft, index):
-            return consent
-        return await self._reserve(signed, draft, index, *ours)
+        # Again, since the look took its time: the person may have refused, and other rings may have begun.
+        if (refused := self._refusal(draft, index)) is not None:
+            return refused
+        newest = self._policy.newest(draft.bids[index])
+        if newest is None or newest.sequence != draft.bids[index].sequence:
+            return Refused(Reason.UNKNOWN_BID, "this version of the bid no longer stands")
+        consent = self._asker.consent_to(draft, index)
+        terms = self._wallet.terms_hash(arcs[index].quality) or ours.terms
+        return Looked(ours.key, terms, theirs.terms, None if isinstance(consent, Refused) else consent)
 
-    def _caution(self, proposer: NodeId, draft: Draft, index: int) -> Refused | None:
-        """Be careful with proposers of whom we know little, unless our person has spoken or nobody is known better."""
-        seen = self._stranger(proposer, self._limits)
-        return None if seen is None else objection(draft, index, seen, self._limits, self._clock.now())
-
-    async def _reserve(
-        self, signed: Signed, draft: Draft, index: int, issuer: PublicKey, terms: Hash
-    ) -> Mine | Refused:
-        draft_id, arc = draft_id_of(signed), draft.arcs[index]
-        until = after(draft.time, Span(draft.pace.approve + draft.pace.lock))
+    async def position(self, signed: Signed, index: int, looked: Looked) -> Mine | Refused:
+        """Return our position with its quantity reserved, or why we do not take it."""
+        draft, draft_id = open_draft(signed), draft_id_of(signed)
+        arc, until = draft.arcs[index], after(draft.time, Span(draft.pace.approve + draft.pace.lock))
+        if looked.consent is not None:
+            await self._asker.use(looked.consent, draft_id)
         refused = await self._wallet.reserve(draft_id, arc.quality, arc.quantity, until)
         if refused is not None:
             return Short(refused.reason, refused.detail, self._wallet.free(arc.quality))
@@ -119,14 +133,24 @@ class Approver:
             nonce=self._entropy.token(32),
             to_key=keys.to.public,
             refund_key=keys.refund.public,
-            issuer=issuer,
-            terms_hash=terms,
+            issuer=looked.issuer,
+            terms_hash=looked.terms,
         )
 
-    async def _issuer(self, quality: Quality) -> tuple[PublicKey, Hash] | Refused:
-        """Return an issuer's key and its terms for a kind: of the notes we hold, else as it says now."""
+    def _refusal(self, draft: Draft, index: int) -> Refused | None:
+        """Return what can be said against a draft without asking anybody."""
+        refused = draft_objection(draft, index, self._times, self._clock.now())
+        if refused := refused or crumb_objection(draft, self._limits.mint_lock_min):
+            return refused
+        consent = self._asker.consent_to(draft, index)
+        if not isinstance(consent, Refused):
+            return None  # a person has spoken
+        return consent if asks(draft, index) else self._objection(draft, index, self._limits)
+
+    async def _issuer(self, quality: Quality) -> _Issuer | Refused:
+        """Return an issuer's key and the terms of what it promises now."""
         if quality.issuer == self._key.node_id:
-            return self._key.public, self._mint.terms_hash(quality.kind)
+            return _Issuer(self._key.public, self._mint.terms_hash(quality.kind))
         try:
             raw = await self._caller.call(
                 quality.issuer,
@@ -142,4 +166,4 @@ class Approver:
             return Refused(Reason.BAD_SIGNATURE, f"another node answers for the issuer of {quality}")
         if not self._times.near(terms.at, self._clock.now()):
             return Refused(Reason.CLOCK_OFF, f"the issuer of {quality} has another time than we")
-        return signed.key, self._wallet.terms_hash(quality) or terms.terms_hash
+        return _Issuer(signed.key, terms.terms_hash)

@@ -5,7 +5,7 @@ its way, and were it dropped, everybody would wait for this party's lock until T
 lock nobody releases, until its deadline.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -36,6 +36,8 @@ from nanobarter.swap.states import (
 )
 from nanobarter.swap.terms import SwapTimes, agreement_of
 
+_OTHER_TERMS: Final = "what pays us stands under other terms than its issuer names"
+
 
 def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> Moved:
     """Move a party that has reserved and waits for the agreement."""
@@ -45,6 +47,8 @@ def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> M
                 return state, ()  # it waited for us to come back: too late, and nobody's fault
             if (objection := agreed_objection(state.draft, state.mine, given, times, now)) is not None:
                 return state, (Blame(given.signed.signer, objection),)
+            if not given.fits:  # its giver may hold notes of older terms in good faith, but we have not looked at those
+                return ended(state, "refused", Reason.WRONG_TERMS, now, detail=_OTHER_TERMS, tell=True), ()
             blank = (None,) * agreement_of(given.signed).size
             return Locking(Deal(given.signed, state.mine), blank), ()
         case CancelReceived():
@@ -67,7 +71,7 @@ def gathering(state: Gathering, given: Given, now: Instant, times: SwapTimes) ->
     """Move the proposer while approvals come in."""
     match given:
         case ApprovalReceived():
-            return _approval(state, given)
+            return _approval(state, given, now)
         case RefusalReceived():
             refuse, giver = open_refuse(given.signed), open_draft(state.draft).arcs
             if refuse.index >= len(giver) or giver[refuse.index].giver != given.signed.signer:
@@ -90,11 +94,14 @@ def gathering(state: Gathering, given: Given, now: Instant, times: SwapTimes) ->
             assert_never(given)
 
 
-def _approval(state: Gathering, given: ApprovalReceived) -> Moved:
+def _approval(state: Gathering, given: ApprovalReceived, now: Instant) -> Moved:
     objection = approval_objection(state.draft, state.approvals, given)
     if objection is not None:
         return state, (Blame(given.signed.signer, objection),)
     index = open_approve(given.signed).index
     if state.approvals[index] is not None:
         return state, ()  # a repeat, or a second thought that comes too late
+    if not given.fits:
+        by = given.signed.signer
+        return ended(state, "refused", Reason.WRONG_TERMS, now, detail=_OTHER_TERMS, by=by, tell=True), ()
     return msgspec.structs.replace(state, approvals=put(state.approvals, index, given.signed)), ()

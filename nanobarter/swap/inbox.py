@@ -133,7 +133,7 @@ class Inbox:
     async def _on_approve(self, signed: Signed) -> bool:
         approve = open_approve(signed)
         fresh = self._store.read_now(lambda db: tables.all_fresh(db, [approve.hash], approve.draft))
-        await self._rings.apply(approve.draft, ApprovalReceived(signed, fresh))
+        await self._rings.apply(approve.draft, ApprovalReceived(signed, fresh, self._rings.fits_approval(approve)))
         return True
 
     async def _on_refuse(self, signed: Signed) -> bool:
@@ -152,12 +152,14 @@ class Inbox:
         if self._node in agreement.nodes:
             hashes = [a.hash for a in agreement.approvals]
             fresh = self._store.read_now(lambda db: tables.all_fresh(db, hashes, agreement.draft_id))
-            await self._rings.apply(agreement.draft_id, AgreementReceived(signed, fresh))
+            given = AgreementReceived(signed, fresh, self._rings.fits(agreement))
+            await self._rings.apply(agreement.draft_id, given)
         return known
 
     async def _on_cancel(self, signed: Signed) -> bool:
         draft = open_cancel(signed).draft
         await self._asker.on_cancel(signed)
+        self._joiner.stop_looking(draft, signed.signer)
         await self._rings.apply(draft, CancelReceived(signed))
         return not self._joiner.considers(draft)  # else it has overtaken our approval: let it come again
 

@@ -1,15 +1,18 @@
 """Into a ring: one draft per bid at a time, a bounded number of them, and our position recorded before it is said."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
 
 from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
-from nanobarter.core.ids import BidId, DraftId
+from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller
 from nanobarter.core.units import Quantity
 from nanobarter.swap.amends import Debtor
-from nanobarter.swap.approval import Approver
+from nanobarter.swap.approval import Approver, Looked
 from nanobarter.swap.carrier import tell
 from nanobarter.swap.events import DraftRefused, DraftSeen, SwapEvent
 from nanobarter.swap.making import seal_message
@@ -17,6 +20,14 @@ from nanobarter.swap.messages import DETAIL_MAX, Draft, Refuse
 from nanobarter.swap.objections import Short
 from nanobarter.swap.rings import Rings
 from nanobarter.swap.states import Aborted, Approved, Gathering
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A look at a draft that is under way."""
+
+    proposer: NodeId
+    scope: trio.CancelScope
 
 
 class Joiner:
@@ -35,42 +46,83 @@ class Joiner:
     ) -> None:
         self._key, self._caller, self._rings, self._approver = key, caller, rings, approver
         self._debtor, self._limits, self._told = debtor, limits, told
-        self._considering: dict[DraftId, BidId] = {}
+        self._looks: dict[DraftId, _Look] = {}
+        self._joining: dict[DraftId, BidId] = {}
 
     def considers(self, draft_id: DraftId) -> bool:
         """Tell whether we are about to answer a draft."""
-        return draft_id in self._considering
+        return draft_id in self._looks or draft_id in self._joining
 
     def busy(self, bid: BidId) -> bool:
         """Tell whether a draft holds this bid of ours.
 
-        One that we have left does not, though its lock may take until its deadline to come back: it pays nobody.
+        One that we only look at does not, since how long that takes is for others to say; whoever is first to be
+        looked at to the end gets the bid. Nor does one that we have left, though its lock may take until its deadline
+        to come back: it pays nobody.
         """
         under_way = (state for state in self._rings.holders(bid) if not isinstance(state, Aborted))
-        return bid in self._considering.values() or any(True for _ in under_way)
+        return bid in self._joining.values() or any(True for _ in under_way)
+
+    def stop_looking(self, draft_id: DraftId, signer: NodeId) -> None:
+        """Look no longer at a draft that its proposer has cancelled."""
+        look = self._looks.get(draft_id)
+        if look is not None and look.proposer == signer:
+            look.scope.cancel()
 
     async def join(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> Refused | None:
         """Take a position in a draft, or say why not."""
         bid = draft.arcs[index].bid
-        if self.busy(bid):
-            return Refused(Reason.BUSY, "another draft holds the bid")
-        if draft.arcs[index].quality.issuer == self._key.node_id and self._debtor.owes:
-            return Refused(Reason.BUSY, "an earlier agreement is made good first")
-        if len(self._rings.live()) + len(self._considering) >= self._limits.swap_drafts_max:
-            return Refused(Reason.TOO_MANY, "too many drafts are under way")
-        self._considering[draft_id] = bid
+        if (refused := self._no_room(draft, index)) is not None:
+            return refused
+        self._told(DraftSeen(draft_id, bid, draft.arcs[0].giver))
+        looked = await self._look(draft_id, signed, draft, index)
+        if isinstance(looked, Refused):
+            return looked
+        if (refused := self._no_room(draft, index)) is not None:
+            return refused
+        self._joining[draft_id] = bid
         try:
-            self._told(DraftSeen(draft_id, bid, draft.arcs[0].giver))
-            mine = await self._approver.position(signed, draft, index)
+            mine = await self._approver.position(signed, index, looked)
             if isinstance(mine, Refused):
                 return mine
             blank = (None,) * (len(draft.arcs) - 1)
             proposes = index == 0
             state = Gathering(signed, mine, (mine.approval, *blank)) if proposes else Approved(signed, mine)
-            await self._rings.adopt(draft_id, state)
+            await self._rings.adopt(draft_id, state, looked.pays_under)
         finally:
-            self._considering.pop(draft_id, None)
+            self._joining.pop(draft_id, None)
         return None
+
+    def _no_room(self, draft: Draft, index: int) -> Refused | None:
+        """Return why one more ring through a bid of ours cannot be."""
+        if self.busy(draft.arcs[index].bid):
+            return Refused(Reason.BUSY, "another draft holds the bid")
+        if draft.arcs[index].quality.issuer == self._key.node_id and self._debtor.owes:
+            return Refused(Reason.BUSY, "an earlier agreement is made good first")
+        rings = self._rings.live().values()
+        left = sum(isinstance(state, Aborted) for state in rings)
+        if len(rings) - left + len(self._joining) >= self._limits.swap_drafts_max:
+            return Refused(Reason.TOO_MANY, "too many drafts are under way")
+        if index and left >= self._limits.swap_left_max:
+            return Refused(Reason.TOO_MANY, "too many locks of rings that broke have not come back")
+        return None
+
+    async def _look(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> Looked | Refused:
+        """Look at a draft, unless it is one of too many; strangers may have it that a look takes long."""
+        proposer = signed.signer
+        others = [look for look in self._looks.values() if look.proposer != self._key.node_id]
+        if index and sum(look.proposer == proposer for look in others) >= self._limits.swap_looks_proposer_max:
+            return Refused(Reason.TOO_MANY, "too many drafts of its proposer are being looked at")
+        lasting = [look for look in others if not look.scope.cancel_called]
+        if index and len(lasting) >= self._limits.swap_looks_max:
+            lasting[0].scope.cancel()
+        with trio.CancelScope() as scope:
+            self._looks[draft_id] = _Look(proposer, scope)
+            try:
+                return await self._approver.look(signed, draft, index)
+            finally:
+                del self._looks[draft_id]
+        return Refused(Reason.BUSY, "its look made way for others, or was cancelled")
 
     async def consider(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> None:
         """Join another's draft, or refuse it."""

@@ -30,6 +30,7 @@ from nanobarter.swap.orders import Effect, orders
 from nanobarter.swap.states import (
     Aborted,
     AgreementReceived,
+    ApprovalReceived,
     Approved,
     CancelReceived,
     Collecting,
@@ -66,8 +67,9 @@ AGES: Final[dict[type, set[type]]] = {
 """Where time alone may lead a state, besides staying."""
 
 MOVES: Final[dict[type, dict[type, set[type]]]] = {
-    Approved: {AgreementReceived: {Locking}, CancelReceived: {Ended}, LockFailed: {Ended}},
+    Approved: {AgreementReceived: {Locking, Ended}, CancelReceived: {Ended}, LockFailed: {Ended}},
     Gathering: {
+        ApprovalReceived: {Ended},
         AgreementReceived: {Collecting},
         RefusalReceived: {Ended},
         LockFailed: {Ended},

@@ -3,7 +3,6 @@
 from typing import Final, cast
 
 from nanobarter.core.keys import Signed, open_signed
-from nanobarter.core.units import Instant
 from nanobarter.mint.messages import DOMAIN_ANSWER, Answer, LockState, States
 from nanobarter.swap.states import Leg, LegSeen
 from nanobarter.swap.terms import Agreement
@@ -24,9 +23,9 @@ def legs_seen(agreement: Agreement, signed: Signed, asked: int | None) -> list[L
     """
     answer = open_answer(signed)
     if isinstance(answer, LockState):
-        return _seen(agreement, signed, (answer,), answer.at, receipt=signed)
+        return _seen(agreement, signed, (answer,), receipt=signed)
     if isinstance(answer, States):
-        seen = _seen(agreement, signed, answer.locks, answer.at, receipt=None)
+        seen = _seen(agreement, signed, answer.locks, receipt=None)
         if asked is not None and agreement.issuer_key(asked) == signed.key and all(s.index != asked for s in seen):
             seen.append(LegSeen(asked, "absent", answer.at, (), None))
         return seen
@@ -34,7 +33,7 @@ def legs_seen(agreement: Agreement, signed: Signed, asked: int | None) -> list[L
 
 
 def _seen(
-    agreement: Agreement, signed: Signed, states: tuple[LockState, ...], at: Instant, *, receipt: Signed | None
+    agreement: Agreement, signed: Signed, states: tuple[LockState, ...], *, receipt: Signed | None
 ) -> list[LegSeen]:
     places = {terms.lock_id: terms.index for terms in agreement.terms}
     seen = list[LegSeen]()
@@ -42,7 +41,7 @@ def _seen(
         index = places.get(state.lock_id)
         if index is None or state.agreement != agreement.agreement_id or agreement.issuer_key(index) != signed.key:
             continue
-        seen.append(LegSeen(index, _leg(state), at, state.preimages, receipt))
+        seen.append(LegSeen(index, _leg(state), state.at, state.preimages, receipt))
     return seen
 
 

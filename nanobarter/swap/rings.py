@@ -5,20 +5,22 @@ from dataclasses import dataclass
 
 import trio
 
-from nanobarter.core.errors import InvariantBroken
-from nanobarter.core.ids import AgreementId, BidId, DraftId, NodeId
+from nanobarter.core.errors import InvariantBroken, Refused
+from nanobarter.core.ids import AgreementId, BidId, DraftId, Hash, NodeId
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
-from nanobarter.swap import tables
+from nanobarter.swap import caution, tables
 from nanobarter.swap.carrier import Carrier
+from nanobarter.swap.caution import Circle, held_in
 from nanobarter.swap.machine import step
+from nanobarter.swap.messages import Approve, Draft, open_draft
 from nanobarter.swap.orders import Blame, orders
 from nanobarter.swap.positions import agreement_in, mine_in
-from nanobarter.swap.standing import Standing, is_vetted, lessons
-from nanobarter.swap.states import Approved, Ended, Given, State
-from nanobarter.swap.terms import SwapTimes
+from nanobarter.swap.standing import is_vetted, lessons
+from nanobarter.swap.states import Approved, Ended, Gathering, Given, State
+from nanobarter.swap.terms import Agreement, SwapTimes
 
 
 @dataclass(frozen=True)
@@ -96,22 +98,40 @@ class Rings:
         """Tell whether an agreement of ours has ended. One whose record is just being made has not."""
         return self._store.read_now(lambda db: tables.is_over(db, agreement))
 
-    def stranger(self, node: NodeId, limits: Limits) -> Standing | None:
-        """Return what was seen of a node that is not vetted; None for one that is, or while too few are."""
+    def objection(self, draft: Draft, index: int, limits: Limits) -> Refused | None:
+        """Return why a draft is not taken, or not whole, by what others hold of our stock and who they are."""
         now = self._clock.now()
+        held = [has for state in self._live.values() if (has := held_in(state, now)) is not None]
+        nodes = caution.who_matters(draft, index, held)
 
-        def read(db: tables.Db) -> Standing | None:
-            seen = tables.standing(db, node)
-            known = is_vetted(seen, limits, now) or tables.vetted(db, limits, now) < limits.swap_vetted_enough
-            return None if known else seen
+        def read(db: tables.Db) -> Circle:
+            seen = {node: tables.standing(db, node) for node in nodes}
+            vetted = frozenset(node for node, standing in seen.items() if is_vetted(standing, limits, now))
+            return Circle(seen, vetted, tables.vetted(db, limits, now) < limits.swap_vetted_enough)
 
-        return self._store.read_now(read)
+        return caution.objection(draft, index, held, self._store.read_now(read), limits, now)
 
-    async def adopt(self, draft: DraftId, state: State) -> None:
-        """Record a new draft and let its orders begin."""
+    async def adopt(self, draft: DraftId, state: State, pays_under: Hash | None = None) -> None:
+        """Record a new draft, and under which terms we are to be paid; let its orders begin."""
         async with self._turn(draft):
-            await self._record(draft, [Move(None, state, None)])
+            await self._record(draft, [Move(None, state, None)], pays_under)
             self._stand(draft, state)
+
+    def fits(self, agreement: Agreement) -> bool:
+        """Tell whether an agreement pays us under the terms that the issuer itself named when we approved."""
+        return agreement.draft_id not in self._live or self._pays_right(agreement.draft_id, agreement.approvals)
+
+    def fits_approval(self, approve: Approve) -> bool:
+        """Tell the same of one approval."""
+        return approve.draft not in self._live or self._pays_right(approve.draft, (approve,))
+
+    def _pays_right(self, draft: DraftId, approvals: Sequence[Approve]) -> bool:
+        state = self._live[draft]
+        if not isinstance(state, Approved | Gathering):
+            return True
+        paying = (state.mine.index - 1) % len(open_draft(state.draft).arcs)
+        wanted = self._store.read_now(lambda db: tables.pays_under(db, draft))
+        return all(wanted in (None, a.terms_hash) for a in approvals if a.index == paying)
 
     async def apply(self, draft: DraftId, given: Given) -> None:
         """Let a fact move a draft; what the new state wants is carried only after it is durable.
@@ -155,12 +175,14 @@ class Rings:
             raise InvariantBroken("a draft moves before the service runs")
         self._carrier.stand(draft, agreement_in(state), orders(state, self._clock.now()), last=isinstance(state, Ended))
 
-    async def _record(self, draft: DraftId, moves: Sequence[Move]) -> None:
+    async def _record(self, draft: DraftId, moves: Sequence[Move], pays_under: Hash | None = None) -> None:
         """Write steps of a draft as one: what the last one wants is all that will be said."""
         now = self._clock.now()
         taught = [lesson for move in moves for lesson in lessons(move.before, move.state, move.given, now)]
 
         def write(db: tables.Db) -> None:
+            if pays_under is not None:
+                tables.put_pays_under(db, draft, pays_under)
             for move in moves:
                 tables.put_state(db, draft, agreement_in(move.state), move.state, now, move.given)
                 owed = None if move.before is None else agreement_in(move.before)

@@ -100,7 +100,7 @@ class Swap:
             limits=limits,
             times=self._times,
             policy=policy,
-            stranger=self._rings.stranger,
+            objection=self._rings.objection,
         )
         self._debtor = Debtor(key=key, caller=caller, wallet=wallet, store=store, clock=clock, limits=limits)
         self._joiner = Joiner(

@@ -5,29 +5,31 @@ agreed. So of each node two sums are kept: rings with it that came to their end,
 weighed by how long it held us up. Both fade, halving each day. The score is the mean of Beta(2 + kept, 1 + broken): a
 newcomer has 2/3, one broken draft takes it to 1/2, more shut it out until they fade or it has kept as many.
 
-Who has settled some rings with us over some weeks is vetted. Whoever is not gets a tenth of a bid per draft, and only
-with a score of 1/2; but that holds only once enough nodes are vetted, since somebody else must be there to trade with:
-in a new network nobody is (docs/decisions/0009-newcomers-propose.md). Everything here is pure.
+Before an agreement only time is lost, and a draft that is cancelled at once costs next to nothing. Afterwards our lock
+stands: a CANCEL then costs half a draft however soon it comes, and who could have released the lock, and let it stay
+until its deadline, half a draft more. It may be as stuck as we are, having voted; so it is not the whole.
+
+Who has settled some rings with us over some weeks is vetted. What whoever is not may have of our stock is for
+``caution``. Everything here is pure.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import Limits
-from nanobarter.core.units import DAY, Instant, Quantity, Span, after, span_between
-from nanobarter.swap.messages import Draft, open_draft
-from nanobarter.swap.objections import Short
+from nanobarter.core.units import DAY, Instant, Span, after, span_between
+from nanobarter.swap.messages import open_draft
 from nanobarter.swap.positions import agreement_in, mine_in
-from nanobarter.swap.questions import body_of
 from nanobarter.swap.states import (
     Aborted,
     Approved,
     CancelReceived,
+    Collecting,
     Ended,
     Given,
+    LegSeen,
     LockFailed,
     Locking,
     Opened,
@@ -39,6 +41,8 @@ from nanobarter.swap.terms import agreement_of
 
 HALVED_IN: Final = Span(DAY)
 SCORE_MIN: Final = 0.5
+LEFT: Final = 0.5
+"""Of a broken draft: what a cancelled agreement costs at least, and a lock of ours that was left until its deadline."""
 
 
 @dataclass(frozen=True)
@@ -90,26 +94,13 @@ def is_vetted(standing: Standing, limits: Limits, now: Instant) -> bool:
     return bool(old) and standing.settled >= limits.swap_vetted_rings and score(standing, now) >= SCORE_MIN
 
 
-def cap_of(draft: Draft, index: int, limits: Limits) -> Quantity:
-    """Return the most of our bid that one draft of a proposer who is not vetted may reserve."""
-    body = body_of(draft.bids[index])
-    bid = draft.arcs[index].quantity if body is None else body.quantity
-    return Quantity(max(limits.mint_lock_min, bid * limits.swap_unvetted_percent // 100))
-
-
-def objection(draft: Draft, index: int, standing: Standing, limits: Limits, now: Instant) -> Refused | None:
-    """Return why a draft of a proposer who is not vetted is not taken, or not whole."""
-    if score(standing, now) < SCORE_MIN:
-        return Refused(Reason.POLICY, "too many of its drafts broke off; they are taken again after a while")
-    cap = cap_of(draft, index, limits)
-    if draft.arcs[index].quantity > cap:
-        return Short(Reason.OVER_QUOTA, f"at most {cap} MiB of this bid for who is not known yet", cap)
-    return None
-
-
 def lessons(before: State | None, state: State, given: Given | None, now: Instant) -> Iterator[Lesson]:
     """Yield what a step of a draft teaches about others. What we ourselves broke off or slept through: nothing."""
-    if before is None or type(before) is type(state):
+    if before is None:
+        return
+    if isinstance(before, Voted | Aborted) and isinstance(state, Aborted | Ended) and isinstance(given, LegSeen):
+        yield from _of_receiver(before, given)
+    if type(before) is type(state):
         return
     agreement, own = agreement_in(before), mine_in(before).index
     if agreement is not None and isinstance(before, Opened) and isinstance(state, Ended):
@@ -118,18 +109,36 @@ def lessons(before: State | None, state: State, given: Given | None, now: Instan
         return
     if isinstance(given, Restarted | LockFailed):
         return
-    if isinstance(before, Locking) and isinstance(state, Aborted) and now >= agreement_of(before.deal.agreed).vote_by:
+    is_late = agreement is not None and now >= agreement.vote_by
+    if isinstance(before, Locking | Collecting) and isinstance(state, Aborted) and is_late:
         yield from _absent(before)
     elif own:
         yield from _of_proposer(before, state, given, now)
 
 
-def _absent(before: Locking) -> Iterator[Lesson]:
-    """Blame those whose locks were missing at T_vote: the proposer could not help it, nor could who waited for us."""
+def _absent(before: Locking | Collecting) -> Iterator[Lesson]:
+    """Blame those whose locks were missing at T_vote: the proposer could not help it, nor could who waited for us.
+
+    Only the proposer knows who did not vote, and may blame for it where nobody had to wait for a lock.
+    """
     nodes, own = agreement_of(before.deal.agreed).nodes, before.deal.mine.index
-    for j, receipt in enumerate(before.receipts):
-        if receipt is None and j != own:
+    words = before.receipts
+    if isinstance(before, Collecting) and None not in words:
+        words = before.votes
+    for j, word in enumerate(words):
+        if word is None and j != own:
             yield Lesson(nodes[j], broken=1.0)
+
+
+def _of_receiver(before: Voted | Aborted, given: LegSeen) -> Iterator[Lesson]:
+    """Blame whom our lock should have paid for as much as went by, after T_vote, of the time that it can stay."""
+    agreement, own = agreement_of(before.deal.agreed), before.deal.mine.index
+    if given.index != own or given.leg != "returned" or (isinstance(before, Aborted) and before.outgoing != "pending"):
+        return
+    stays = span_between(agreement.vote_by, agreement.deadline(own))
+    part = _part(agreement.vote_by, given.at, stays)
+    if part > 0:
+        yield Lesson(agreement.nodes[(own + 1) % agreement.size], broken=LEFT * part)
 
 
 def _of_proposer(before: State, state: State, given: Given | None, now: Instant) -> Iterator[Lesson]:
@@ -142,7 +151,10 @@ def _of_proposer(before: State, state: State, given: Given | None, now: Instant)
             yield Lesson(before.draft.signer, broken=_part(draft.time, now, span) if cancelled else 1.0)
         case Locking(), Aborted():
             agreement = agreement_of(before.deal.agreed)
-            yield Lesson(agreement.nodes[0], broken=_part(agreement.start, now, agreement.pace.vote))
+            part = _part(agreement.start, now, agreement.pace.vote)
+            is_locked = before.receipts[before.deal.mine.index] is not None
+            cost = max(part, LEFT) if is_locked and isinstance(given, CancelReceived) else part
+            yield Lesson(agreement.nodes[0], broken=cost)
         case Voted(), Aborted():  # a vote was withheld, or all of them: who it was only the proposer can know
             yield Lesson(agreement_of(before.deal.agreed).nodes[0], broken=1.0)
         case _:

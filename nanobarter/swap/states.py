@@ -134,10 +134,14 @@ State = Approved | Locking | Voted | Gathering | Collecting | Committing | Opene
 
 @dataclass(frozen=True)
 class ApprovalReceived:
-    """An APPROVE whose signature was checked. ``fresh``: its hash was never seen in another draft."""
+    """An APPROVE whose signature was checked. ``fresh``: its hash was never seen in another draft.
+
+    ``fits``: if it is what pays us, it does so under the terms that its issuer named.
+    """
 
     signed: Signed
     fresh: bool
+    fits: bool = True
 
 
 @dataclass(frozen=True)
@@ -149,10 +153,14 @@ class RefusalReceived:
 
 @dataclass(frozen=True)
 class AgreementReceived:
-    """An AGREED that ``terms.agreement_of`` takes. ``fresh``: none of its hashes was seen in another draft."""
+    """An AGREED that ``terms.agreement_of`` takes. ``fresh``: none of its hashes was seen in another draft.
+
+    ``fits``: it pays us under the terms that the issuer named.
+    """
 
     signed: Signed
     fresh: bool
+    fits: bool = True
 
 
 @dataclass(frozen=True)
@@ -188,7 +196,8 @@ class VoteReceived:
 class LegSeen:
     """The issuer of an arc says, signed, what became of its lock; ``absent``: it knows none.
 
-    ``receipt`` is the answer about this one lock, which serves as a proof elsewhere; None when it came in a list.
+    ``at`` is when it was opened or returned; of others, when it says so. ``receipt`` is the answer about this one
+    lock, which serves as a proof elsewhere; None when it came in a list.
     """
 
     index: int

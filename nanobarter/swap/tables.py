@@ -73,6 +73,15 @@ MIGRATIONS: Final = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration(
+        "swap",
+        6,
+        """
+        CREATE TABLE swap_pays_under ( -- the terms of what pays us, as its issuer named them when we approved
+            draft BLOB PRIMARY KEY, terms BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
 )
 
 STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
@@ -96,11 +105,23 @@ def put_state(
         put_hashes(db, (a.hash for a in agreement.approvals), draft, agreement.take_until)
     if isinstance(state, Ended):
         db.execute("DELETE FROM swap_claims WHERE draft = ?", (draft,))
+        db.execute("DELETE FROM swap_pays_under WHERE draft = ?", (draft,))
     elif agreement is not None and isinstance(given, LockedReceived):
         paying = agreement.incoming(mine_in(state).index)
         if locked_objection(agreement, given.signed) is None and open_locked(given.signed).terms.index == paying:
             row = (draft, agreement.issuers[paying], encode(given.signed))
             db.execute("INSERT OR IGNORE INTO swap_claims VALUES (?, ?, ?)", row)
+
+
+def put_pays_under(db: Db, draft: DraftId, terms: Hash) -> None:
+    """Remember under which terms a draft of ours is to pay us."""
+    db.execute("INSERT OR REPLACE INTO swap_pays_under VALUES (?, ?)", (draft, terms))
+
+
+def pays_under(db: Db, draft: DraftId) -> Hash | None:
+    """Return under which terms a draft of ours is to pay us."""
+    row = db.execute("SELECT terms FROM swap_pays_under WHERE draft = ?", (draft,)).fetchone()
+    return None if row is None else Hash(row[0])
 
 
 def claims(db: Db, issuer: NodeId) -> list[Signed]:
