@@ -155,6 +155,8 @@ class Comparison:
 
 
 def named(ids: IdSet, salt: bytes, wanted: Listed) -> list[Hash]:
-    """Return the ids that the short names of a list mean."""
+    """Return the ids that the short names of a list mean. Raises Malformed for a range that there is not."""
+    if wanted.number >> wanted.depth:
+        raise Malformed(f"range {wanted.number} of depth {wanted.depth}")
     shorts = set(split_names(wanted.shorts, SHORT_BYTES))
     return [item_id for item_id in ids.within(wanted.reach) if short_of(salt, prefix_of(item_id)) in shorts]

@@ -175,3 +175,12 @@ def test_a_print_is_of_another_salt_another() -> None:
     ids = hashes(3, "a")
     assert print_of(b"1" * 8, ids) != print_of(b"2" * 8, ids)
     assert short_of(b"1" * 8, prefix_of(ids[0])) != short_of(b"2" * 8, prefix_of(ids[0]))
+
+
+@pytest.mark.parametrize(("depth", "number"), [(0, 1), (1, 2), (8, 256), (0, 2**32 - 1), (31, 2**31)])
+def test_a_range_that_there_is_not_is_a_fault_of_who_asks_for_it(depth: int, number: int) -> None:
+    ids = id_set(hashes(30, "held"))
+    with pytest.raises(Malformed):
+        named(ids, SALT, Listed(depth, number, bytes(4)))
+    with pytest.raises(Malformed):
+        answer(ids, CompareRequest(SALT, (Part(depth, number, 0, bytes(4)),)))
