@@ -28,6 +28,8 @@ class Limits:
     peers_target: int = 32  # dial until so many are connected: a random graph of this degree never falls apart
     dials_at_once_max: int = 16
     known_peers_max: int = 10_000
+    strangers_per_network_max: int = 32  # of one /24 or /48 among the known: a campus, and not an attacker's rack
+    familiar_per_network_max: int = 8  # of it that keep their places for good
     addresses_per_peer_max: int = 4  # IPv4 and IPv6, at home and mapped
     records_per_answer_max: int = 64
     backoff_first: Span = Span(1 * SECOND)

@@ -115,7 +115,13 @@ class Barter:
         store, key, clock, entropy, limits = self.store, self.key, self.clock, self.entropy, self.limits
         admits = self.network.circle.admits
         self.gossip = Gossip(
-            network=self.network, store=store, clock=clock, entropy=entropy, limits=limits, admits=admits
+            network=self.network,
+            store=store,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            admits=admits,
+            prefers=self.network.is_placed,
         )
         self.leaver = Leaver(store=store, gossip=self.gossip, key=key, clock=clock, changed=self._leaving_changed)
         self.court = Court(store=store, board=self.gossip, clock=clock, limits=limits)

@@ -6,10 +6,11 @@ is remembered until the latest expiry ever seen in its slot: else an older versi
 back when the newer one, say a withdrawal, has expired.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nanobarter.core.errors import Reason, Refused
-from nanobarter.core.ids import Hash
+from nanobarter.core.ids import Hash, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import Instant, after
@@ -28,10 +29,13 @@ class Entry:
 
 
 class Held:
-    """All items of one node."""
+    """All items of one node. When it is full, authors whom it ``prefers`` take the places of others."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, *, prefers: Callable[[NodeId], bool] = lambda _: False) -> None:
+        self._limits, self._prefers = limits, prefers
+        self._strangers: dict[Slot, None] = {}
+        self.evicted = list[Slot]()
+        """What had to make room, for those who keep a copy; they empty it."""
         self._slots: dict[Slot, Entry] = {}
         self._by_id: dict[Hash, Slot] = {}
         self._per_author: dict[bytes, int] = {}
@@ -73,7 +77,7 @@ class Held:
             return Refused(Reason.TOO_MANY, "its author has too many items")
         if item.topic == "proof" and self._proofs >= self._limits.gossip_proofs_max:
             return Refused(Reason.TOO_MANY, "too many proofs of fraud are held")
-        if len(self._slots) >= self._limits.items_max:
+        if len(self._slots) >= self._limits.items_max and not (self._strangers and self._prefers(item.node)):
             return Refused(Reason.TOO_MANY, "too many items are held")
         return None
 
@@ -88,8 +92,15 @@ class Held:
         if held is not None:
             self._unlist(held.item_id)
         if entry.item.slot not in self._slots:
+            if len(self._slots) >= self._limits.items_max and self._strangers:
+                self.evicted.append(self._strangers.popitem()[0])  # who came last to a full book goes first
+                self._forget(self.evicted[-1])
+            if not self._prefers(entry.item.node):
+                self._strangers[entry.item.slot] = None
             self._per_author[entry.item.author] = self._per_author.get(entry.item.author, 0) + 1
             self._proofs += entry.item.topic == "proof"
+        if not entry.item.body:  # a withdrawal must be remembered, or what it ended could come back
+            self._strangers.pop(entry.item.slot, None)
         self._slots[entry.item.slot] = entry
         self._by_id[entry.item_id] = entry.item.slot
         self.ids.add(entry.item_id)
@@ -106,13 +117,19 @@ class Held:
             if entry.item.expires <= now:
                 self._unlist(entry.item_id)
             if entry.until <= now:
-                del self._slots[slot]
+                self._forget(slot)
                 dropped.append(slot)
-                self._per_author[entry.item.author] -= 1
-                self._proofs -= entry.item.topic == "proof"
-                if self._per_author[entry.item.author] <= 0:
-                    del self._per_author[entry.item.author]
         return dropped
+
+    def _forget(self, slot: Slot) -> None:
+        entry = self._slots.pop(slot)
+        self._unlist(entry.item_id)
+        self._strangers.pop(slot, None)
+        author = entry.item.author
+        self._per_author[author] -= 1
+        self._proofs -= entry.item.topic == "proof"
+        if self._per_author[author] <= 0:
+            del self._per_author[author]
 
     def _unlist(self, item_id: Hash) -> None:
         if self._by_id.pop(item_id, None) is not None:

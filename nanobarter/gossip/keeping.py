@@ -28,7 +28,8 @@ class Keeping:
     def gone(self, slots: Iterable[Slot]) -> None:
         """Drop what was held in these slots."""
         self._dropped.update(slots)
-        self._to_write.set()
+        if self._dropped:
+            self._to_write.set()
 
     async def run(self) -> None:
         """Write until cancelled. A LocalFault of the disk escapes."""

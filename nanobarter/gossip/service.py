@@ -17,12 +17,12 @@ from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
 from nanobarter.gossip.gate import Gate, Moment
-from nanobarter.gossip.held import Held
+from nanobarter.gossip.held import Entry, Held
 from nanobarter.gossip.keeping import Keeping
 from nanobarter.gossip.machine import Accepted, Compare, Drain, Effect, Fetch, Machine, Wrong
 from nanobarter.gossip.messages import PUSH, PUSH_BYTES_MAX, Push
 from nanobarter.gossip.reconcile import Comparison
-from nanobarter.gossip.spread import choose
+from nanobarter.gossip.rounds import Rounds
 from nanobarter.gossip.sync import CatchUp, DigestServer, get_named
 from nanobarter.gossip.tables import MIGRATIONS, keep_entries, kept_entries
 
@@ -47,7 +47,8 @@ class Neighbours(Caller, Registrar, Protocol):
 class Gossip:
     """Everything that is said on the network now, and a way to say more. Construct, subscribe, then ``run``.
 
-    ``admits`` tells whose items are taken at all: everybody's, or those of friends.
+    ``admits`` tells whose items are taken at all: everybody's, or those of friends; ``prefers`` whose items take the
+    places of others when there is no more room.
     """
 
     def __init__(
@@ -59,16 +60,17 @@ class Gossip:
         entropy: Entropy,
         limits: Limits = LIMITS,
         admits: Callable[[NodeId], bool] = lambda _: True,
+        prefers: Callable[[NodeId], bool] = lambda _: False,
     ) -> None:
         self._network, self._store, self._clock, self._entropy = network, store, clock, entropy
         self._limits = limits
-        self._held = Held(limits)
+        self._held = Held(limits, prefers=lambda node: node == network.node_id or prefers(node))
         self._gate = Gate(self._held, limits, admits=admits)
         self._machine = Machine(held=self._held, gate=self._gate, limits=limits, entropy=entropy)
         self._keeping = Keeping(store, self._held)
         self._subscribers = list[tuple[str, Callable[[Item], None]]]()
         self._draining, self._comparing = set[NodeId](), set[NodeId]()
-        self._to_beat = trio.Event()
+        self._to_beat, self._rounds = trio.Event(), Rounds(limits)
         self._nursery: trio.Nursery | None = None
         self._load()
         network.add(PUSH, self._take_push, body_max=PUSH_BYTES_MAX)
@@ -157,10 +159,7 @@ class Gossip:
         for effect in effects:
             match effect:
                 case Accepted(entry):
-                    self._keeping.soon(entry.item.slot)
-                    for topic, callback in list(self._subscribers):
-                        if topic == entry.item.topic:
-                            callback(entry.item)
+                    self._accepted(entry)
                 case Drain(peer):
                     self._start(self._draining, peer, self._drain)
                 case Compare(peer):
@@ -171,6 +170,15 @@ class Gossip:
                 case Wrong():
                     pass  # whoever answers the peer tells it
         self._to_beat.set()
+
+    def _accepted(self, entry: Entry) -> None:
+        self._rounds.news()
+        self._keeping.soon(entry.item.slot)
+        self._keeping.gone(self._held.evicted)
+        self._held.evicted.clear()
+        for topic, callback in list(self._subscribers):
+            if topic == entry.item.topic:
+                callback(entry.item)
 
     def _start(self, busy: set[NodeId], peer: NodeId, job: Callable[[NodeId], object]) -> None:
         if self._nursery is not None and peer not in busy:
@@ -270,8 +278,9 @@ class Gossip:
 
     async def _compare_now_and_then(self) -> None:
         while True:
-            await trio.sleep(self._limits.gossip_sync_every / SECOND)
-            for peer in choose(self._network.connected(), 1, self._entropy.token(8)):
+            await trio.sleep(self._rounds.pause(len(self._network.connected())))
+            peer = self._rounds.next(self._network.connected(), self._entropy.token(8))
+            if peer is not None:
                 self._carry_out([Compare(peer)])
 
     # -- housekeeping

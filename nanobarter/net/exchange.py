@@ -185,10 +185,12 @@ class Exchange:
 
     async def _keep(self, nodes: list[NodeId]) -> None:
         peers = [(node, peer) for node in nodes if (peer := self.book.get(node)) is not None]
+        forgotten, self.book.forgotten = self.book.forgotten, []
 
         def change(db: sqlite3.Connection) -> None:
             for node, peer in peers:
                 keep_peer(db, node, peer)
+            db.executemany("DELETE FROM net_peers WHERE node = ?", [(node,) for node in forgotten])
             trim_peers(db, self._limits.known_peers_max + 1)
 
         await self._store.write(change)

@@ -213,6 +213,10 @@ class Network:
         peer = self._book.get(node)
         return peer.record if peer is not None else None
 
+    def is_placed(self, node: NodeId) -> bool:
+        """Tell whether a node is known at an address of which there are few others; friends always are."""
+        return node in self.circle.friends or self._book.is_placed(node)
+
     def learn(self, node: NodeId | None, address: Address) -> None:
         """Take an address, of this node or of whoever answers there; it is dialled soon."""
         self._book.learn(node, address)

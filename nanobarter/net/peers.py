@@ -6,6 +6,7 @@ whose owner is not known yet. Each has its own back-off: twice as long after eve
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import NodeId, PublicKey
@@ -13,7 +14,10 @@ from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import SECOND, Instant
 from nanobarter.net.address import Address
+from nanobarter.net.crowds import Crowds
 from nanobarter.net.records import open_record
+
+_FORGOTTEN_MAX: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,6 @@ class Peer:
     record: Item | None = None
     addresses: dict[Address, Attempts] = field(default_factory=dict[Address, Attempts])
     last_seen: Instant | None = None
-    familiar: bool = False
     answered: int = 0
     failed: int = 0
 
@@ -81,6 +84,9 @@ class PeerBook:
         self._own, self._limits = own, limits
         self._peers: dict[NodeId, Peer] = {}
         self._bare: dict[Address, tuple[Attempts, NodeId | None]] = {}
+        self._crowds = Crowds(limits)
+        self.forgotten = list[NodeId]()
+        """Who had to make room, for those who keep a copy; they empty it."""
 
     def __contains__(self, node: NodeId) -> bool:
         return node in self._peers
@@ -101,8 +107,9 @@ class PeerBook:
             if len(self._bare) < self._limits.known_peers_max:
                 self._bare[address] = (Attempts(), self._bare.get(address, (None, None))[1])
             return
-        self._add_addresses(self._peer(node), [address])
-        self._peers[node].addresses[address] = Attempts()
+        self._add_addresses(node, self._peer(node), [address])
+        if (peer := self._peers.get(node)) is not None:
+            peer.addresses[address] = Attempts()
 
     def take_record(self, item: Item, now: Instant) -> bool:
         """Take a node's signed word about itself, if it is live and newer. Raises Malformed when it is forged."""
@@ -113,7 +120,7 @@ class PeerBook:
         record = open_record(item)
         peer = self._peer(item.node)
         peer.key, peer.record = item.author, item
-        self._add_addresses(peer, record.addresses)
+        self._add_addresses(item.node, peer, record.addresses)
         return True
 
     def met(self, node: NodeId, key: PublicKey, now: Instant, address: Address | None) -> None:
@@ -121,16 +128,19 @@ class PeerBook:
         peer = self._peer(node)
         peer.key, peer.last_seen = key, now
         if address is not None:
-            peer.familiar = True
-            self._add_addresses(peer, [address])
+            self._crowds.make_familiar(node, address)
+            self._add_addresses(node, peer, [address])
             peer.addresses[address] = Attempts()
             if address in self._bare:
                 self._bare[address] = (Attempts(), node)
 
     def is_familiar(self, node: NodeId) -> bool:
-        """Tell whether we dialled a node with success, or had met it before this start."""
-        peer = self._peers.get(node)
-        return peer is not None and peer.familiar
+        """Tell whether we dialled a node with success, or had met it before this start; few of one network are."""
+        return self._crowds.is_familiar(node)
+
+    def is_placed(self, node: NodeId) -> bool:
+        """Tell whether a node is familiar, or among the few of its network; so identities at one place are not many."""
+        return self._crowds.is_placed(node)
 
     def served(self, node: NodeId, answered: int, failed: int) -> None:
         """Note how a connection did: how many calls were answered, and how many were not."""
@@ -205,25 +215,37 @@ class PeerBook:
         if node == self._own or len(self._peers) >= self._limits.known_peers_max:
             return
         self._peers[node] = peer
-        peer.familiar = peer.last_seen is not None
+        self._crowds.put(node, None)
         if peer.record is not None:
             try:
-                self._add_addresses(peer, open_record(peer.record).addresses)
+                self._add_addresses(node, peer, open_record(peer.record).addresses)
             except Malformed:  # of an older rule; the node will tell again
                 peer.record = None
+        where = next(iter(peer.addresses), None)
+        if peer.last_seen is not None and where is not None:
+            self._crowds.make_familiar(node, where)
 
     def _peer(self, node: NodeId) -> Peer:
         if node not in self._peers:
             if len(self._peers) >= self._limits.known_peers_max:
-                oldest = min(self._peers, key=lambda other: self._peers[other].last_seen or 0)
-                del self._peers[oldest]
+                weakest = self._crowds.weakest()
+                self._forget(weakest or min(self._peers, key=lambda other: self._peers[other].last_seen or 0))
             self._peers[node] = Peer()
+            self._crowds.put(node, None)
         return self._peers[node]
 
-    def _add_addresses(self, peer: Peer, addresses: Iterable[Address]) -> None:
+    def _forget(self, node: NodeId) -> None:
+        self._peers.pop(node, None)
+        self._crowds.drop(node)
+        self.forgotten = [*self.forgotten[-_FORGOTTEN_MAX:], node]
+
+    def _add_addresses(self, node: NodeId, peer: Peer, addresses: Iterable[Address]) -> None:
         for address in addresses:
             if address not in peer.addresses:
                 peer.addresses[address] = Attempts()
             while len(peer.addresses) > self._limits.addresses_per_peer_max:
                 worst = max(peer.addresses, key=lambda a: peer.addresses[a].failures)
                 del peer.addresses[worst]
+        first = next(iter(peer.addresses), None)
+        if first is not None and (crowded := self._crowds.put(node, first)) is not None:
+            self._forget(crowded)

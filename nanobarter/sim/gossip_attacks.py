@@ -32,6 +32,7 @@ def eclipse(plan: Plan, seed: int) -> Row:
     for peer in peers[1:]:
         around[peer].turn("silent")
     row = asdict(play(world, plan, speakers=[m for m in world.honest() if m is not victim]))
+    world.crowd.scheduler.run_for(world.crowd.limits.gossip_sync_every)  # it compares with each peer once meanwhile
     delays = sorted(
         heard[victim.node] - world.said[item_id] for item_id, heard in world.heard.items() if victim.node in heard
     )
@@ -64,7 +65,11 @@ def sybils(plan: Plan, seed: int) -> Row:
                 later = 1000 * at // PUSH_ITEMS_MAX + 20 * turn
                 world.crowd.scheduler.later(later, lambda m=member, p=peer, i=piece: m.push(p, Push(i, b"", 0)))
     row = asdict(play(world, plan))
-    return {**row, "identities": _IDENTITIES, **_fill(world, limits)}
+    said = world.said
+    world.said = {}
+    late = asdict(play(world, plan))  # the book is full now
+    world.said |= said
+    return {**row, "identities": _IDENTITIES, **_fill(world, limits), "full_reach": late["reach"]}
 
 
 def _fill(world: World, limits: Limits) -> Row:

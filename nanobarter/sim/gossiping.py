@@ -123,15 +123,19 @@ def found(plan: Plan, seed: int, limits: Limits = LIMITS) -> World:
 
 
 def _compare_now_and_then(crowd: Crowd, member: Member) -> None:
-    """Compare with a peer by lot every so often, as the service does."""
-    every = crowd.limits.gossip_sync_every
+    """Compare with one peer after the other, as the service does."""
+    rounds = member.rounds
 
     def again() -> None:
-        if member.alive and member.machine.peers:
-            member.carry_out([Compare(crowd.random.choice(sorted(member.machine.peers)))])
-            crowd.scheduler.later(every, again)
+        if not member.alive:
+            return
+        peers = member.machine.peers
+        peer = rounds.next(peers, crowd.random.randbytes(8))
+        if peer is not None:
+            member.carry_out([Compare(peer)])
+        crowd.scheduler.later(round(1000 * rounds.pause(len(peers))), again)
 
-    crowd.scheduler.later(crowd.random.randrange(every), again)
+    crowd.scheduler.later(crowd.random.randrange(round(1000 * rounds.pause(len(member.machine.peers)))), again)
 
 
 def strike(world: World, plan: Plan) -> None:

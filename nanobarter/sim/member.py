@@ -18,6 +18,7 @@ from nanobarter.gossip.ids import SHORT_BYTES
 from nanobarter.gossip.machine import Accepted, Compare, Drain, Effect, Fetch, Machine, Wrong
 from nanobarter.gossip.messages import GET_IDS_MAX, Bond, CompareAnswer, FetchRequest, Listed, Push
 from nanobarter.gossip.reconcile import Comparison, answer, named
+from nanobarter.gossip.rounds import Rounds
 from nanobarter.sim.crowd import (
     ANSWER_BYTES,
     CALL_TIMEOUT,
@@ -44,7 +45,8 @@ class Member:
         self.kind: Kind = "honest"
         self.alive = True
         self.sequence = 0
-        self.held = Held(crowd.limits)
+        self.held = Held(crowd.limits, prefers=others.__contains__)  # a book of peers in which no stranger is
+        self.rounds = Rounds(crowd.limits)
         gate = Gate(self.held, crowd.limits, admits=lambda _: True, verify=verify_once)
         entropy = SeededEntropy(crowd.seed, f"member {number}")
         self.machine = Machine(held=self.held, gate=gate, limits=crowd.limits, entropy=entropy)
@@ -108,6 +110,7 @@ class Member:
         for effect in effects:
             match effect:
                 case Accepted(entry):
+                    self.rounds.news()
                     self._heard(self.node, entry.item_id, self.crowd.now)
                 case Drain(peer):
                     self._drain(peer)

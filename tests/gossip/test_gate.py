@@ -14,6 +14,7 @@ from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.system import ManualClock
 from nanobarter.core.units import DAY, HOUR, MINUTE, SECOND, Span
+from nanobarter.gossip.held import Held
 from nanobarter.gossip.messages import Push
 from nanobarter.net.memory import MemoryNode
 from tests.gossip.nodes import bodies, item_of, key, open_village, until
@@ -193,3 +194,26 @@ async def test_ones_own_words_survive_a_restart(tmp_path: Path) -> None:
         again = await village.start(1)
         assert bodies(again) == {b"body"}
         assert again.gossip.next_sequence("bid", key(1).public, b"") == sequence + 1
+
+
+def test_a_full_book_takes_those_it_prefers_in_the_place_of_the_newest_stranger() -> None:
+    clock, friends = ManualClock(), {key(1).node_id, key(2).node_id}
+    held = Held(Limits(items_max=4), prefers=friends.__contains__)
+
+    def put(number: int, slot: bytes = b"", *, body: bytes = b"body", sequence: int = 1) -> bool:
+        item = item_of(key(number), slot, clock, body=body, sequence=sequence)
+        taken = held.judge(item, item.item_id, clock.now()) is None
+        if taken:
+            held.put(held.prepare(item, item.item_id))
+        return taken
+
+    assert all(put(number) for number in (5, 6, 7, 1))
+    assert put(6, body=b"", sequence=2)  # withdrawn, and remembered
+    assert not put(8)
+    assert put(2)
+    assert put(2, b"more")
+    assert not put(2, b"still more")  # nobody is left to make room
+    assert not put(5)
+    assert len(held) == len(held.ids) == 4
+    assert [slot[1] for slot in held.evicted] == [key(7).public, key(5).public]
+    assert not put(6)  # the old version does not come back
