@@ -179,9 +179,11 @@ class Auditor:
                     await self._tell(placement.node, right=True)
                 case Wrong():
                     problem, evidence = outcome.problem, outcome.evidence
-                    await self._store.write(
+                    broken = await self._store.write(
                         lambda db, p=placement, at=now, w=problem, e=evidence: rows.wrong(db, p, at, w, e)
                     )
+                    if not broken:
+                        continue
                     found.wrong.append((placement.node, placement, problem))
                     await self._accuse_of(placement, evidence)
                     await self._tell(placement.node, right=False)

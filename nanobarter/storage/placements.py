@@ -219,8 +219,14 @@ def suspect(db: sqlite3.Connection, placement: Placement) -> None:
     )
 
 
-def wrong(db: sqlite3.Connection, placement: Placement, at: Instant, problem: str, evidence: bytes) -> None:
-    """Note a broken promise with its evidence, and stop counting the share."""
+def wrong(db: sqlite3.Connection, placement: Placement, at: Instant, problem: str, evidence: bytes) -> bool:
+    """Note a broken promise with its evidence, and stop counting the share.
+
+    False when the promise no longer stood: the share was given up here, or its lease ended, while it was asked for.
+    """
+    lease = "SELECT 1 FROM storage_leases WHERE lease_id = ? AND ends_at > ?"
+    if db.execute(lease, (placement.lease_id, at)).fetchone() is None:
+        return False
     key = (placement.pack_id, placement.index, placement.node)
     changed = db.execute(
         "UPDATE storage_placements SET state = 'bad' "
@@ -232,6 +238,7 @@ def wrong(db: sqlite3.Connection, placement: Placement, at: Instant, problem: st
             "INSERT INTO storage_evidence (node, root, at, problem, answer) VALUES (?, ?, ?, ?, ?)",
             (placement.node, placement.root, at, problem, evidence),
         )
+    return changed > 0
 
 
 def caught_since(db: sqlite3.Connection, since: Instant) -> set[NodeId]:

@@ -20,6 +20,7 @@ from nanobarter.storage.health import pack_health
 from nanobarter.storage.placements import PlacedPackRow, Placement
 from nanobarter.storage.vault_files import Shown
 from nanobarter.storage.vault_messages import DOMAIN_RECEIPT, RECEIPT_BODY, NoProof
+from nanobarter.storage.verdicts import Outcome, Wrong
 from tests.storage.vaults import pack_of, town
 
 
@@ -168,6 +169,40 @@ async def test_a_share_under_an_ended_lease_does_not_count(tmp_path: Path) -> No
         assert (found.proven, found.silent) == (0, 0)
         assert here.auditor.status().verdict == "lost"
         assert here.store.read_now(rows.all_placements)
+
+
+async def test_a_share_that_was_given_up_or_ran_out_while_it_was_asked_for_is_nobodys_fault(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 4)
+    async with town(tmp_path, 4) as (here, _):
+        await here.placer.put(pack)
+        judged = list[bool]()
+
+        async def judge(_node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
+            judged.append(right)
+
+        here.auditor.observe(judge)
+        client = here.auditor._client  # pyright: ignore[reportPrivateUsage] - between choice and question
+        challenge = client.challenge
+        placed = here.store.read_now(lambda db: rows.of_pack(db, pack.pack_id))
+
+        async def late(node: NodeId, lease: LeaseId, root: Hash, size: int) -> Outcome:
+            """Between the choice of shares and the question, the owner gives one up and another's lease ends."""
+            mine = next(p for p in placed if p.node == node)
+            if mine == placed[0]:
+                await here.store.write(lambda db: rows.leave(db, mine))
+                await here.placer.tidy()
+            elif mine == placed[1]:
+                await here.store.write(
+                    lambda db: db.execute("UPDATE storage_leases SET ends_at = 1 WHERE lease_id = ?", (lease,)).rowcount
+                )
+                return Wrong("the peer denies the lease", b"")
+            return await challenge(node, lease, root, size)
+
+        client.challenge = late  # type: ignore[method-assign] # pyright: ignore[reportAttributeAccessIssue]
+        found = await here.auditor.round_now()
+        assert found.wrong == ()
+        assert found.proven == 2
+        assert judged == [True, True]
 
 
 async def test_a_peer_that_denies_the_lease_is_wrong_at_once(tmp_path: Path) -> None:
