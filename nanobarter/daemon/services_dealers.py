@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for
-from nanobarter.bots.dealing import Desk
+from nanobarter.bots.dealing import QUOTE_SPAN, Desk
 from nanobarter.bots.deals import Dealer, Deals
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import MIB, Quantity
@@ -94,4 +94,7 @@ def desk_of(node: "Node") -> Desk:
         trust.reliability,
         trust.vetted,
         max(0, free - ordered),
+        own=node.keeper.terms.own / node.keeper.terms.markup,
+        judged=trust.judged - {node.me},
+        turn=node.clock.now() // QUOTE_SPAN,
     )
