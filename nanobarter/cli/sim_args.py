@@ -12,7 +12,7 @@ Add = Callable[..., argparse.ArgumentParser]
 SimParent = Any  # argparse's class of subparsers is private
 
 SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers", "restored")
-SIM_ATTACKS = ("none", "stormy", "mute", "garbage", "eclipse", "sybils", "equivocation", "replay")
+SIM_ATTACKS = ("none", "stormy", "mute", "garbage", "eclipse", "sybils", "equivocation", "replay", "partition")
 
 
 def add_sim(commands: SimParent, add: Add) -> None:

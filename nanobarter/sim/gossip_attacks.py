@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Final
 
+from nanobarter.core.ids import NodeId
 from nanobarter.core.item import Item, make_item
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.core.units import HOUR, Instant
+from nanobarter.core.units import HOUR, Instant, Span
 from nanobarter.gossip.messages import PUSH_ITEMS_MAX, Push
 from nanobarter.sim.gossiping import ATTACK, BODY_BYTES, Plan, World, found, play, run
+from nanobarter.sim.member import Member
 
 Row = dict[str, object]
 _IDENTITIES: Final = 10_000
@@ -121,6 +123,33 @@ def replay(plan: Plan, seed: int) -> Row:
     return {**row, "replayed": len(old) * 20 * len(bully.machine.peers), "came_back": back}
 
 
+def partition(plan: Plan, seed: int) -> Row:
+    """Cut all links between two halves, let both say things, join them again; tell when all know all."""
+    world = found(plan, seed)
+    half = plan.nodes // 2
+    one, other = ({member.node for member in part} for part in (world.members[:half], world.members[half:]))
+    by_node = {member.node: member for member in world.members}
+    cut = [(member, peer) for member in world.members for peer in set(member.machine.peers) & _far(member, one, other)]
+    for member, peer in cut:
+        member.unlink(peer)
+    row = asdict(play(world, plan))
+    began = world.crowd.now
+    for member, peer in cut:
+        member.carry_out(member.link(by_node[peer].node))
+    missing = _missing(world)
+    while _missing(world) and world.crowd.now < began + plan.after:
+        world.crowd.scheduler.run_for(Span(100))
+    return {**row, "missing": missing, "missing_healed": _missing(world), "healed_ms": world.crowd.now - began}
+
+
+def _far(member: Member, one: set[NodeId], other: set[NodeId]) -> set[NodeId]:
+    return other if member.node in one else one
+
+
+def _missing(world: World) -> int:
+    return sum(member.node not in heard for heard in world.heard.values() for member in world.honest())
+
+
 ATTACKS: Final[dict[str, Callable[[Plan, int], Row]]] = {
     "none": plain,
     "stormy": lambda plan, seed: plain(
@@ -132,4 +161,5 @@ ATTACKS: Final[dict[str, Callable[[Plan, int], Row]]] = {
     "sybils": sybils,
     "equivocation": equivocation,
     "replay": replay,
+    "partition": partition,
 }

@@ -1,8 +1,8 @@
 """``python -m tests.e2e.swarm --nodes 100 --json``: 30 % of many real daemons are killed; the rest must know all bids.
 
 Every survivor posts a bid by hand that nobody can meet, right after the deaths; then every survivor's book must hold
-every such bid. The last line is one JSON object; exit 1 when one is missing after ``--wait`` seconds. About 80 MB for
-each node.
+every such bid. Then some of the dead return with the store they died with, and must hold every bid, too. The last line
+is one JSON object; exit 1 when one is missing after ``--wait`` seconds. About 80 MB for each node.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from nanobarter.daemon.config_network import Network
 
 FIRST = 3  # nodes that the others know at their start
 TOGETHER = 8  # asked or started at once
+RETURN = 5  # of the dead
 
 
 def build(stage: Stage, count: int) -> None:
@@ -93,15 +94,20 @@ def campaign(stage: Stage, *, nodes: int, kill: float, seed: int, wait: float) -
     alive = [node for node in stage.nodes if node not in dead]
     fresh = set(each(alive, post))
     killed_s, killed_missing = wait_all_know(alive, fresh, wait)
+    back = dead[:RETURN]
+    each(back, bring_up)
+    back_s, back_missing = wait_all_know(back, fresh, wait)
     return {
         "type": "swarm",
-        "ok": not spread_missing and not killed_missing,
+        "ok": not spread_missing and not killed_missing and not back_missing,
         "nodes": nodes,
         "killed": len(dead),
         "up_s": round(up, 1),
         "all_know_s": round(spread_s, 1),
         "all_know_after_kill_s": round(killed_s, 1),
-        "missing": spread_missing + killed_missing,
+        "returned": len(back),
+        "returned_know_s": round(back_s, 1),
+        "missing": spread_missing + killed_missing + back_missing,
         "rss_mb_median": round(memory[len(memory) // 2], 1),
         "connected_min": min(each(alive, connected)),
     }

@@ -14,6 +14,10 @@ SMALL = Plan(nodes=40, degree=12, items=8)
 @pytest.mark.parametrize("attack", [name for name in SIM_ATTACKS if name != "sybils"])
 def test_everybody_honest_hears_within_a_minute(attack: str) -> None:
     row = ATTACKS[attack](SMALL, 3)
+    assert row.get("missing_healed", 0) == 0
+    if attack == "partition":
+        assert row["missing"] == 20 * 8
+        return
     assert row["reach"] == 1.0
     assert row.get("own_reach", 1.0) == 1.0
     assert row.get("came_back", 0) == 0
