@@ -20,7 +20,7 @@ from nanobarter.core.ids import NodeId, PublicKey, sha256
 from nanobarter.core.item import make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
-from nanobarter.core.ports import Caller, Priority
+from nanobarter.core.ports import Body, Caller, Priority
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
@@ -75,7 +75,7 @@ class Far:
         return self._caller.node_id
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: Body, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
         """Call, with half of the delay before and half after."""
         half = self.delay / 2 if peer != self.node_id else 0

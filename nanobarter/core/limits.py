@@ -144,7 +144,7 @@ class Limits:
     storage_listings_max: int = 256  # directories per transaction of the unchanged-files table
     storage_links_max: int = 100_000  # files with several names remembered in a walk; others are read per name
     storage_racy: Span = Span(2 * SECOND)  # a file changed so shortly before it was read is read again (git: "racy")
-    storage_open_bytes_max: int = 64 * 1024 * 1024  # packs kept open while restoring
+    storage_open_bytes_max: int = 32 * 1024 * 1024  # packs kept open while restoring: two of the largest
     storage_fetches_max: int = 4  # packs fetched ahead of their use
     storage_lookahead_max: int = 64  # files whose packs are asked for before their turn
     storage_catalog_bytes_max: int = 2 * 1024 * 1024 * 1024  # unpacked; 40 bytes per chunk of 256 KiB: 12 TB
@@ -167,9 +167,10 @@ class Limits:
     sign_timeout: Span = Span(1 * SECOND)  # a peer that failed shows within it that it is back: a round trip, no more
     share_peer_rest: Span = Span(2 * MINUTE)  # a peer that failed is asked last for so long
     share_full_rest: Span = Span(1 * DAY)  # a peer without room for what it owes: people rarely make room sooner
-    share_transfers_max: int = 24  # shares under way at once, 2 MiB each; bounds memory
+    share_transfer_bytes_max: int = 16 * 1024 * 1024  # of shares under way at once, in memory with their masks
     throttle_wait_max: Span = Span(8 * SECOND)  # of a peer's range under a limit of bandwidth; well below call_timeout
-    share_packs_max: int = 3  # packs under way at once, 16 MiB and their shares each; bounds memory
+    share_packs_max: int = 3  # packs put together at once in a search without a head, 16 MiB each; bounds memory
+    share_pack_bytes_max: int = 28 * 1024 * 1024  # of packs under way at once, with their coded parts
     lease_step_quantity: int = 64  # notes become leases in steps, since their term runs from then on
     lease_head_reserve_bytes: int = 512 * 1024  # kept free in each lease for the vault's head
     audit_period: Span = Span(15 * MINUTE)

@@ -12,7 +12,20 @@ from nanobarter.core.units import Instant, Span
 Handler = Callable[[NodeId, bytes], Awaitable[bytes]]
 """Answers one request of an authenticated peer. May raise Malformed or PeerFault (blames the peer)."""
 
+Body = bytes | tuple[bytes, bytes | memoryview]
+"""The body of a request: bytes, or a beginning and the long rest, which is then not copied to stand behind it."""
+
 Priority = Literal["control", "bulk"]
+
+
+def whole(body: Body) -> bytes:
+    """Return a body as it arrives."""
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def size_of(body: Body) -> int:
+    """Return the length of a body as it arrives."""
+    return len(body) if isinstance(body, bytes) else sum(map(len, body))
 
 
 class Clock(Protocol):
@@ -40,7 +53,7 @@ class Caller(Protocol):
         ...
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: Body, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
         """Return the peer's answer to one request; a call to one's own id reaches one's own handlers.
 

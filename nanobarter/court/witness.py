@@ -17,7 +17,7 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import DraftId, LockId, NodeId, NoteId
 from nanobarter.core.keys import Signed, open_signed
 from nanobarter.core.limits import Limits
-from nanobarter.core.ports import Caller, Handler, Priority, Registrar
+from nanobarter.core.ports import Body, Caller, Handler, Priority, Registrar, whole
 from nanobarter.core.units import Span
 from nanobarter.court.proofs import Convicted, Proof, verify
 from nanobarter.mint.messages import ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Note, OpenBody, Refusal, Request
@@ -68,12 +68,12 @@ class Witness:
         return self._wire.node_id
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: Body, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
         """Return the peer's answer, after a look at it."""
         raw = await self._wire.call(peer, method, body, timeout=timeout, priority=priority)
         if method == "mint.request":
-            await self._judge(self._exchange, body, raw)
+            await self._judge(self._exchange, whole(body), raw)
         elif method == "mint.announcements":
             await self._judge(self._announcements, peer, raw)
         return raw

@@ -7,6 +7,7 @@ import trio
 
 from nanobarter.core.errors import Malformed, Unreachable
 from nanobarter.core.ids import NodeId, short_node
+from nanobarter.core.ports import Body
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.frames import Kind
 from nanobarter.net.messages import TIMEOUT_MS_MAX, request_parts
@@ -19,7 +20,9 @@ _NUMBERS: Final = 2**32
 class Post(Protocol):
     """Sends one message of a connection; it never waits."""
 
-    def __call__(self, kind: Kind, number: int, body: bytes = b"", rest: bytes = b"", *, bulk: bool = False) -> None:
+    def __call__(
+        self, kind: Kind, number: int, body: bytes = b"", rest: bytes | memoryview = b"", *, bulk: bool = False
+    ) -> None:
         """Queue the message whose body is ``body`` and ``rest``, unless the connection is over."""
         ...
 
@@ -129,7 +132,7 @@ class Calls:
     async def ask(
         self,
         method: str,
-        body: bytes,
+        body: Body,
         timeout: Span,
         *,
         bulk: bool,

@@ -18,7 +18,7 @@ from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, PeerFault
 from nanobarter.core.ids import PublicKey, node_id_of, short_node
 from nanobarter.core.limits import Limits
-from nanobarter.core.ports import Priority
+from nanobarter.core.ports import Body, Priority
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.calls import Calls, Numbers, Retired
 from nanobarter.net.frames import PART_BYTES, FrameDecoder, Kind, Message, frames_of
@@ -194,7 +194,7 @@ class Connection:
 
     # -- what we ask
 
-    async def call(self, method: str, body: bytes, *, timeout: Span, priority: Priority) -> bytes:
+    async def call(self, method: str, body: Body, *, timeout: Span, priority: Priority) -> bytes:
         """Return the peer's answer; being cancelled tells the peer to stop.
 
         Raises Retired when another connection must be used, else as ``core.ports.Caller.call``.
@@ -213,7 +213,9 @@ class Connection:
             raise Retired
         return self.streams.open(self._numbers.fresh(self.calls, self.streams), method, body)
 
-    def _post(self, kind: Kind, number: int, body: bytes = b"", rest: bytes = b"", *, bulk: bool = False) -> None:
+    def _post(
+        self, kind: Kind, number: int, body: bytes = b"", rest: bytes | memoryview = b"", *, bulk: bool = False
+    ) -> None:
         if not self._is_over:
             self.outbox.add(frames_of(kind, number, body, rest), bulk=bulk)
             self._rhythm.stir()

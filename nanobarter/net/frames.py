@@ -55,7 +55,7 @@ Frame = tuple[bytes | memoryview, ...]
 """The pieces of one frame, in order. They are joined when they are written, so a long body is copied once."""
 
 
-def frames_of(kind: Kind, number: int, body: bytes = b"", rest: bytes = b"") -> list[Frame]:
+def frames_of(kind: Kind, number: int, body: bytes = b"", rest: bytes | memoryview = b"") -> list[Frame]:
     """Return the frames of a message whose body is ``body`` and then ``rest``."""
     size = len(body) + len(rest)
     if size <= PART_BYTES:
@@ -76,7 +76,7 @@ def encode_message(kind: Kind, number: int, body: bytes = b"") -> list[bytes]:
 class _Pieces:
     """Two byte strings read as one, without joining them."""
 
-    def __init__(self, *parts: bytes) -> None:
+    def __init__(self, *parts: bytes | memoryview) -> None:
         self._left = [memoryview(part) for part in parts if part]
 
     def take(self, count: int) -> list[memoryview]:

@@ -15,7 +15,7 @@ from nanobarter.core.errors import Unreachable
 from nanobarter.core.ids import NodeId, PublicKey, short_node
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.core.ports import Handler, Priority
+from nanobarter.core.ports import Body, Handler, Priority, whole
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.frames import Kind
 from nanobarter.net.methods import Failed, Failure, Methods, StreamHandler, unwrap
@@ -165,13 +165,13 @@ class MemoryNode:
         self,
         peer: NodeId,
         method: str,
-        body: bytes,
+        body: Body,
         *,
         timeout: Span,
         priority: Priority = "control",  # noqa: ARG002 - nothing queues in memory
     ) -> bytes:
         """Return the peer's answer; see ``core.ports.Caller``."""
-        return await self._hub.carry(self._node_id, peer, method, body, timeout)
+        return await self._hub.carry(self._node_id, peer, method, whole(body), timeout)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the streams that others open here. Calls are served without it."""

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from nanobarter.core.canonical import Record, decode, encode
 from nanobarter.core.errors import Malformed
+from nanobarter.core.ports import Body, size_of, whole
 from nanobarter.net.address import HOST_MAX
 from nanobarter.net.methods import METHOD_NAME_MAX
 
@@ -76,12 +77,14 @@ class Request(Record, frozen=True):
 _DECODER: Final = msgspec.msgpack.Decoder(Request)
 
 
-def request_parts(method: str, timeout: int, *, bulk: bool, body: bytes) -> tuple[bytes, bytes]:
+def request_parts(method: str, timeout: int, *, bulk: bool, body: Body) -> tuple[bytes, bytes | memoryview]:
     """Return the canonical bytes of a Request in two pieces: a long body is not copied for its own header."""
-    if len(body) < _LONG:
-        return encode(Request(method, timeout, bulk, body)), b""
+    size = size_of(body)
+    if size < _LONG:
+        return encode(Request(method, timeout, bulk, whole(body))), b""
+    begin, rest = (b"", body) if isinstance(body, bytes) else body
     empty = encode(Request(method, timeout, bulk, b""))
-    return empty[: -len(_EMPTY)] + b"\xc6" + len(body).to_bytes(4, "big"), body
+    return b"".join((empty[: -len(_EMPTY)], b"\xc6", size.to_bytes(4, "big"), begin)), rest
 
 
 def read_request(data: bytes) -> Request:

@@ -10,7 +10,7 @@ from nanobarter.core.ids import NodeId, PublicKey, short_node
 from nanobarter.core.item import Item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.core.ports import Clock, Entropy, Handler, Priority
+from nanobarter.core.ports import Body, Clock, Entropy, Handler, Priority, whole
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.address import Address, parse_address
@@ -117,7 +117,7 @@ class Network:
     # -- Caller
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: Body, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
         """Return the peer's answer, dialling it first if it is known; see ``core.ports.Caller``."""
         connection = self._links.best(peer)
@@ -129,7 +129,7 @@ class Network:
         with trio.CancelScope(deadline=trio.current_time() + timeout / SECOND):
             if peer == self._node_id:
                 await trio.lowlevel.checkpoint()
-                return unwrap(peer, method, await self._methods.answer(peer, method, body))
+                return unwrap(peer, method, await self._methods.answer(peer, method, whole(body)))
             while True:
                 connection = await self._reach(peer)
                 try:

@@ -60,20 +60,29 @@ def _accelerator() -> isal.Isal | None:
 
 
 def encode(body: bytes, k: int, n: int) -> list[bytes]:
-    """Return the n shares of a body whose length is a multiple of k. Share i < k is the i-th k-th of the body."""
+    """Return the shares that ``pieces`` gives, as bytes of their own."""
+    return [bytes(piece) for piece in pieces(body, k, n)]
+
+
+def pieces(body: bytes, k: int, n: int) -> list[bytes | bytearray | memoryview]:
+    """Return the n shares of a body whose length is a multiple of k. Share i < k is the i-th k-th of the body.
+
+    Those are views of it.
+    """
     _check_geometry(k, n)
     size, rest = divmod(len(body), k)
     if rest or not size:
         raise ValueError(f"a body of {len(body)} bytes does not divide into {k} shares")
     if k == 1:
         return [body] * n
-    blocks = [body[i * size : (i + 1) * size] for i in range(k)]
+    view = memoryview(body)
+    blocks = [view[i * size : (i + 1) * size] for i in range(k)]  # not copied
     if k == n:
-        return blocks
+        return [*blocks]
     library = _accelerator()
     if library is None:
-        return blocks + _ZFEC.Encoder(k, n).encode(blocks, list(range(k, n)))
-    return blocks + library.multiply(_parity_matrix(k, n), blocks, size)
+        return [*blocks, *_ZFEC.Encoder(k, n).encode([bytes(block) for block in blocks], list(range(k, n)))]
+    return [*blocks, *library.multiply_body(_parity_matrix(k, n), body, size)]
 
 
 def decode(shares: Mapping[int, bytes], k: int, n: int, size: int) -> bytes:

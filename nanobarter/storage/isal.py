@@ -27,15 +27,28 @@ class Isal:
 
         Each block has ``size`` bytes and each row one coefficient per block.
         """
-        rows, width = len(matrix), len(blocks)
+        sources = (ctypes.c_void_p * len(blocks))(
+            *(ctypes.cast(ctypes.c_char_p(block), ctypes.c_void_p).value for block in blocks)
+        )
+        return [bytes(output) for output in self._multiply(matrix, sources, len(blocks), size)]
+
+    def multiply_body(self, matrix: list[bytes], body: bytes, size: int) -> list[bytearray]:
+        """Return the same for blocks that lie end to end in one body, which is not copied."""
+        start = ctypes.cast(ctypes.c_char_p(body), ctypes.c_void_p).value or 0
+        width = len(body) // size
+        return self._multiply(matrix, (ctypes.c_void_p * width)(*(start + i * size for i in range(width))), width, size)
+
+    def _multiply(
+        self, matrix: list[bytes], sources: "ctypes.Array[ctypes.c_void_p]", width: int, size: int
+    ) -> list[bytearray]:
+        rows = len(matrix)
         tables = ctypes.create_string_buffer(rows * width * _TABLE_BYTES)
         self.library.ec_init_tables(width, rows, b"".join(matrix), tables)
         outputs = [bytearray(size) for _ in range(rows)]
         views = [(ctypes.c_char * size).from_buffer(output) for output in outputs]
-        sources = (ctypes.c_char_p * width)(*blocks)
         targets = (ctypes.c_void_p * rows)(*(ctypes.addressof(view) for view in views))
         self.library.ec_encode_data(size, width, rows, tables, sources, targets)
-        return [bytes(output) for output in outputs]
+        return outputs
 
 
 def _candidates() -> Iterator[str]:

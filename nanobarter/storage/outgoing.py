@@ -13,7 +13,7 @@ import trio
 from nanobarter.core.ids import NodeId, short_node
 from nanobarter.storage.pace import Pace
 from nanobarter.storage.placements import PlacedPackRow
-from nanobarter.storage.share import Share
+from nanobarter.storage.share import Bytes
 from nanobarter.storage.targets import Candidate, Picker
 
 _TOLD_MAX: Final = 3  # peers whose reasons a message gives; they are often the same
@@ -40,7 +40,7 @@ class Outgoing:
     """One pack on its way out. Times are seconds."""
 
     row: PlacedPackRow
-    shares: dict[int, Share]
+    pieces: dict[int, Bytes]  # of the erasure code, of which shares are made when their turn comes
     picker: Picker
     placed: set[int]
     least: float

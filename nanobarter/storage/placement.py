@@ -19,6 +19,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND
 from nanobarter.storage import erasure
 from nanobarter.storage import placements as rows
+from nanobarter.storage.budget import Budget
 from nanobarter.storage.geometry import RECOVERY_MARK, Geometry, for_peers, recovery
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import LeaseBook
@@ -64,8 +65,8 @@ class Placer:
         self._leaving = leaving
         self._sender = Sender(store=store, leases=leases, client=reader.client, rests=reader.rests, clock=reader.clock)
         self._attempts = set[Attempt]()  # of all packs under way
-        self._packs_out = trio.CapacityLimiter(limits.share_packs_max)
-        self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
+        self._packs_out = Budget(limits.share_pack_bytes_max)
+        self._transfers = Budget(limits.share_transfer_bytes_max)
 
     async def start(self) -> None:
         """Mark what a crash left half placed; ``tidy`` deletes it at the peers."""
@@ -85,22 +86,20 @@ class Placer:
 
     async def place(self, pack: Pack, kind: PlacedKind) -> PlacedPackRow:
         """Place what is missing of a pack, and return how it stands."""
-        async with self._packs_out:
+        async with self._packs_out.part(pack.n * pack.share_size):
             found = await self._store.read(lambda db: rows.of_pack(db, pack.pack_id))
             held = [p for p in found if p.state == "held"]
             missing = sorted(set(range(pack.n)) - {p.index for p in held})
             row = PlacedPackRow(pack.pack_id, kind, pack.k, pack.n, pack.share_size, thin=True)
             await self._store.write(lambda db: rows.keep_pack(db, row))
-            shares = await trio.to_thread.run_sync(self._shares, pack, missing)
-            return await self._place(row, shares, held)
+            return await self._place(pack, row, missing, held)
 
     async def fill(self, row: PlacedPackRow, body: bytes, held: Sequence[Placement]) -> PlacedPackRow:
         """Place the shares of a pack that ``held`` does not name, for repair."""
         pack = Pack(row.pack_id, "data", body, row.share_size, row.k, row.n)
         missing = sorted(set(range(row.n)) - {p.index for p in held})
-        async with self._packs_out:
-            shares = await trio.to_thread.run_sync(self._shares, pack, missing)
-            return await self._place(row, shares, held)
+        async with self._packs_out.part(pack.n * pack.share_size):
+            return await self._place(pack, row, missing, held)
 
     async def get(self, pack_id: PackId) -> bytes:
         """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""
@@ -165,13 +164,9 @@ class Placer:
 
     # -- out
 
-    def _shares(self, pack: Pack, indices: list[int]) -> dict[int, Share]:
-        pieces = erasure.encode(pack.body, pack.k, pack.n) if indices else []
-        geometry, shares = (pack.k, pack.n), dict[int, Share]()
-        for i in indices:
-            shares[i] = make_share(self._keys.vault_id, pack.pack_id, i, geometry, pieces[i], self._mask)
-            pieces[i] = b""  # three packs are on their way at once: what was masked is let go
-        return shares
+    def _share(self, job: Outgoing, index: int) -> Share:
+        row = job.row
+        return make_share(self._keys.vault_id, row.pack_id, index, (row.k, row.n), job.pieces[index], self._mask)
 
     def _host(self, node: NodeId) -> str | None:
         address = self._directory.address_of(node)
@@ -182,8 +177,12 @@ class Placer:
         picker.occupy((p.node, self._host(p.node)) for p in held)
         return picker
 
-    async def _place(self, row: PlacedPackRow, shares: dict[int, Share], held: Sequence[Placement]) -> PlacedPackRow:
-        job = Outgoing(row, shares, self._picker(held), {p.index for p in held}, self._limits.share_patience / SECOND)
+    async def _place(
+        self, pack: Pack, row: PlacedPackRow, missing: list[int], held: Sequence[Placement]
+    ) -> PlacedPackRow:
+        pieces = await trio.to_thread.run_sync(erasure.pieces, pack.body, pack.k, pack.n) if missing else []
+        least, there = self._limits.share_patience / SECOND, {p.index for p in held}
+        job = Outgoing(row, {i: pieces[i] for i in missing}, self._picker(held), there, least)
         await self._round(job)
         if len(job.placed) < row.k:  # rather a peer that failed a moment ago than no backup
             now_held = [p for p in self._store.read_now(lambda db: rows.of_pack(db, row.pack_id)) if p.state == "held"]
@@ -200,8 +199,8 @@ class Placer:
         async with trio.open_nursery() as watching:
             watching.start_soon(self._watch, job)
             async with trio.open_nursery() as nursery:
-                for index in sorted(set(job.shares) - job.placed):
-                    nursery.start_soon(self._place_one, job, job.shares[index])
+                for index in sorted(set(job.pieces) - job.placed):
+                    nursery.start_soon(self._place_one, job, index)
             watching.cancel_scope.cancel()
 
     async def _watch(self, job: Outgoing) -> None:
@@ -219,10 +218,11 @@ class Placer:
                     for other in [a for a in self._attempts if a.node == attempt.node]:
                         other.give_up()
 
-    async def _place_one(self, job: Outgoing, share: Share) -> None:
-        size = len(share.raw)
+    async def _place_one(self, job: Outgoing, index: int) -> None:
+        size = HEADER_BYTES + job.row.share_size
         while (candidate := job.take(size)) is not None:
-            async with self._transfers:
+            async with self._transfers.part(size):
+                share = await trio.to_thread.run_sync(self._share, job, index)  # only now: it is in memory once more
                 attempt = Attempt(candidate.node, size)
                 self._attempts.add(attempt)
                 job.running.add(attempt)
@@ -230,7 +230,7 @@ class Placer:
                     with attempt.scope:
                         why_not = await self._sender.send(candidate.node, share)
                         if why_not is None:
-                            job.arrived(share.header.index, trio.current_time() - attempt.since)
+                            job.arrived(index, trio.current_time() - attempt.since)
                             return
                         job.failed[candidate.node] = why_not
                 finally:
@@ -238,7 +238,7 @@ class Placer:
                     self._attempts.discard(attempt)
             if attempt.given_up:
                 job.failed[candidate.node] = "it was slower than the others"
-                if not job.shares.keys() & job.placed:  # by what is known of the line alone, which may have changed
+                if not job.pieces.keys() & job.placed:  # by what is known of the line alone, which may have changed
                     self._client.pace.slower()
             self._reader.rests.begin(candidate.node)
             job.give_back(candidate)

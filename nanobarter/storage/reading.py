@@ -19,6 +19,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND
 from nanobarter.storage import erasure
 from nanobarter.storage import placements as rows
+from nanobarter.storage.budget import Budget
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.placements import PlacedPackRow, Placement
 from nanobarter.storage.ports import PackMissing
@@ -78,8 +79,8 @@ class PackReader:
         self._mask = mask_secret(keys)
         self._limits = limits
         self.rests = Rests(client.lives, clock, limits)
-        self._packs = trio.CapacityLimiter(limits.share_packs_max)
-        self._transfers = trio.CapacityLimiter(limits.share_transfers_max)
+        self._packs = Budget(limits.share_pack_bytes_max)
+        self._transfers = Budget(limits.share_transfer_bytes_max)
 
     def forgive(self) -> None:
         """Forget who failed lately: everybody gets another chance."""
@@ -91,7 +92,7 @@ class PackReader:
         if row is None:
             raise PackMissing(pack_id)
         found = await self._store.read(lambda db: rows.of_pack(db, pack_id))
-        async with self._packs:
+        async with self._packs.part(2 * row.k * row.share_size):  # its shares, and the body that they become
             shares, away = await self._fetch(row, [p for p in found if p.state == "held"])
             if len(shares) < row.k:
                 told = f"{len(shares)} of the {row.k} shares needed came back, {away} peers do not answer"
@@ -129,7 +130,7 @@ class PackReader:
 
     async def _fetch_one(self, placement: Placement, away: set[NodeId]) -> bytes | None:
         """Return one unmasked share, or None when the peer does not give it back as it was; note who is away."""
-        async with self._transfers:
+        async with self._transfers.part(placement.size):
             try:
                 raw = await self.client.get(placement.node, placement.lease_id, placement.root, placement.size)
                 if isinstance(raw, Refused):

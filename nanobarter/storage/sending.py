@@ -45,7 +45,7 @@ class Sender:
 
     async def _send(self, node: NodeId, share: Share) -> str | None:
         try:
-            lease = await self._leases.lease_for(node, len(share.raw))
+            lease = await self._leases.lease_for(node, len(share.view))
         except (Unreachable, PeerFault) as error:
             return f"no lease: {error}"
         if isinstance(lease, Refused):
@@ -77,7 +77,7 @@ class Sender:
         return why_not
 
     async def _begin(self, share: Share, lease: HeldLease) -> Placement | None:
-        header, size = share.header, len(share.raw)
+        header, size = share.header, len(share.view)
         placement = Placement(
             header.pack, header.index, lease.issuer, lease.lease_id, share.root, size, "placing", Instant(0), None
         )

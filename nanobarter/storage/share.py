@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from blake3 import blake3
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from msgspec import Meta
 
 from nanobarter.core.canonical import Record, decode, encode
@@ -29,6 +29,10 @@ HEADER_BYTES: Final = 256
 BLOCK_BYTES: Final = 4096
 SHARE_BYTES_MAX: Final = HEADER_BYTES + max(SHARE_SIZES)
 PATH_MAX: Final = 10  # 2 MiB and a header are 513 blocks
+
+_CIPHER_BYTES: Final = 15  # beyond the end, which the cipher's interface wants though a stream needs none
+
+Bytes = bytes | bytearray | memoryview
 
 Index = Annotated[int, Meta(ge=0, le=254)]
 Count = Annotated[int, Meta(ge=1, le=255)]
@@ -53,18 +57,26 @@ class Share:
     """A share as it travels and rests, with its name."""
 
     header: ShareHeader
-    raw: bytes
+    view: memoryview
     root: Hash
 
+    @property
+    def raw(self) -> bytes:
+        """The bytes, copied."""
+        return bytes(self.view)
 
-def make_share(vault: VaultId, pack: PackId, index: int, geometry: tuple[int, int], data: bytes, mask: bytes) -> Share:
+
+def make_share(vault: VaultId, pack: PackId, index: int, geometry: tuple[int, int], data: Bytes, mask: bytes) -> Share:
     """Return the share of one erasure share's bytes. ``mask`` is the secret from which the masks grow."""
-    masked = apply_mask(mask, pack, index, data)
-    header = ShareHeader(vault, pack, index, *geometry, len(data), Hash(blake3(masked).digest()))
+    end = HEADER_BYTES + len(data)
+    buffer = memoryview(bytearray(end + _CIPHER_BYTES))  # masked where it stays: it is up to 2 MiB
+    _masker(mask, pack, index).update_into(data, buffer[HEADER_BYTES:])
+    header = ShareHeader(vault, pack, index, *geometry, len(data), Hash(blake3(buffer[HEADER_BYTES:end]).digest()))
     body = encode(header)
     front = MAGIC + len(body).to_bytes(2, "big") + body
-    raw = front.ljust(HEADER_BYTES, b"\x00") + masked
-    return Share(header, raw, Tree(raw).root)
+    buffer[: len(front)] = front
+    view = buffer[:end].toreadonly()
+    return Share(header, view, Tree(view).root)
 
 
 def open_share(raw: bytes, mask: bytes) -> tuple[ShareHeader, bytes]:
@@ -95,9 +107,12 @@ def apply_mask(mask: bytes, pack: PackId, index: int, data: bytes) -> bytes:
 
     The key serves one share only, so the counter starts at zero (NIST SP 800-38A, appendix B.2).
     """
+    return _masker(mask, pack, index).update(data)  # a stream: nothing is left to finalize
+
+
+def _masker(mask: bytes, pack: PackId, index: int) -> CipherContext:
     key = derive(mask, "storage/share-mask", pack, bytes([index]))
-    cipher = Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor()
-    return cipher.update(data)  # a stream: nothing is left to finalize
+    return Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor()
 
 
 # -- the tree

@@ -17,7 +17,7 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.core.ports import Handler, Priority, Registrar
+from nanobarter.core.ports import Body, Handler, Priority, Registrar, size_of
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.address import Address
 from nanobarter.storage.reading import HostPort
@@ -26,7 +26,7 @@ from nanobarter.storage.vault_messages import Refusal
 
 _SMALL_BYTES: Final = 8 * 1024
 _BURST_SECONDS: Final = 1.0  # what was not used in the last second may be used now
-_LARGE: Final = frozenset({"storage.read", "storage.write"})
+_LARGE: Final = frozenset({"storage.read", "storage.write", "storage.place"})
 _BUSY: Final = encode(Refusal(Reason.BUSY, "this node keeps to its limit of bandwidth; try later"))
 
 
@@ -94,16 +94,16 @@ class Throttle:
         self._network.learn(node, address)
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: Body, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
         """Return a peer's answer, as ``Caller.call``; a large request waits before, and its wait is no part of it."""
         if priority != "bulk":
             return await self._network.call(peer, method, body, timeout=timeout, priority=priority)
         expected = self._limits.share_range_bytes if method == "storage.read" else 0
-        wait = max(self._up.take(len(body)), self._down.take(expected))
+        wait = max(self._up.take(size_of(body)), self._down.take(expected))
         came = 0
         try:
-            if expected or len(body) > _SMALL_BYTES:
+            if expected or size_of(body) > _SMALL_BYTES:
                 await trio.sleep(wait)
             answer = await self._network.call(peer, method, body, timeout=timeout, priority=priority)
             came = len(answer)

@@ -7,7 +7,7 @@ from nanobarter.core.errors import Malformed, PeerFault, Reason
 from nanobarter.core.ids import Hash, NodeId
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.limits import Limits
-from nanobarter.core.ports import Caller, Clock, Entropy
+from nanobarter.core.ports import Body, Caller, Clock, Entropy
 from nanobarter.core.units import Span
 from nanobarter.storage.vault_bytes import read_answer
 from nanobarter.storage.vault_messages import (
@@ -25,7 +25,7 @@ from nanobarter.storage.vault_messages import (
 FOUND_LEASE_BYTES: Final = 64  # one of a list of leases: an id and two numbers
 
 
-async def call(caller: Caller, node: NodeId, method: str, body: bytes, *, timeout: Span, size_max: int) -> Answer:
+async def call(caller: Caller, node: NodeId, method: str, body: Body, *, timeout: Span, size_max: int) -> Answer:
     """Return a vault's answer to one request. Raises Unreachable, and PeerFault when it cannot be read."""
     data = await caller.call(node, method, body, timeout=timeout, priority="bulk")
     try:

@@ -35,9 +35,9 @@ def _before(record: Record, size: int) -> bytes:
     return head + b"\xc6" + size.to_bytes(4, "big")
 
 
-def write_request(ask: Signed, data: bytes | memoryview) -> bytes:
-    """Return the canonical bytes of a ``VaultRequest``; the data are copied once."""
-    return b"".join((_before(VaultRequest(ask, b""), len(data)), data))
+def write_request(ask: Signed, data: bytes | memoryview) -> tuple[bytes, bytes | memoryview]:
+    """Return the canonical bytes of a ``VaultRequest`` in two pieces, of which the data are the second."""
+    return _before(VaultRequest(ask, b""), len(data)), data
 
 
 def read_request(body: bytes, size_max: int) -> tuple[Signed, memoryview]:

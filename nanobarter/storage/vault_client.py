@@ -105,7 +105,7 @@ class VaultClient:
         A quick peer gets it whole; another in ranges, and an attempt goes on where an earlier one stopped. Raises
         Unreachable and PeerFault.
         """
-        began, size = trio.current_time(), len(share.raw)
+        began, size = trio.current_time(), len(share.view)
         if node in self._quick:
             kept = await self._place(node, lease, share)
             self._note_speed(node, trio.current_time() - began)
@@ -116,18 +116,18 @@ class VaultClient:
         return kept
 
     async def _place(self, node: NodeId, lease: LeaseId, share: Share) -> Kept | Refused:
-        nonce, block_index = self._draw(len(share.raw))
-        answer = await self._ask(node, lease, Place(share.root, nonce, block_index), share.raw)
+        nonce, block_index = self._draw(len(share.view))
+        answer = await self._ask(node, lease, Place(share.root, nonce, block_index), share.view)
         if isinstance(answer, Refused):
             return answer
         placed = self._expect(answer, Placed)
         held, shown = (self._open_signed(node, signed) for signed in (placed.held, placed.shown))
         prove = Prove(share.root, nonce, block_index)
-        outcome = judge_proof(shown, encode(placed.shown), prove, lease, len(share.raw))
+        outcome = judge_proof(shown, encode(placed.shown), prove, lease, len(share.view))
         return Kept(self._checked(held, placed.held, lease, share), outcome)
 
     async def _put_ranges(self, node: NodeId, lease: LeaseId, share: Share) -> Kept | Refused:
-        size = len(share.raw)
+        size = len(share.view)
         answer = await self._ask(node, lease, Allocate(share.root, size))
         if isinstance(answer, Refused):
             return answer
@@ -145,7 +145,7 @@ class VaultClient:
 
     def _checked(self, held: ReceiptBody, signed: Signed, lease: LeaseId, share: Share) -> bytes:
         evidence = encode(signed)
-        if not isinstance(held, Held) or (held.lease, held.share, held.size) != (lease, share.root, len(share.raw)):
+        if not isinstance(held, Held) or (held.lease, held.share, held.size) != (lease, share.root, len(share.view)):
             raise PeerFault("the receipt is for another share", evidence=evidence)
         return evidence
 
@@ -154,9 +154,9 @@ class VaultClient:
         return self._entropy.token(16), int.from_bytes(self._entropy.token(8), "big") % block_count(size)
 
     async def _write(self, node: NodeId, lease: LeaseId, share: Share, have: Ranges) -> Refused | None:
-        for start, end in split(len(share.raw), self._range_bytes(node)):
+        for start, end in split(len(share.view), self._range_bytes(node)):
             if not have.covers(start, end):
-                data, began = memoryview(share.raw)[start:end], trio.current_time()
+                data, began = share.view[start:end], trio.current_time()
                 deed = Write(share.root, start, Hash(blake3(data).digest()))
                 answer = await self._ask(node, lease, deed, data)
                 if isinstance(answer, Refused):

@@ -15,7 +15,8 @@ from nanobarter.core.errors import Reason, Refused, Unreachable
 from nanobarter.core.ids import AgreementId, LeaseId, NodeId, RequestId, sha256
 from nanobarter.core.keys import Signed, SigningKey, open_signed, verify
 from nanobarter.core.limits import Limits
-from nanobarter.core.ports import Caller, Clock, Entropy, Priority
+from nanobarter.core.ports import Body as RequestBody
+from nanobarter.core.ports import Caller, Clock, Entropy, Priority, whole
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import DAY, HOUR, MINUTE, LeaseKind, Quantity, Span, after
@@ -68,9 +69,9 @@ class Line:
         return self._network.node_id
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: RequestBody, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
-        with self._noted(method, body):
+        with self._noted(method, whole(body)):
             answer = await self._network.call(peer, method, body, timeout=timeout, priority=priority)
         self.served += 1
         return answer

@@ -11,7 +11,7 @@ from nanobarter.core.canonical import decode
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import LIMITS
-from nanobarter.core.ports import Handler, Priority
+from nanobarter.core.ports import Body, Handler, Priority, size_of
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.address import Address
 from nanobarter.storage.recovery import KnownNode
@@ -45,11 +45,11 @@ class Line:
         raise AssertionError((node, address))
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: Body, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
         assert timeout == LIMITS.call_timeout, (peer, priority)
         await trio.lowlevel.checkpoint()
-        self.went.append((trio.current_time(), len(body)))
+        self.went.append((trio.current_time(), size_of(body)))
         return bytes(RANGE if method == "storage.read" else 1)
 
     def add(self, method: str, handler: Handler, *, body_max: int) -> None:

@@ -8,6 +8,7 @@ from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused
 from nanobarter.core.ids import PackId, VaultId
 from nanobarter.core.keys import open_signed
+from nanobarter.core.ports import whole
 from nanobarter.core.system import SeededEntropy
 from nanobarter.core.units import MIB
 from nanobarter.storage.share import Tree, block_count, make_share, verify_block
@@ -132,7 +133,7 @@ def test_requests_and_answers_are_the_canonical_bytes(one: One, size: int) -> No
     data = bytes(size)
     ask = decode(one.request(Place(Tree(b"x").root, NONCE, 0)), VaultRequest, size_max=MIB).ask
     raw = encode(VaultRequest(ask, data))
-    assert write_request(ask, data) == raw
+    assert whole(write_request(ask, data)) == raw
     back, view = read_request(raw, MIB)
     assert (back, bytes(view)) == (ask, data)
     answer = encode(Data(data))

@@ -12,7 +12,7 @@ from nanobarter.core.errors import Reason, Refused, Unreachable
 from nanobarter.core.ids import Hash, LeaseId, NodeId, PublicKey, sha256
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.core.ports import Priority
+from nanobarter.core.ports import Body, Priority
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
@@ -165,7 +165,7 @@ class FakeDirectory:
         return self.node.node_id
 
     async def call(
-        self, peer: NodeId, method: str, body: bytes, *, timeout: Span, priority: Priority = "control"
+        self, peer: NodeId, method: str, body: Body, *, timeout: Span, priority: Priority = "control"
     ) -> bytes:
         if self.known_nodes is not None and peer not in self.known_nodes:
             raise Unreachable("no address")
