@@ -16,6 +16,7 @@ from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan, orders_for_renewal
 from nanobarter.translator.plan import Held, Plan, make_plan
 from nanobarter.translator.pricing import PLAIN_TERMS, Terms, is_pressing, next_markup, own_value, preferring, priced
+from nanobarter.translator.standing import price_of_backup
 from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
 MARKUP_SPAN: Final = Span(6 * HOUR)  # others have seen the bid meanwhile, and those who were off are on again
@@ -32,6 +33,8 @@ class Policy:
     settle: Span
     """How long the code must have stayed the same before space is ordered for it: a node that has just started hears
     of its peers one by one, and would order at the first few of them what belongs to all."""
+    bargain: tuple[int, Quantity] | None = None
+    """So many bytes are planned for at least, and so much is given at most for all that the plan wants."""
 
 
 class Orders(Protocol):
@@ -115,15 +118,24 @@ class Keeper:
             self._code, self._code_since = code, trio.current_time()
         if code is not None and not self.is_settled:
             return self.plan
+        if self._policy.bargain is not None:
+            size = max(size, self._policy.bargain[0])
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         trust = self._trust(allowed, code.n if code is not None else 0)
         policy = self._policy if issuers else self._seen(size)
         self.terms = replace(self.terms, own=own_value(trust.own))
-        orders = choose(self.plan, held, allowed, policy, trust, self.terms)
+        orders = choose(self.plan, held, allowed, policy, trust, self._bargained())
         self.wants = orders
         self._orders.set_orders(orders)
         self._learn_price(orders, held)
         return self.plan
+
+    def _bargained(self) -> Terms:
+        """Return the terms, with the price at which all of the plan costs no more than the person said."""
+        if self._policy.bargain is None or self.plan is None:
+            return self.terms
+        price = price_of_backup(self.plan.lent, self._policy.bargain[1], self.terms.most)
+        return replace(self.terms, reserve_price=price)
 
     def _seen(self, size: int) -> Policy:
         """Return the policy of one to whom nobody offers space: folders alone are reason enough to offer one's own.

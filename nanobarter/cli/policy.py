@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +12,14 @@ from nanobarter.cli.exits import Exit
 from nanobarter.cli.talk import answer_json
 from nanobarter.core.errors import UsageError
 from nanobarter.core.units import MIB, show_size
+from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY
+from nanobarter.translator.budget import own_worth
 from nanobarter.translator.plan import Plan
+from nanobarter.translator.standing import Standing
 
 _PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
 _MODES: Final = {
@@ -119,10 +123,35 @@ def _policy(config: Config) -> Iterator[str]:
     for name, nodes in (("prefer", config.market.prefer), ("refuse", config.market.refuse)):
         if nodes:
             yield f"{name:<12} {', '.join(node[:10] for node in nodes)}"
+    yield from _orders(config)
     asked = "you are asked" if config.market.approve == "manual" else "nobody is asked"
     yield f"agreements   {asked} before your space is promised"
-    off = [name for name in ("keeper", "pinger", "auditor") if getattr(config.bots, name) == "off"]
+    off = [
+        name for name in ("keeper", "pinger", "auditor", "trader", "arbitrageur") if getattr(config.bots, name) == "off"
+    ]
     yield f"by itself    all of it{': all but the ' + ' and '.join(off) if off else ''}"
+
+
+def _orders(config: Config) -> Iterator[str]:
+    """Tell what is ordered beyond what the folders need, and what may be given away for all of it."""
+    kind = config.offer.lease_kinds[0]
+    if config.market.bargain is not None:
+        size, most = config.market.bargain
+        yield f"bargain      back up {show_size(size)} of folders for at most {show_size(most * MIB)} lent, or wait"
+    for number, row in enumerate(config.order, 1):
+        order = row.standing(kind)
+        whose = ", ".join(node[:10] for node in row.at) or "anybody" + (" but some" if row.refuse else "")
+        how = "once" if order.once else "always keep it in hand"
+        price = f"{order.price[0]}/{order.price[1]}"
+        cost = f"for at most {show_size(order.give * MIB)} of yours ({price} for one, worth {_worth(config, order)})"
+        yield f"order {number:<6} {show_size(order.get * MIB)} of {order.kind} at {whose}, {how}, {cost}"
+    if config.market.budget_amount is not None:
+        yield f"budget       at most {config.market.budget} {config.pet.symbol} of your space are given away in a month"
+
+
+def _worth(config: Config, order: Standing) -> str:
+    pet = pet_of(config)
+    return pet.show(own_worth(order.give, order.gives, pet))
 
 
 def _lines(found: Estimate) -> Iterator[str]:
@@ -130,6 +159,7 @@ def _lines(found: Estimate) -> Iterator[str]:
     offered = show_size(found.config.offer.space_bytes)
     yield f"{what} become {code.n} shares at {code.n} of {found.peers} peers; any {code.k} bring it back"
     yield f"for that you lend {show_size(found.lend_bytes)} at par; you offer {offered}"
+    yield from _cost(found)
     if not found.enough:
         yield f"that is too little: offer {show_size(found.lend_bytes - found.config.offer.space_bytes)} more"
     yield f"the first upload takes about {show_duration(found.plan.upload_seconds)} at 20 Mbit/s"
@@ -137,6 +167,21 @@ def _lines(found: Estimate) -> Iterator[str]:
         f"with each peer there {SHARE_AVAILABILITY:.0%} of the time, the chance that it cannot be had at a given moment"
         f" is {1 - code.recovery:.2g}" + ("" if code.recovery >= RECOVERY_MARK else ": thin, more peers make it safer")
     )
+
+
+def _cost(found: Estimate) -> Iterator[str]:
+    """Tell what it all costs in the person's own currency, and what is given for the orders beside the folders."""
+    config, pet = found.config, pet_of(found.config)
+    lent = own_worth(found.plan.lent, found.plan.kind, pet)
+    orders = [row.standing(found.plan.kind) for row in config.order]
+    beside = sum((own_worth(order.give, order.gives, pet) for order in orders), Fraction(0))
+    more = f", and the orders beside them at most {pet.show(beside)}" if orders else ""
+    yield f"at par the folders cost {pet.show(lent)} each {found.plan.kind[:-1]} days{more}"
+    budget = config.market.budget_amount
+    if budget is not None and lent + beside > budget:
+        yield f"a budget of {pet.show(budget)} a month does not pay for that at once: part of it waits"
+    if config.market.bargain is not None and config.market.bargain[0] < found.found.size_bytes:
+        yield f"the bargain is for {show_size(config.market.bargain[0])}, and the folders are larger"
 
 
 def _more(found: Estimate) -> Iterator[str]:

@@ -12,7 +12,7 @@ from nanobarter.daemon.config_bots import Switch
 from nanobarter.daemon.desk import show_want
 from nanobarter.daemon.facade_bots import BotName, BotOrder, BotRow, Bots, BotState, DealerBounds, DealRow
 from nanobarter.daemon.services import Node
-from nanobarter.daemon.services_dealers import desk_of, idle_because
+from nanobarter.daemon.services_dealers import desk_of, idle_because, standing_orders
 from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.pricing import GRAIN
 
@@ -55,7 +55,7 @@ class BotsDesk:
 
     def _wanted(self, name: BotName) -> Sequence[Order]:
         if name == "keeper":
-            return self._node.keeper.wants
+            return [*self._node.keeper.wants, *standing_orders(self._node)]
         return self._node.dealers.would.get(name, ()) if name in DEALERS else ()
 
     def _order(self, order: Order) -> BotOrder:

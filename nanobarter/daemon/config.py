@@ -15,14 +15,12 @@ from nanobarter.core.ids import NodeId, parse_node
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, LeaseKind, Quantity, Span, parse_size, parse_span
 from nanobarter.daemon.config_bots import Bots
 from nanobarter.daemon.config_network import Network
+from nanobarter.daemon.config_orders import PRICE_AUTO, OrderRow, parse_back_up
 from nanobarter.daemon.section import Section
 from nanobarter.storage.retention import KEEP_ALL
 
 RESERVE_AUTO: Final = "auto"
 """Half of what is offered: enough for newcomers to trade with, and the other half for one's own folders."""
-
-PRICE_AUTO: Final = "auto"
-"""Par, or twice par where orders are priced by reliability."""
 
 Durability = Literal["normal", "high"]
 MarketMode = Literal["ticket", "par", "discount"]
@@ -120,6 +118,12 @@ class Market(Section, frozen=True, kw_only=True):
     wants: tuple[str, ...] = ()
     bid_span: str = "1h"
     budget: str = "off"
+    back_up: str = "off"
+
+    @property
+    def bargain(self) -> tuple[int, Quantity] | None:
+        """So many bytes of folders shall be backed up for so many MiB lent at most; None: no such bargain."""
+        return parse_back_up(self.back_up)
 
     @property
     def budget_amount(self) -> Fraction | None:
@@ -222,6 +226,7 @@ class Config(Section, frozen=True, kw_only=True):
     swap: Swap = Swap()
     audit: Audit = Audit()
     bots: Bots = Bots()
+    order: tuple[OrderRow, ...] = ()
 
 
 def parse_budget(text: str) -> Fraction | None:

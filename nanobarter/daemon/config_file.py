@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.units import MIB, show_size
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_keys import TEXTS, section_choices, section_keys
+from nanobarter.daemon.config_order_file import read_orders
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
 SPACE_BYTES_MIN: Final = 64 * MIB  # less cannot hold the shares of a single pack for each of six neighbours
@@ -67,9 +69,10 @@ class _Reader:
             self._document = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
             self._bad_syntax(error)
+        orders = read_orders(self._document.pop("order", []), self._text, self._path)
         self._refuse_unknown()
         try:
-            config = msgspec.convert(self._document, Config, strict=True)
+            config = replace(msgspec.convert(self._document, Config, strict=True), order=orders)
         except msgspec.ValidationError as error:
             self._bad_type(str(error))
         self._check_values(config)

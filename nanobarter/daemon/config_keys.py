@@ -17,14 +17,14 @@ from nanobarter.daemon.config import (
 )
 from nanobarter.daemon.config_bots import parse_percent
 from nanobarter.daemon.config_network import check_proxy, parse_host_port, parse_rate
-from nanobarter.daemon.terms import parse_price
+from nanobarter.daemon.config_orders import parse_back_up, parse_price
 from nanobarter.storage.retention import parse_keep
 
 
 def section_keys() -> dict[str, list[str]]:
-    """Return the known sections and the keys of each, in their order."""
+    """Return the known sections and the keys of each, in their order; ``[[order]]`` is read by itself."""
     hints = get_type_hints(Config)
-    return {name: list(hints[name].__struct_fields__) for name in Config.__struct_fields__}
+    return {name: list(hints[name].__struct_fields__) for name in Config.__struct_fields__ if name != "order"}
 
 
 def section_choices(section: str, key: str) -> tuple[str, ...]:
@@ -62,6 +62,7 @@ TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("market", "price", parse_price),
     ("market", "bid_span", _positive_span),
     ("market", "budget", parse_budget),
+    ("market", "back_up", parse_back_up),
     ("pet", "name", _word),
     ("pet", "symbol", _word),
     ("pet", "anchor", parse_anchor),

@@ -29,6 +29,7 @@ _COMMENTS: Final[dict[str, str]] = {
     "market.wants": "Ids of the only nodes whose notes are wanted; empty: anyone's.",
     "market.bid_span": "How long a bid stands before it is renewed.",
     "market.budget": 'How much of your space the bots may give away in a month, in your own currency; "off": no bound.',
+    "market.back_up": 'A bargain: "50GB for 40GB" backs up 50GB of folders for at most 40GB lent, or waits; "off".',
     "pet": "Your own currency, in which the ledger is told. It never leaves this machine.",
     "network": "Where this node listens, and whom it asks first.",
     "network.advertise": "What others should dial, like a router's forwarded port; empty: found out by itself.",
@@ -68,6 +69,9 @@ def write_config(config: Config) -> str:
                 lines.append(f"# {comment}")
             lines.append(f"{key} = {_toml(value)}")
         lines.append("")
+    for order in config.order:
+        said = {key: getattr(order, key) for key in order.__struct_fields__}
+        lines += ["[[order]]", *(f"{key} = {_toml(value)}" for key, value in said.items() if value), ""]
     return "\n".join(lines)
 
 

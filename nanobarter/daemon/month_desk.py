@@ -69,7 +69,7 @@ class MonthDesk:
         ]
         if month == month_of(node.clock.now()):  # what stands is known of now only
             charts.append(monthly.give_and_take(entries, standing, since, until, node.clock.now()))
-        return [chart for chart in charts if chart.bars or chart.lines]
+        return [chart for chart in charts if chart.bars or any(any(line.values) for line in chart.lines)]
 
     def _reliability(self) -> dict[NodeId, float]:
         watch = self._node.watch

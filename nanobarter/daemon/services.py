@@ -18,7 +18,7 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import MIB, SECOND, Instant, Quantity, Span
+from nanobarter.core.units import HOUR, MIB, SECOND, Instant, Quantity, Span
 from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import Chronicle
 from nanobarter.daemon.config import Config
@@ -39,11 +39,14 @@ from nanobarter.matching.wire import bid_id_of
 from nanobarter.net.address import Address
 from nanobarter.storage.audit import Auditor
 from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
+from nanobarter.swap.tables import settled_quantity
 from nanobarter.translator.budget import Spent, month_of, spent
 from nanobarter.translator.ledger import Ledger, read_deals
+from nanobarter.translator.once import Once
 from nanobarter.translator.quoted import quotes_of
 from nanobarter.translator.rates import Deal
 from nanobarter.translator.report import month_span
+from nanobarter.translator.standing import Standing
 from nanobarter.translator.vetting import Trust, caps
 from nanobarter.wallet.events import NotesReceived, WalletEvent
 
@@ -80,6 +83,7 @@ class Node(Storage):
             self.config.market.wanted_issuers,
             KEEPER_PERIOD,
             SETTLE,
+            self.config.market.bargain,
         )
         self.keeper = Keeper(
             orders=Quiet(Thrifty(self), lambda: self.leaver.leaving or self.config.bots.dry_run),
@@ -117,6 +121,7 @@ class Node(Storage):
             name="drill",
         )
         self.dealers = dealers_of(self)
+        self.once = Once(self.store, settled_quantity)
         self.wallet.observe(self._notes_moved)
         self.swap.observe(self._traded)
         self.swap.observe(self.chronicle.take)
@@ -128,6 +133,15 @@ class Node(Storage):
     def quotes(self) -> list[Deal]:
         """Return what others offer now, as rates."""
         return quotes_of(self.market.bids(), self.me, self.clock.now())
+
+    async def _keep_once(self) -> None:
+        while any(row.once for row in self.config.order):
+            await self.once.keep()
+            await trio.sleep(HOUR / SECOND)
+
+    def given_once(self, order: Standing) -> int:
+        """Return what the bids of an order that stands once have given, all that is remembered of it."""
+        return self.once.given(order.bids(self.me))
 
     def budget(self) -> Spent | None:
         """Return what of this month's budget is used, None when there is none."""
@@ -168,6 +182,7 @@ class Node(Storage):
     def _traded(self, event: SwapEvent) -> None:
         if isinstance(event, Settled):
             self.market.executed(event.bid, event.gave[1])
+            self.once.settled(event.bid)
         elif isinstance(event, DraftRefused):
             self.market.asked_in_vain(event.bid, event.reason)
         self.keeper.wake()
@@ -227,6 +242,7 @@ class Node(Storage):
             await nursery.start(self.jobs.run)
             await nursery.start(self.swap.run)
             await nursery.start(self.market.run)
+            nursery.start_soon(self._keep_once)
             for bot, switch in self._bots():
                 if switch == "on":
                     await nursery.start(bot.run)

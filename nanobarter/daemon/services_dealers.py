@@ -29,10 +29,24 @@ class Thrifty:
 
     def set_orders(self, orders: Sequence[Order]) -> None:
         """Replace what the keeper wants."""
-        spent = self._node.budget()
-        if spent is not None:
-            orders = within(orders, spent.left, self._node.me, self._node.ledger.pet)
-        self._node.market.set_orders(orders, "keeper")
+        node, spent = self._node, self._node.budget()
+        quiet = node.leaver.leaving or node.config.bots.dry_run
+        standing = [] if quiet else standing_orders(node)
+        wanted = [*orders, *standing]
+        kept = wanted if spent is None else within(wanted, spent.left, node.me, node.ledger.pet)
+        whose = {order.bid_id(node.me) for order in standing}
+        node.market.set_orders([order for order in kept if order.bid_id(node.me) not in whose], "keeper")
+        node.market.set_orders([order for order in kept if order.bid_id(node.me) in whose], "standing")
+
+
+def standing_orders(node: "Node") -> list[Order]:
+    """Return what the orders of the config want now."""
+    in_hand = {holding.quality: int(holding.quantity) for holding in node.wallet.holdings()}
+    found = list[Order]()
+    for row in node.config.order:
+        wanted = row.standing(node.kind)
+        found += wanted.orders(in_hand, node.given_once(wanted) if wanted.once else 0, node.me)
+    return found
 
 
 def dealers_of(node: "Node") -> Dealers:
@@ -79,7 +93,7 @@ def desk_of(node: "Node") -> Desk:
     free = next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)
     ordered = sum(
         order.quantity
-        for who in ("hand", "keeper")
+        for who in ("hand", "keeper", "standing")
         for order in node.market.orders_of(who)
         if order.gives is None or order.gives.issuer == node.me
     )

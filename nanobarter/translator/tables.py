@@ -67,6 +67,13 @@ MIGRATIONS = (
         """,
     ),
     Migration(
+        "market",
+        2,
+        """
+        CREATE TABLE market_once (bid BLOB PRIMARY KEY, given INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        """,
+    ),
+    Migration(
         "reliability",
         1,
         """

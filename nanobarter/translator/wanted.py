@@ -1,6 +1,6 @@
 """What a node wants: the orders of its person, of its keeper and of its dealers, as many as may stand at once.
 
-The person's come first, then the keeper's, since the folders must not wait for a bot that trades for gain. Each bot
+Those by hand come first, then the keeper's, since the folders must not wait for a bot that trades for gain. Each bot
 replaces its own orders and no others.
 """
 
@@ -14,8 +14,8 @@ from nanobarter.core.units import Quantity
 from nanobarter.translator.market_ports import Drawer
 from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, crumb
 
-Who = Literal["hand", "keeper", "trader", "arbitrageur"]
-_RANK: Final[tuple[Who, ...]] = ("hand", "keeper", "trader", "arbitrageur")
+Who = Literal["hand", "keeper", "standing", "trader", "arbitrageur"]
+_RANK: Final[tuple[Who, ...]] = ("hand", "keeper", "standing", "trader", "arbitrageur")
 
 
 class Wanted:

@@ -1,0 +1,89 @@
+"""``[[order]]`` of config.toml: space of others to hold beyond what the folders need, and on which terms."""
+
+import re
+from typing import Final
+
+from nanobarter.core.ids import parse_node
+from nanobarter.core.units import MIB, LeaseKind, Quantity, parse_size
+from nanobarter.daemon.section import Section
+from nanobarter.matching.wire import Ratio
+from nanobarter.translator.standing import NODES_MAX, STANDING_MAX, Standing, price_for
+
+ORDERS_MAX: Final = STANDING_MAX
+PRICE_AUTO: Final = "auto"
+_BACK_UP: Final = re.compile(r"\s*(\S.*?)\s+for\s+(\S.*?)\s*")
+
+
+class OrderRow(Section, frozen=True, kw_only=True):
+    """One ``[[order]]``."""
+
+    get: str = ""
+    kind: str = ""
+    give: str = ""
+    price: str = PRICE_AUTO
+    at: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
+    once: bool = False
+
+    def standing(self, own: LeaseKind) -> Standing:
+        """Return what it means; our own space of the kind ``own`` pays for it. Raises ValueError, naming the text."""
+        get = _quantity(self.get, "get")
+        give = _quantity(self.give, "give") if self.give else None
+        nodes = tuple(parse_node(text) for text in self.at)
+        return Standing(
+            get,
+            LeaseKind(self.kind) if self.kind else own,
+            own,
+            price_for(get, give, parse_price(self.price)),
+            nodes,
+            tuple(parse_node(text) for text in self.refuse),
+            self.once,
+        )
+
+    def check(self) -> None:
+        """Take the lists of nodes. Raises ValueError or UsageError."""
+        check_nodes(self.at)
+        check_nodes(self.refuse)
+
+
+def check_nodes(nodes: tuple[str, ...]) -> None:
+    """Take ids of nodes, so many that one order may name them. Raises ValueError or UsageError."""
+    if len(nodes) > NODES_MAX:
+        raise ValueError(f"{len(nodes)} nodes are too many; name at most {NODES_MAX} in one order")
+    for text in nodes:
+        parse_node(text)
+
+
+def _quantity(text: str, key: str) -> Quantity:
+    if not text:
+        raise ValueError(f'{text!r} is missing; say how much, like {key} = "10GB"')
+    size = parse_size(text)
+    if size < MIB:
+        raise ValueError(f"{text!r} is too little to trade; at least 1MiB")
+    return Quantity(size // MIB)
+
+
+def parse_back_up(text: str) -> tuple[int, Quantity] | None:
+    """Return the bytes of folders and the MiB lent at most of ``"50GB for 40GB"``, None for ``"off"``.
+
+    Raises ValueError, naming the text.
+    """
+    if text == "off":
+        return None
+    found = _BACK_UP.fullmatch(text)
+    try:
+        if found is not None:
+            return parse_size(found[1]), _quantity(found[2], "give")
+    except ValueError:
+        pass
+    raise ValueError(f'{text!r} is not such a bargain; write it like 50GB for 40GB, or "off"')
+
+
+def parse_price(text: str) -> Ratio | None:
+    """Return the ratio of ``"3/2"``, None for ``"auto"``. Raises ValueError, naming the text."""
+    if text == PRICE_AUTO:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,5})(?:/([1-9][0-9]{0,5}))?", text)
+    if found is None:
+        raise ValueError(f'{text!r} is not a price; write "auto", or what to give for what is received, like "3/2"')
+    return int(found[1]), int(found[2] or 1)

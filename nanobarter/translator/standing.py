@@ -1,0 +1,86 @@
+"""Orders that a person writes into her config: so much of others' space, of a kind, at most at a price, at whom.
+
+A standing order keeps so much in hand: whenever less is there it orders what is missing. One that stands ``once`` is
+over when it has given what it may give. They come after the keeper's, and count against the same budget.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from nanobarter.core.ids import BidId, NodeId, sha256
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import LeaseKind, Quantity
+from nanobarter.matching.wire import Ratio
+from nanobarter.translator.orders import Order
+
+STANDING_MAX: Final = 8  # in one config; with several nodes each, more bids than that
+NODES_MAX: Final = 8
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One order of the config. ``price`` is the most to give for one received; no ``at``: anybody's."""
+
+    get: Quantity
+    kind: LeaseKind
+    gives: LeaseKind
+    price: Ratio
+    at: tuple[NodeId, ...] = ()
+    refused: tuple[NodeId, ...] = ()
+    once: bool = False
+
+    @property
+    def give(self) -> int:
+        """How much of the own space it gives at most for all of it."""
+        return -(-self.get * self.price[0] // self.price[1])
+
+    def key(self, node: NodeId | None) -> bytes:
+        """Return the key of its bid: another order has another, so that what one gave does not count for the next."""
+        words = f"{self.get}/{self.kind}/{self.gives}/{self.price}/{self.once}".encode()
+        return sha256(b"standing/" + words + b"".join(self.at) + (node or b"any"))[:16]
+
+    def bids(self, me: NodeId) -> list[BidId]:
+        """Return the ids of the bids that it makes."""
+        return [self._order(node, 1, me).bid_id(me) for node in self.at or (None,)]
+
+    def _order(self, node: NodeId | None, given: int, me: NodeId) -> Order:
+        return Order(
+            self.kind,
+            node,
+            Quantity(given),
+            key=self.key(node),
+            gives=Quality(me, self.gives),
+            omega=self.price,
+            refused=self.refused if node is None else (),
+        )
+
+    def orders(self, in_hand: Mapping[Quality, int], given: int, me: NodeId) -> list[Order]:
+        """Return what is to be ordered now. ``in_hand``: the notes held; ``given``: what its bids have given so far."""
+        if self.once:
+            left = self.give - given
+        else:
+            fitting = (size for q, size in in_hand.items() if q.kind == self.kind and self._takes(q.issuer, me))
+            missing = max(0, self.get - sum(fitting))
+            left = -(-missing * self.price[0] // self.price[1])
+        nodes: Sequence[NodeId | None] = self.at or (None,)
+        shares = [left // len(nodes) + (place < left % len(nodes)) for place in range(len(nodes))]
+        return [self._order(node, share, me) for node, share in zip(nodes, shares, strict=True) if share > 0]
+
+    def _takes(self, issuer: NodeId, me: NodeId) -> bool:
+        return issuer != me and (issuer in self.at if self.at else issuer not in self.refused)
+
+
+def price_for(get: int, give: int | None, price: Ratio | None) -> Ratio:
+    """Return the most to give for one received: the better of what is said in two ways, par when nothing is."""
+    said = [Fraction(*price)] if price is not None else []
+    said += [Fraction(give, get)] if give is not None else []
+    best = min(said, default=Fraction(1))
+    return best.numerator, best.denominator
+
+
+def price_of_backup(lent: int, lend_most: int, usual: Ratio) -> Ratio:
+    """Return the most to give for one received, when all that a plan wants may cost so much of the own space."""
+    best = min(Fraction(*usual), Fraction(max(1, lend_most), max(1, lent)))
+    return best.numerator, best.denominator

@@ -1,0 +1,115 @@
+"""At stake: an order that a person wrote once and forgot; it must not give more than she said, nor go on for ever."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobarter.core.errors import UsageError
+from nanobarter.core.ids import NodeId, show_node
+from nanobarter.core.quality import Quality
+from nanobarter.core.store import Store
+from nanobarter.core.units import LeaseKind, Quantity
+from nanobarter.daemon.config_file import parse_config
+from nanobarter.daemon.config_text import write_config
+from nanobarter.translator.once import Once
+from nanobarter.translator.standing import Standing, price_for, price_of_backup
+from nanobarter.translator.tables import MIGRATIONS
+
+KIND, LONG = LeaseKind("30d"), LeaseKind("90d")
+ME, *OTHERS = (NodeId(bytes([i]) * 32) for i in range(1, 6))
+FILE = Path("/h/config.toml")
+others = st.sampled_from(OTHERS)
+prices = st.tuples(st.integers(1, 9), st.integers(1, 9))
+standings = st.builds(
+    Standing, st.integers(1, 5000).map(Quantity), st.just(LONG), st.just(KIND), prices,
+    st.lists(others, unique=True, max_size=3).map(tuple), st.just(()), st.booleans(),
+)  # fmt: skip
+
+
+@given(standings, st.dictionaries(others, st.integers(0, 3000)), st.integers(0, 60_000))
+def test_an_order_gives_for_what_is_missing_and_never_above_its_price(
+    order: Standing, notes: dict[NodeId, int], before: int
+) -> None:
+    made = order.orders({Quality(node, LONG): size for node, size in notes.items()}, before, ME)
+    given_ = sum(each.quantity for each in made)
+    assert all(each.omega == order.price and each.gives == Quality(ME, KIND) for each in made)
+    assert [each.bid_id(ME) for each in made] == [bid for bid in order.bids(ME) if bid in {e.bid_id(ME) for e in made}]
+    if order.once:
+        assert given_ == max(0, order.give - before)
+    else:
+        have = sum(size for node, size in notes.items() if not order.at or node in order.at)
+        assert given_ == -(-max(0, order.get - have) * order.price[0] // order.price[1])
+        assert given_ <= order.give
+
+
+def test_the_price_is_the_better_of_what_is_said() -> None:
+    assert price_for(50, 40, None) == (4, 5)
+    assert price_for(50, 40, (1, 2)) == (1, 2)
+    assert price_for(50, None, None) == (1, 1)
+    assert price_of_backup(100, 40, (1, 1)) == (2, 5)
+    assert price_of_backup(30, 40, (1, 1)) == (1, 1)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), prices)
+def test_a_bargain_never_costs_more_than_it_says(lent: int, most: int, usual: tuple[int, int]) -> None:
+    price = Fraction(*price_of_backup(lent, most, usual))
+    assert price <= Fraction(*usual)
+    assert lent * price <= most
+
+
+def test_what_an_order_gave_once_is_known_after_the_swap_has_forgotten_it(tmp_path: Path) -> None:
+    order = Standing(Quantity(10), KIND, KIND, (1, 1), once=True)
+    (bid,) = order.bids(ME)
+    store = Store.open(tmp_path / "state.db", MIGRATIONS)
+    once = Once(store, lambda _db, _bid: Quantity(7))
+    assert once.given([bid]) == 7
+    store.write_now(lambda db: db.execute("INSERT INTO market_once VALUES (?, 7)", (bid,)).rowcount)
+    assert Once(store, lambda _db, _bid: Quantity(0)).given([bid]) == 7
+    assert order.orders({}, 7, ME)[0].quantity == 3
+    assert order.orders({}, 10, ME) == []
+    store.close()
+
+
+WRONG = [
+    ('[[order]]\ngett = "1GB"', 'config.toml:2: [[order]] gett = "1GB": unknown key', "did you mean get?"),
+    ('[[order]]\nkind = "30d"', 'config.toml:1: [[order]] get = "": missing', 'say how much, like get = "10GB"'),
+    ("[[order]]\nget = 5", "config.toml:2: [[order]] get = 5: a text is wanted", "put it in quotes"),
+    (
+        '[[order]]\nget = "1GB"\n[[order]]\nget = "2GB"\nprice = "cheap"',
+        'config.toml:5: [[order]] price = "cheap": not a price',
+        'write "auto", or what to give for what is received, like "3/2"',
+    ),
+    (
+        '[[order]]\nget = "1GB"\nkind = "31d"',
+        'config.toml:3: [[order]] kind = "31d": not a lease kind',
+        "write one of 7d, 30d, 90d, 365d",
+    ),
+    ('[[order]]\nget = "1kB"', 'config.toml:2: [[order]] get = "1kB": too little to trade', "at least 1MiB"),
+    (
+        '[market]\nback_up = "50GB"',
+        'config.toml:2: [market] back_up = "50GB": not such a bargain',
+        'write it like 50GB for 40GB, or "off"',
+    ),
+    ("[order]\nget = 1", "config.toml:1: [[order]]: a list of tables is wanted", "write each order as a heading"),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), WRONG)
+def test_a_mistake_in_an_order_is_told_by_the_line_of_that_order(text: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_config(text, FILE)
+    assert str(caught.value) == f"/h/{message}"
+    assert caught.value.hint.startswith(hint)
+
+
+def test_orders_are_read_and_written_as_they_are_meant() -> None:
+    node = show_node(OTHERS[0])
+    text = f'[[order]]\nget = "50GiB"\ngive = "40GiB"\nkind = "90d"\nat = ["{node}"]\nonce = true'
+    config = parse_config(text, FILE)
+    (order,) = (row.standing(KIND) for row in config.order)
+    assert order == Standing(Quantity(51_200), LONG, KIND, (4, 5), (OTHERS[0],), once=True)
+    assert order.give == 40_960
+    assert parse_config(write_config(config), FILE) == config
