@@ -15,6 +15,7 @@ from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import seed_of
 from nanobarter.core.units import parse_span
 from nanobarter.daemon.config_network import parse_host_port
+from nanobarter.daemon.home import default_home
 from nanobarter.daemon.shape import Progress, Shape
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ def _restore_from_phrase(asked: argparse.Namespace, wish: dict[str, Any]) -> dic
     return _followed(lambda say: recover_and_restore(phrase, msgspec.convert(wish, RestoreWish), say))
 
 
-def _phrase_of(asked: argparse.Namespace, patience_ms: int) -> "Phrase":
+def _phrase_of(asked: argparse.Namespace, patience_ms: int, words: str = "") -> "Phrase":
     from nanobarter.daemon.recover import Phrase  # noqa: PLC0415 - with trio, only who needs it pays for it
 
-    seed = seed_of(read_phrase(asked.phrase_file))
+    seed = seed_of(words or read_phrase(asked.phrase_file))
     if not asked.bootstrap:
         raise UsageError("a restore from the phrase needs one living node", hint="name it: --bootstrap HOST:PORT")
     return Phrase(seed, [_address(text) for text in asked.bootstrap], asked.scan, patience_ms)
@@ -125,12 +126,19 @@ def _followed(work: "Callable[[Callable[[Progress], None]], Awaitable[Shape]]") 
 
 def recover(asked: argparse.Namespace) -> int:
     """Tell what a phrase brings back; with --config, write the policies of the lost node to a new file."""
+    from nanobarter.cli.taking_over import check_target, make_taken  # noqa: PLC0415 - with all of a node, only here
     from nanobarter.daemon.recover import recover_only  # noqa: PLC0415 - with trio, only here
 
     if asked.config and asked.config.exists():
         raise UsageError(f"{asked.config} exists", hint="name a new file: --config FILE")
-    phrase = _phrase_of(asked, _span(asked.patience))
-    done = _followed(lambda say: recover_only(phrase, say))
+    target = (asked.home or default_home()).absolute() if asked.take_over else None
+    if target is not None:
+        check_target(target)
+    words = read_phrase(asked.phrase_file)
+    phrase = _phrase_of(asked, _span(asked.patience), words)
+    done = _followed(lambda say: recover_only(phrase, say, take_over=asked.take_over))
+    if target is not None:
+        make_taken(target, words, done["policies"], asked.bootstrap)
     if asked.config and done["policies"]:
         write_new(asked.config, done["policies"].encode())
     elif asked.config:

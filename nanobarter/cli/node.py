@@ -38,7 +38,7 @@ def init(asked: argparse.Namespace) -> int:
     if asked.peers < 1:
         raise UsageError(f"--peers {asked.peers}: a backup needs another node", hint="expect at least one: --peers 1")
     path: Path = (asked.home or default_home()).absolute()
-    _refuse_used(path, asked.phrase_out)
+    refuse_used(path, asked.phrase_out)
     folders = [str(Path(text).expanduser().absolute()) for text in asked.folder or _ask_folders(asked)]
     config = config_from_flags(asked, folders)
     parse_config(write_config(config), path / "config.toml")  # a flag that is wrong is told before any cost
@@ -85,7 +85,8 @@ def make_home(path: Path, phrase: str, config: Config) -> Home:
     return home
 
 
-def _refuse_used(path: Path, phrase_out: Path | None) -> None:
+def refuse_used(path: Path, phrase_out: Path | None) -> None:
+    """Raise UsageError where something is in the way of a fresh home or of the file of its phrase."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(f"{path} is not empty", hint="name another home: nbctl --home DIR init")
     if phrase_out and phrase_out.exists():

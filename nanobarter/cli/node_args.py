@@ -56,6 +56,11 @@ def add_jobs(commands: object, add: Add) -> None:
     recover = add(commands, "recover", "what a phrase alone brings back", "jobs:recover", json=True)
     recover.add_argument("--phrase-file", default="-", metavar="FILE", help="read it here (default: ask)")
     recover.add_argument("--config", type=Path, metavar="FILE", help="write the lost node's config to this new file")
+    recover.add_argument(
+        "--take-over",
+        action="store_true",
+        help="make a home (--home) that goes on as the lost node: its former notes are retired",
+    )
     for command in (restore, recover):
         command.add_argument(
             "--bootstrap", action="append", default=[], metavar="HOST:PORT", help="a living node (repeat)"

@@ -13,7 +13,6 @@ import fcntl
 import hashlib
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from nanobarter.core.damage import HINT_REBUILD
 from nanobarter.core.durable import write_durably
 from nanobarter.core.errors import Damaged, LocalFault, UsageError
 from nanobarter.core.soundness import sum_path
+from nanobarter.daemon.runtime_folder import runtime_folder
 from nanobarter.daemon.seed_file import is_wrapped, read_plain, show_plain, unwrap
 
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path holds 108 with its final NUL (unix(7))
@@ -91,6 +91,11 @@ class Home:
     def seed_path(self) -> Path:
         """The secret of this node."""
         return self.path / "seed"
+
+    @property
+    def taken_path(self) -> Path:
+        """What is left when another machine has become this node."""
+        return self.path / "taken-over"
 
     @property
     def phrase_path(self) -> Path:
@@ -194,6 +199,14 @@ class Home:
         with suppress(OSError):
             write_private(self.mark_path, f"{count}\n".encode())
 
+    def check_not_taken(self) -> None:
+        """Raise LocalFault when another machine has become this node."""
+        if self.taken_path.exists():
+            raise LocalFault(
+                f"another machine has taken over the node of {self.path}",
+                hint="one phrase is one node: make a home for a new one with nbctl --home DIR init",
+            )
+
     def check_database(self) -> None:
         """Raise Damaged when this node had a database and has none: a fresh one would know of no promise of before."""
         used = sum_path(self.state_path).exists() or self.read_mark() or self._keeps_shares()
@@ -249,7 +262,7 @@ class Home:
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
             note.unlink(missing_ok=True)
             return path
-        path = _runtime_folder() / (hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16] + ".sock")
+        path = runtime_folder() / (hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16] + ".sock")
         if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
             raise LocalFault(f"no place for a socket is short enough; tried {path}", hint="use a home near the root")
         write_private(note, os.fsencode(path) + b"\n")
@@ -282,18 +295,3 @@ def _lock(descriptor: int) -> bool:
 def _read_pid(descriptor: int) -> int:
     text = os.pread(descriptor, 32, 0).strip()
     return int(text) if text.isdigit() else 0
-
-
-def _runtime_folder() -> Path:
-    """Find a short private folder: that of the session, else one in the temporary folder, checked to be ours."""
-    session = os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = Path(session) / "nanobarter" if session else Path(tempfile.gettempdir()) / f"nanobarter-{os.getuid()}"
-    try:
-        folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        raise LocalFault(f"cannot make {folder} for the socket: {error.strerror}", hint="use a shorter home") from None
-    # Anyone may make names in the temporary folder; a folder of another's must not catch our commands.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise LocalFault(f"{folder} is not a private folder of ours", hint="remove it, or use a shorter home")
-    return folder

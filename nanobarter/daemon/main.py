@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         home = Home.open(asked.home or default_home())
         # A disk that is not plugged in must not keep this node from serving others.
         config = _with_listen(load_config(home.config_path, folders_must_exist=False), asked.listen)
+        home.check_not_taken()
         home = unlock(home, Source(asked.passphrase_file, asked.passphrase_fd))
         home.read_seed()  # a wrong mode or a damaged file is told before anything starts
         _start_log(home, asked.log_level)

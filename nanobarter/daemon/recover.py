@@ -15,8 +15,9 @@ from typing import Final, TypeVar
 
 import trio
 
-from nanobarter.core.errors import Unreachable
-from nanobarter.core.keys import SigningKey
+from nanobarter.core.errors import Unreachable, UsageError
+from nanobarter.core.ids import NodeId
+from nanobarter.core.keys import SigningKey, identity_of
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
@@ -39,6 +40,7 @@ from nanobarter.storage.tables import MIGRATIONS as STORAGE_TABLES
 
 T = TypeVar("T")
 AGAIN_SECONDS: Final = 5.0  # until peers who are away are asked again
+ALIVE_SECONDS: Final = 10.0  # peers tell of the node within a second, and it is dialled at once
 MEET_SECONDS: Final = 20.0
 """How long the named nodes may take to answer at first; a home line and a sleeping disk need some seconds."""
 
@@ -70,10 +72,17 @@ async def recover_and_restore(phrase: Phrase, wish: RestoreWish, say: Say) -> Re
     return await with_vault(phrase, say, work)
 
 
-async def recover_only(phrase: Phrase, say: Say) -> RecoverDone:
-    """Find the vault and tell what it offers, and what the lost node was told to do."""
+async def recover_only(phrase: Phrase, say: Say, *, take_over: bool = False) -> RecoverDone:
+    """Find the vault and tell what it offers, and what the lost node was told to do.
+
+    With ``take_over`` raises UsageError when the node of the phrase answers: then it is not lost.
+    """
+    met = list[Network]()
 
     async def work(supply: Supply, policies: bytes) -> RecoverDone:
+        if take_over:
+            say(Progress(phase="looking whether the node still runs"))
+            await _refuse_living(met[0], identity_of(phrase.seed).node_id)
         lines = sorted(await supply.catalog.snapshots(), key=lambda line: line.started)
         return RecoverDone(
             snapshots=tuple(snapshot_row(line, open_snapshot(line.body, supply.keys)) for line in lines),
@@ -81,10 +90,26 @@ async def recover_only(phrase: Phrase, say: Say) -> RecoverDone:
             scanned=supply.scanned,
         )
 
-    return await with_vault(phrase, say, work)
+    return await with_vault(phrase, say, work, met.append)
 
 
-async def with_vault(phrase: Phrase, say: Say, work: Work[T]) -> T:
+async def _refuse_living(network: Network, node: NodeId) -> None:
+    met = trio.Event()
+    network.on_connect(lambda other: met.set() if other == node else None)
+    if node in network.connected():
+        met.set()
+    with trio.move_on_after(ALIVE_SECONDS):
+        await met.wait()
+        address = network.address_of(node)
+        raise UsageError(
+            f"the node of this phrase runs{f' at {address.show()}' if address else ''}",
+            hint="stop it there first (nbctl down), or leave the node where it is and only restore",
+        )
+
+
+async def with_vault(
+    phrase: Phrase, say: Say, work: Work[T], met: Callable[[Network], None] = lambda _network: None
+) -> T:
     """Find a vault by its phrase, over a network identity and a store that last only as long as the work."""
     clock, entropy = SystemClock(), SystemEntropy()
     with tempfile.TemporaryDirectory(prefix="nanobarter-restore-") as folder:
@@ -98,6 +123,7 @@ async def with_vault(phrase: Phrase, say: Say, work: Work[T]) -> T:
             entropy=entropy,
             same_host_ok=True,
         )
+        met(network)
         try:
             with one_error():
                 async with trio.open_nursery() as nursery:

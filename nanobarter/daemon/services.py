@@ -34,6 +34,7 @@ from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.services_dealers import Thrifty, dealers_of
 from nanobarter.daemon.services_storage import Storage
+from nanobarter.daemon.takeover import Claim
 from nanobarter.daemon.terms import terms_of
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.net.address import Address
@@ -122,6 +123,7 @@ class Node(Storage):
         )
         self.dealers = dealers_of(self)
         self.once = Once(self.store, settled_quantity)
+        self.claim = Claim(home=self.home, key=self.key, gossip=self.gossip, clock=self.clock, entropy=self.entropy)
         self.wallet.observe(self._notes_moved)
         self.swap.observe(self._traded)
         self.swap.observe(self.chronicle.take)
@@ -248,6 +250,7 @@ class Node(Storage):
                     await nursery.start(bot.run)
             if self.dealers.policy.active:
                 await nursery.start(self.dealers.run)
+            await nursery.start(self.claim.run)
             await nursery.start(self.rebuilding.run)
             nursery.start_soon(self._repair_once_whole)
             await nursery.start(self.leaver.run)
