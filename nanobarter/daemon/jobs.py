@@ -20,6 +20,7 @@ from nanobarter.core.pathtext import received
 from nanobarter.core.units import SECOND
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
+from nanobarter.daemon.backup_words import in_words
 from nanobarter.storage import backup as engine
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.geometry import Geometry, outgrown
@@ -115,7 +116,9 @@ class BackupJob:
 
     def run(self, folders: tuple[str, ...]) -> AsyncGenerator[facade.Progress | facade.BackupDone]:
         """Yield progress and at last the result. Raises UsageError, RefusedError and what the disk raises."""
-        return self._node.jobs.events(lambda say: self._work(folders or self._node.config.backup.folders, say))
+        return self._node.jobs.events(
+            lambda say: in_words(self._work(folders or self._node.config.backup.folders, say))
+        )
 
     async def _work(self, folders: Sequence[str], say: Say) -> facade.BackupDone:
         node, started = self._node, trio.current_time()

@@ -23,6 +23,7 @@ from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import Chronicle
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_bots import Switch
+from nanobarter.daemon.diary import Diary
 from nanobarter.daemon.drills import FILES as DRILL_FILES
 from nanobarter.daemon.drills import Drills
 from nanobarter.daemon.holdings import Folders, reserve_quantity
@@ -123,6 +124,7 @@ class Node(Storage):
         )
         self.dealers = dealers_of(self)
         self.once = Once(self.store, settled_quantity)
+        self.diary = Diary(self)
         self.claim = Claim(home=self.home, key=self.key, gossip=self.gossip, clock=self.clock, entropy=self.entropy)
         self.wallet.observe(self._notes_moved)
         self.swap.observe(self._traded)
@@ -251,6 +253,7 @@ class Node(Storage):
             if self.dealers.policy.active:
                 await nursery.start(self.dealers.run)
             await nursery.start(self.claim.run)
+            await nursery.start(self.diary.run)
             await nursery.start(self.rebuilding.run)
             nursery.start_soon(self._repair_once_whole)
             await nursery.start(self.leaver.run)

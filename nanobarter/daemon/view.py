@@ -93,7 +93,8 @@ class NodeView:
         return facade.Bandwidth(upload_bytes_s=up, download_bytes_s=down, hours=network.limit_hours, in_force=held)
 
     def _own_problems(self) -> list[str]:
-        told = [*self._node.rebuilding.problems(), *self._node.memory.problems(), *self._missing_folders()]
+        node = self._node
+        told = [*node.rebuilding.problems(), *node.memory.problems(), *node.diary.problems(), *self._missing_folders()]
         if many := self._node.wallet.copies_seen():
             told.append(f"another copy of this wallet is in use: {many} mints saw it; run only one of them")
         lost = self._node.wallet.remembrance.losses(before(self._node.clock.now(), LOSSES_TOLD))

@@ -84,6 +84,10 @@ class Upkeep:
         """Return the bytes that count under a lease."""
         return self._store.read_now(lambda db: rows.used_bytes(db, lease_id))
 
+    def free_bytes(self) -> int:
+        """Return what the disk of the vault could still take. Blocks for a moment."""
+        return self._files.free_bytes()
+
     def waiting(self) -> int:
         """Return how many folders wait for their holder to show the lease."""
         return len(self._orphans)
