@@ -6,6 +6,7 @@ and stores only what is still missing.
 """
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +32,8 @@ from nanobarter.storage.ports import PackSink
 from nanobarter.storage.snapshot import ROOTS_MAX, Root, Snapshot, Stats, seal_snapshot, snapshot_id_of
 from nanobarter.storage.walk import Counts, Walker
 
-_TICK_FILES = 64  # files between two looks at cancellation and progress; each costs a visit to the event loop
+_TICK_FILES = 64  # files between two looks at cancellation
+_TELL_SECONDS = 0.1  # between two tellings of progress; each costs a visit to the event loop
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class _Backup:
     report: Callable[[Progress], None]
     progress: Progress = field(default_factory=Progress)
     ticks: int = 0
+    told_at: float = 0.0
 
     async def run(self, paths: Sequence[bytes]) -> Summary:
         started, run = self.clock.now(), await self.catalog.begin_run()
@@ -142,8 +145,13 @@ class _Backup:
         self.ticks += 1
         if self.ticks % _TICK_FILES == 0:
             trio.from_thread.check_cancelled()
-            trio.from_thread.run_sync(self._count, counts)
-            trio.from_thread.run_sync(self.report, self.progress)
+            if (now := time.monotonic()) >= self.told_at + _TELL_SECONDS:
+                self.told_at = now
+                trio.from_thread.run_sync(self._tell, counts)
+
+    def _tell(self, counts: Counts) -> None:
+        self._count(counts)
+        self.report(self.progress)
 
     def _count(self, counts: Counts) -> None:
         self.progress = replace(

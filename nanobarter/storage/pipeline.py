@@ -252,7 +252,7 @@ class Funnel:
 
     def _offer(self, chunk_id: ChunkId, role: Role, raw: bytes | memoryview) -> None:
         # Flying is asked first: a chunk leaves it only after the catalog has it, so it is never in neither.
-        if chunk_id in self.pipeline.flying or self.pipeline.catalog.has_now(chunk_id):
+        if chunk_id in self.pipeline.flying:
             return
         self.pipeline.flying.add(chunk_id)
         self.batch.append(_Raw(chunk_id, role, bytes(raw)))
@@ -262,8 +262,12 @@ class Funnel:
             self.flush()
 
     def flush(self) -> None:
-        """Send what is held."""
+        """Send what is held and no stored pack holds already."""
         batch, self.batch, self.size = self.batch, [], 0
+        known = self.pipeline.catalog.known_now([one.chunk_id for one in batch])
+        if known:
+            batch = [one for one in batch if one.chunk_id not in known]
+            self.pipeline.flying.difference_update(known)
         if batch:
             trio.from_thread.run(self.pipeline.send, batch)
 

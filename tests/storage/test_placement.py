@@ -210,3 +210,25 @@ async def test_a_peer_without_room_for_what_it_owes_is_not_counted_on_for_a_day(
         here.clock.advance(here.limits.share_peer_rest)
         await here.placer.put(pack_of("c", 1, 3))
         assert here.leases.full() == set()
+
+
+async def test_peers_that_are_away_for_a_while_keep_their_place_in_the_code_and_get_their_shares_later(
+    tmp_path: Path,
+) -> None:
+    pack = pack_of("a", 2, 5)
+    async with town(tmp_path, 5) as (here, _):
+        await here.placer.put(pack_of("before", 2, 5))
+        away = here.peers[3:]
+        for peer in away:
+            here.hub.disconnect(peer.node_id)
+        assert here.placer.geometry().n == 5  # what they owe counts, not who answers just now
+        row = await here.placer.place(pack, "data")
+        assert (row.thin, len(held(here, pack.pack_id))) == (True, 3)
+        (health,) = [h for h in here.auditor.health() if h.row.pack_id == pack.pack_id]
+        assert (health.proven, health.verdict) == (3, "below")  # said as it is, though k of them are enough
+        for peer in away:
+            here.hub.reconnect(peer.node_id)
+        here.reader.forgive()
+        await here.repairer.round_now()
+        assert len(held(here, pack.pack_id)) == 5
+        assert here.auditor.status().verdict == "healthy"
