@@ -87,7 +87,7 @@ class Repairer:
         self._catch_up = catch_up
         self._leaving = leaving
         self._news = trio.Event()
-        self._turn = trio.Lock()
+        self._turn, self._extending = trio.Lock(), trio.Lock()
         self._stalled = False  # something waits for a peer that rests
 
     def wake(self) -> None:
@@ -97,6 +97,22 @@ class Repairer:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look after everything each period and whenever woken, until cancelled."""
         task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._extend)
+            await self._look_after()
+
+    async def _extend(self) -> None:
+        """Extend leases each period: a round that moves what a large peer held may take days, and they would end."""
+        while True:
+            await trio.sleep(self._limits.repair_period / SECOND)
+            await self._extend_due()
+
+    async def _extend_due(self) -> None:
+        async with self._extending:  # else two would pay for the same lease
+            await self._leases.adopt()
+            await self._leases.extend_due()
+
+    async def _look_after(self) -> None:
         first, period = self._limits.share_peer_rest / SECOND, self._limits.repair_period / SECOND
         pause = first
         while True:
@@ -115,8 +131,7 @@ class Repairer:
             return await self._round()
 
     async def _round(self) -> Repaired:
-        await self._leases.adopt()
-        await self._leases.extend_due()
+        await self._extend_due()
         repaired, failed, astray = list[PackId](), list[tuple[PackId, str]](), False
         placed, leaving = by_pack(await self._store.read(rows.all_placements)), self._leaving()
         for row in await self._store.read(rows.all_packs):

@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import trio
+import trio.testing
 
 from nanobarter.core.units import DAY, HOUR, MINUTE, Span
 from nanobarter.storage import placements as rows
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.repair import Repairer
-from tests.storage.vaults import Town, pack_of, town
+from tests.storage.vaults import TINY, Town, pack_of, town
 
 
 def spread(here: Town, pack_id: bytes) -> set[bytes]:
@@ -196,3 +197,23 @@ async def test_leases_are_extended_from_their_old_end_and_shares_outlive_them(tm
         assert here.auditor.status().verdict == "healthy"
         assert await here.placer.get(pack.pack_id) == pack.body
         assert isinstance(here.placer, Placer)
+
+
+async def test_leases_are_extended_while_a_repair_takes_days(tmp_path: Path) -> None:
+    pack = pack_of("a", 2, 3)
+    async with town(tmp_path, 3, limits=replace(TINY, repair_period=Span(20))) as (here, nursery):
+        await here.placer.put(pack)
+        ends = {lease.lease_id: lease.ends_at for lease in here.leases.live()}
+
+        async def forever(*_: object) -> None:
+            await trio.sleep_forever()
+
+        here.repairer._placer.tidy = forever  # type: ignore[method-assign,assignment] # pyright: ignore[reportPrivateUsage,reportAttributeAccessIssue]
+        await nursery.start(here.repairer.run)
+        await trio.testing.wait_all_tasks_blocked()
+        here.clock.advance(Span(20 * DAY))
+        with trio.fail_after(30):
+            while any(  # noqa: ASYNC110 - the store tells nobody
+                lease.ends_at == ends.get(lease.lease_id) for lease in here.leases.live()
+            ):
+                await trio.sleep(0.01)
