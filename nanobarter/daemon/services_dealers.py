@@ -12,6 +12,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import reserve_quantity
 from nanobarter.translator.budget import own_worth, within
 from nanobarter.translator.orders import Order
+from nanobarter.translator.pricing import Terms
 
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
@@ -86,6 +87,14 @@ def idle_because(node: "Node") -> str:
     return ""
 
 
+def own_note(terms: Terms) -> float:
+    """Return what one of our own notes counts as for dealers: never less than the person's highest price has it.
+
+    What others can see of us is a guess; a dealer that believed too low a one would give space away by the tenfold.
+    """
+    return max(terms.own / terms.markup, terms.most[1] / terms.most[0])
+
+
 def desk_of(node: "Node") -> Desk:
     """Return what the dealers stand on: notes beyond the plan, own space beyond what the keeper has bids for."""
     plan, held = node.keeper.plan, node.held()
@@ -108,7 +117,7 @@ def desk_of(node: "Node") -> Desk:
         trust.reliability,
         trust.vetted,
         max(0, free - ordered),
-        own=node.keeper.terms.own / node.keeper.terms.markup,
+        own=own_note(node.keeper.terms),
         judged=trust.judged - {node.me},
         turn=node.clock.now() // QUOTE_SPAN,
     )
