@@ -58,10 +58,11 @@ class TlsStream(trio.abc.Stream):
 
     def hurry(self, *, fast: bool) -> None:
         """Let the kernel take much at once, on a fast line; on a slow one that would hold up what is urgent."""
-        if self._socket is not None:
+        option: int | None = getattr(trio.socket, "TCP_NOTSENT_LOWAT", None)  # not on every system
+        if self._socket is not None and option is not None:
             with suppress(OSError):  # not a TCP socket, or closed
                 unsent = _UNSENT_FAST if fast else _UNSENT_SLOW
-                self._socket.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, unsent)
+                self._socket.setsockopt(trio.socket.IPPROTO_TCP, option, unsent)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of it."""
