@@ -137,7 +137,7 @@ class Limits:
     api_request_timeout: Span = Span(10 * SECOND)  # to send the request; the answer may take hours
 
     # -- storage engine: what is in memory at once is about uploads x 16 MiB and batches x 1 MiB
-    storage_uploads_max: int = 3  # packs being sealed or stored at once; hides the waiting for peers
+    storage_uploads_max: int = 2  # packs being sealed or stored at once: what is sent has less than two in memory
     storage_batch_bytes_max: int = 1024 * 1024  # chunks handed to a worker together: small files come in thousands
     storage_batch_chunks_max: int = 512
     storage_workers_max: int = 2  # batches compressed at once; a backup leaves the rest of the machine alone
