@@ -1,6 +1,7 @@
 """Schedules in which one rule alone stands between an honest party and its loss; random search hardly meets them.
 
-Each is a small world whose seed draws everything but the one coincidence. All nodes are honest.
+Each is a small world whose seed draws everything but the one coincidence. All nodes are honest; where parties cheat is
+in ``plots``.
 """
 
 # pyright: reportPrivateUsage=false
@@ -18,8 +19,9 @@ from nanobarter.sim.tally import Tally
 from nanobarter.sim.world import World
 from nanobarter.swap.orders import Send
 from nanobarter.swap.positions import agreement_in
-from nanobarter.swap.states import Committing, State
+from nanobarter.swap.states import Committing, Locking, State
 from nanobarter.swap.terms import Agreement
+from tests.swap.plots import PLOTS
 
 LUCK: Final = Luck(delay=(20, 150), disk=(1, 5), torn=1.0, proposals_max=1)
 
@@ -43,6 +45,21 @@ class Forced(World):
         if self._act is not None and agreement is not None and isinstance(state, Committing):
             self._act(self, agreement)
             self._act = None
+
+
+class LateVote(Forced):
+    """The vote of P_1 reaches the proposer some time after T_vote."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, lambda _world, _agreement: None)
+        self._late = self.drawn.randint(2_000, 60_000)
+
+    def moved(self, node: Node, state: State) -> None:
+        """Slow the line down as soon as P_1 has an agreement."""
+        super().moved(node, state)
+        agreement = agreement_in(state)
+        if node.name == "party 1" and agreement is not None and isinstance(state, Locking):
+            self.post.slow[node.node, agreement.nodes[0]] = agreement.vote_by - node.now + self._late
 
 
 class TornVote(Forced):
@@ -116,6 +133,20 @@ def _cut_off(world: Forced, agreement: Agreement) -> None:
     world.scheduler.later(span, lambda: world.post.cut(frozenset()))
 
 
+def _restart(world: Forced, agreement: Agreement) -> None:
+    """As when it is cut off, and the proposer crashes before it has opened anything."""
+    _cut_off(world, agreement)
+    world.post.nodes[agreement.nodes[0]].crash(world.drawn.randint(500, 5_000))
+
+
+def _late_commit(world: Forced, agreement: Agreement) -> None:
+    """The proposer's open comes through long after T_vote."""
+    proposer, issuer = agreement.nodes[0], agreement.issuers[agreement.incoming(0)]
+    left = agreement.vote_by - world.scheduler.now
+    world.post.slow[proposer, issuer] = left + world.drawn.randint(30_000, 60_000)
+    world.scheduler.later(left + 90_000, world.post.slow.clear)
+
+
 def _forced(make: Callable[[int], World]) -> Callable[[int], Run]:
     def run(seed: int) -> Run:
         world = make(seed)
@@ -134,6 +165,10 @@ SCHEDULES: Final[dict[str, Callable[[int], Run]]] = {
     "late open, own": _forced(lambda seed: Forced(seed, _late_own, own=True)),
     "cut off": _forced(lambda seed: Forced(seed, _cut_off)),
     "torn vote": _forced(TornVote),
+    "cut off, restart": _forced(lambda seed: Forced(seed, _restart)),
+    "late commit": _forced(lambda seed: Forced(seed, _late_commit)),
+    "late vote": _forced(LateVote),
+    **{name: _forced(plot) for name, plot in PLOTS.items()},
 }
 
 

@@ -13,7 +13,6 @@ import sys
 # pyright: reportPrivateUsage=false
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from nanobarter.core.errors import Refused
@@ -33,27 +32,9 @@ from nanobarter.swap.orders import Open, Order, Send, WakeAt
 from nanobarter.swap.receipts import open_answer
 from nanobarter.swap.states import Collecting, Committing, Locking, State, Voted
 from nanobarter.swap.terms import Agreement, agreement_of
+from tests.swap.broken import BROKEN
 from tests.swap.forced import SCHEDULES, schedule
-
-
-@dataclass(frozen=True)
-class KnockOut:
-    """A rule, how it is taken out, and where its absence shows most."""
-
-    rule: str
-    campaigns: tuple[str, ...]
-    out: Callable[[], Any]
-
-
-@contextmanager
-def swapped(owner: Any, name: str, other: Any) -> Generator[None]:
-    """Put another function in the place of one."""
-    before = getattr(owner, name)
-    setattr(owner, name, other)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
+from tests.swap.knocking import KnockOut, swapped
 
 
 @contextmanager
@@ -245,6 +226,7 @@ KNOCK_OUTS = {
         ("late open, own",),
         use_refused_secrets_as_a_party,
     ),
+    **BROKEN,
 }
 
 

@@ -5,11 +5,12 @@ import pytest
 from nanobarter.sim.memo import remembered_signatures
 from tests.swap.forced import SCHEDULES, schedule
 from tests.swap.knockouts import KNOCK_OUTS
+from tests.swap.plots import PLOTS
 
-RUNS = 6
+RUNS = 6  # but for plots, which leave little to luck: see ``test_broken``
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name not in PLOTS])
 def test_with_all_rules_in_place_a_forced_schedule_robs_nobody(name: str) -> None:
     with remembered_signatures():
         tally = schedule(name, RUNS, seed=1)
