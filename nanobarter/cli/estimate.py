@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nanobarter.core.units import LeaseKind, show_size
 from nanobarter.storage.geometry import of_durability
+from nanobarter.storage.holes import stored_bytes
 from nanobarter.translator.plan import Plan, make_plan
 
 
@@ -19,7 +20,7 @@ class FolderSize:
 
 
 def measure(folders: Iterable[Path]) -> FolderSize:
-    """Return the apparent size of all files under the folders; what cannot be read counts nothing."""
+    """Return the size of all files under the folders without their holes; what cannot be read counts nothing."""
     size, files, waiting = 0, 0, [str(folder) for folder in folders]
     while waiting:
         try:
@@ -28,7 +29,7 @@ def measure(folders: Iterable[Path]) -> FolderSize:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
                     elif entry.is_file(follow_symlinks=False):
-                        size += entry.stat(follow_symlinks=False).st_size
+                        size += stored_bytes(entry.stat(follow_symlinks=False))
                         files += 1
         except OSError:
             continue

@@ -29,6 +29,7 @@ from nanobarter.core.units import (
 )
 from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract
 from nanobarter.storage.excludes import Excludes
+from nanobarter.storage.holes import stored_bytes
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.translator.plan import Held
 from nanobarter.wallet.service import Wallet
@@ -115,7 +116,7 @@ def measure(paths: Sequence[Path], excludes: Excludes) -> Measured:
                 except OSError:
                     continue
                 if stat.S_ISREG(found.st_mode):
-                    size, files = size + found.st_size, files + 1
+                    size, files = size + stored_bytes(found), files + 1
     return Measured(size, files)
 
 

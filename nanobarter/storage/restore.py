@@ -88,6 +88,7 @@ class _Job:
             places=places,
             overwrite=self.overwrite,
             resumed=self.mark.resumed,
+            digest=self.mark.digest,
             limits=self.limits,
             tick=self.tick,
             path_of=lambda parts: join_path(root.path, parts[len(base) :]),

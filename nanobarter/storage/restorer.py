@@ -28,6 +28,7 @@ from nanobarter.storage.tree import Device, Directory, File, LinkGroup, Symlink
 _TICK_FILES: Final = 64
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PART_NAMES_MAX: Final = 16  # unfinished files of others under the very names that we want: one would be a wonder
 _HOPELESS: Final = (OSError, OverflowError, Malformed)
 _AWAY: Final = (PackMissing, Unreachable)  # may be had later
 _TROUBLES: Final = (*_HOPELESS, *_AWAY)
@@ -50,6 +51,7 @@ class Restorer:
     places: Places
     overwrite: bool
     resumed: bool
+    digest: str
     limits: Limits
     tick: Callable[[int, int], None]
     path_of: Callable[[Parts], bytes]
@@ -151,7 +153,7 @@ class Restorer:
         """Remove what an earlier attempt left of a file that comes back another way."""
         if self.resumed:
             with suppress(FileNotFoundError):
-                os.unlink(part_name(name), dir_fd=parent)
+                os.unlink(part_name(self.digest, name), dir_fd=parent)
 
     def _clear(self, parent: int, name: bytes) -> None:
         if self.overwrite:
@@ -176,8 +178,7 @@ class Restorer:
         if (self.resumed or self.overwrite) and self._is_back(parent, parts, entry):
             self._drop_part(parent, name)
             return
-        made = part_name(name)
-        handle, begun = self._open_part(parent, made)
+        handle, made, begun = self._open_part(parent, name)
         try:
             try:
                 self.filler.fill(handle, entry, begun=begun)
@@ -193,19 +194,22 @@ class Restorer:
                 os.unlink(made, dir_fd=parent)
             raise
 
-    def _open_part(self, parent: int, made: bytes) -> tuple[int, bool]:
-        """Return a handle of an unfinished file, and whether an earlier attempt began it."""
-        try:
-            return os.open(made, _CREATE, 0o600, dir_fd=parent), False
-        except FileExistsError:
-            if self.resumed:
+    def _open_part(self, parent: int, name: bytes) -> tuple[int, bytes, bool]:
+        """Return a handle of an unfinished file, its name, and whether an earlier attempt began it.
+
+        A file that is there under such a name is ours only if this restore was begun before; another is not touched.
+        """
+        for other in range(_PART_NAMES_MAX):
+            made = part_name(self.digest, name, other)
+            with suppress(FileExistsError):
+                return os.open(made, _CREATE, 0o600, dir_fd=parent), made, False
+            if self.resumed and not other:
                 with suppress(OSError):
                     handle = os.open(made, _OPEN, dir_fd=parent)
                     if _is_plain(os.fstat(handle)):
-                        return handle, True
+                        return handle, made, True
                     os.close(handle)
-            os.unlink(made, dir_fd=parent)
-            return os.open(made, _CREATE, 0o600, dir_fd=parent), False
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def _is_back(self, parent: int, parts: Parts, entry: File) -> bool:
         """Tell whether a file is there as it was. Raises FileExistsError for another that must not be replaced."""

@@ -26,9 +26,13 @@ _WORDS: Final = "A restore into this folder is not finished. The same command go
 _MARK_BYTES_MAX: Final = 1024 * 1024
 
 
-def part_name(name: bytes) -> bytes:
-    """Return the name that a file has until it is whole."""
-    return _PART + blake3(name).hexdigest(length=8).encode()
+def part_name(digest: str, name: bytes, other: int = 0) -> bytes:
+    """Return the name that a file has until it is whole; ``other`` names where that one is taken.
+
+    It hangs on the digest of the snapshot, so that no file in the snapshot can have it.
+    """
+    made = _PART + blake3(digest.encode() + b"/" + name).hexdigest(length=8).encode()
+    return made + b"-%d" % other if other else made
 
 
 def digest_of(snapshot: Snapshot) -> str:
@@ -96,6 +100,11 @@ class Mark:
         except OSError as error:
             raise UsageError(f"{target} cannot be used: {error.strerror}", hint="choose another folder") from None
         return cls(mark, resumed=False)
+
+    @property
+    def digest(self) -> str:
+        """What tells the snapshot from another."""
+        return self.path.name.removeprefix(MARKS)
 
     def remove(self) -> None:
         """All is back."""

@@ -1,5 +1,6 @@
 """At stake: a mistake costs one clear message and nothing else; the home still starts when it is put right."""
 
+import os
 import signal
 import socket
 from collections.abc import Generator
@@ -175,7 +176,7 @@ def test_init_with_too_little_space(made: Village) -> None:
     folder = made.folder / "large"
     folder.mkdir()
     with (folder / "file").open("wb") as file:
-        file.truncate(300 * 1024 * 1024)
+        os.posix_fallocate(file.fileno(), 0, 300 * 1024 * 1024)  # holes would cost nothing
     home = made.folder / "small offer"
     asked = nbctl("--home", str(home), "init", f"--folder={folder}", "--space=100MB", "--yes")
     asked.refused(Exit.USAGE, "too little space", "are needed", "--space")

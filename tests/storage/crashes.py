@@ -1,8 +1,8 @@
 """``python -m tests.storage.crashes --deed back_up``: the owner's machine dies at each durable write of a deed in turn.
 
-The deed is a backup, a prune or a repair over peers in memory with real SQLite files. After each death the machine
-starts again and does the deed once more; then every snapshot that nobody asked away must come back. Each write is met
-twice: dying before it, and after it but before anybody learns of it.
+The deed is a backup, a prune or a repair over peers in memory with real SQLite files, or a restore
+(``restore_crashes``). After each death the machine starts again and does the deed once more; then every snapshot that
+nobody asked away must come back. Each write is met twice: dying before it, and after it but before anybody learns.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Final
 
 import trio
 
+from tests.storage import restore_crashes
 from tests.storage.mortal import Life
 from tests.storage.oracle import World
 
@@ -78,11 +79,14 @@ async def sweep(deed: str, *, first: int = 0, step: int = 1) -> int:
 def main(arguments: list[str]) -> int:
     """Sweep one deed or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deed", choices=[*DEEDS, "all"], default="all")
+    parser.add_argument("--deed", choices=[*DEEDS, "restore", "all"], default="all")
     parser.add_argument("--step", type=int, default=1)
     asked = parser.parse_args(arguments)
-    for deed in DEEDS if asked.deed == "all" else [asked.deed]:
-        deaths = trio.run(lambda name=deed: sweep(name, step=asked.step))
+    for deed in [*DEEDS, "restore"] if asked.deed == "all" else [asked.deed]:
+        if deed == "restore":
+            deaths = restore_crashes.run(asked.step)
+        else:
+            deaths = trio.run(lambda name=deed: sweep(name, step=asked.step))
         print(f"{deed}: {deaths} deaths, and every kept snapshot came back after each", flush=True)  # noqa: T201
     return 0
 

@@ -18,8 +18,9 @@ from nanobarter.storage.local import MemoryPacks
 from nanobarter.storage.patience import PatientSource
 from nanobarter.storage.ports import PackMissing
 from nanobarter.storage.restore import Restored
-from nanobarter.storage.resume import MARKS, begun_in, digest_of
+from nanobarter.storage.resume import MARKS, begun_in, digest_of, part_name
 from tests.storage.engine import Engine, opened
+from tests.storage.restore_crashes import sweep
 from tests.storage.test_backup import plant, plant_sparse, rsync_says
 
 
@@ -275,3 +276,32 @@ async def test_without_overwrite_no_file_that_is_there_ever_changes(
     assert {one.path.rpartition(b"/")[2].decode() for one in done.lost} == {
         name for name in files.keys() & there.keys() if files[name] != there[name]
     }
+
+
+async def test_a_restore_killed_at_any_change_of_the_disk_is_made_right_by_the_same_command(tmp_path: Path) -> None:
+    assert await sweep(tmp_path, first=2, step=23) > 4
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_file_under_the_name_of_an_unfinished_one_is_not_touched(tmp_path: Path, *, overwrite: bool) -> None:
+    source, target = tmp_path / "source", tmp_path / "back"
+    source.mkdir()
+    (source / "letter").write_text("dear reader")
+    async with opened(tmp_path / "home") as engine:
+        made = await engine.backup(source)
+        taken = target / os.fsdecode(part_name(digest_of(made.snapshot), b"letter"))
+        if overwrite:  # it stands in the way of a first attempt
+            target.mkdir()
+            taken.write_text("mine")
+        else:  # or was put there, as a link, while the restore was cut off
+            packs = counted(engine)
+            packs.left = 0
+            with pytest.raises(LocalFault):
+                await again(engine, made, target)
+            packs.left = 1_000_000
+            (tmp_path / "elsewhere").write_text("mine")
+            taken.hardlink_to(tmp_path / "elsewhere")
+        done = await engine.restore(made.snapshot, target, overwrite=overwrite)
+    assert done.lost == ()
+    assert taken.read_text() == "mine"
+    assert (target / "letter").read_text() == "dear reader"
