@@ -25,7 +25,7 @@ _PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
 _MODES: Final = {
     "ticket": "one for one, at the nodes that the plan names, and nothing of anybody's",
     "par": "one for one; the reserve leaves out peers that are known to be there for less than 80 %",
-    "discount": "at what a peer's reliability makes its notes worth, and more for it when nobody answers",
+    "discount": "at what a peer's reliability makes its notes worth, and more for it while much is missing",
 }
 
 

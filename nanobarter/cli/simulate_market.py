@@ -43,13 +43,16 @@ def market(asked: argparse.Namespace) -> int:
     from nanobarter.sim.economy.report import answer, lines, write_charts  # noqa: PLC0415 - as above
     from nanobarter.sim.economy.world import REGIMES, Regime, simulate  # noqa: PLC0415 - as above
 
-    if not (2 <= asked.nodes <= 2000 and 1 <= asked.days <= 3650 and asked.runs >= 1):  # noqa: PLR2004 - bounds
+    if not (2 <= asked.nodes <= 2000 and 1 <= asked.days <= 3650 and asked.runs >= 1 and 2 <= asked.partners <= 8):  # noqa: PLR2004 - bounds
         raise UsageError("2 to 2000 nodes, 1 to 3650 days, at least one run", hint="write --nodes 80 --days 180")
-    shocks: list[Shock] = [one for one in SHOCKS if asked.shock in (one, "all")]
+    known: tuple[Shock, ...] = (*SHOCKS, "faces")
+    shocks: list[Shock] = list(SHOCKS) if asked.shock == "all" else [one for one in known if one == asked.shock]
     regimes: list[Regime] = [one for one in REGIMES if asked.regime in (one, "all")]
     begun = time.process_time()
     runs = [
-        simulate(regime, nodes=asked.nodes, days=asked.days, seed=seed, shocks=shocks, tell=say)
+        simulate(
+            regime, nodes=asked.nodes, days=asked.days, seed=seed, shocks=shocks, partners=asked.partners, tell=say
+        )
         for regime in regimes
         for seed in range(asked.seed, asked.seed + asked.runs)
     ]

@@ -108,7 +108,7 @@ class Offer(Section, frozen=True, kw_only=True):
 class Market(Section, frozen=True, kw_only=True):
     """``[market]``: on which terms the translator barters."""
 
-    mode: MarketMode = "par"
+    mode: MarketMode = "discount"
     price: str = PRICE_AUTO
     prefer: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ _COMMENTS: Final[dict[str, str]] = {
     "offer.kinds": 'For how long a lease runs: "7d", "30d", "90d" or "365d"; "7d 2GB" gives a kind its own size.',
     "market": "On which terms to barter.",
     "market.mode": 'How to price: "ticket", "par" (one for one) or "discount" (by reliability).',
-    "market.price": 'The most to give for one received, like "3/2"; "auto": par, or twice that with "discount".',
+    "market.price": 'The most to give for one received, like "3/2"; "auto": ten for one with "discount", else par.',
     "market.prefer": "Ids of nodes to ask first.",
     "market.refuse": "Ids of nodes whose notes are never wanted.",
     "market.approve": '"auto": agreements within the policy are approved by themselves; "manual": you are asked.',

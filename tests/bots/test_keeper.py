@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from nanobarter.bots.keeper import Keeper, Policy, choose
+from nanobarter.bots.keeper import MARKUP_SPAN, Keeper, Policy, choose
 from nanobarter.core.canonical import encode
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.item import make_item
@@ -19,6 +19,8 @@ from nanobarter.matching.wire import bid_id_of
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.plan import Held, make_plan
+from nanobarter.translator.pricing import MARKUP_FIRST, Terms, own_value
+from nanobarter.translator.vetting import Trust
 
 KIND = LeaseKind("30d")
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 7)]
@@ -78,6 +80,43 @@ async def test_nothing_is_ordered_while_peers_are_still_being_found(autojump_clo
     plan = await keeper.look()
     assert plan is not None
     assert plan.geometry.n == len(desk.orders) == 5
+
+
+async def test_own_notes_are_worth_what_others_can_see_of_us_and_more_is_given_only_while_much_is_missing(
+    autojump_clock: MockClock,
+) -> None:
+    desk, stored = Desk(), Quantity(0)
+    desk.offered = NODES[1:4]
+
+    def held() -> dict[NodeId, Held]:
+        return {node: Held(node, stored, Quantity(0)) for node in NODES[1:4] if stored}
+
+    async def size() -> int:
+        await trio.lowlevel.checkpoint()
+        return 10**8
+
+    policy = Policy(KIND, Quantity(0), (), Span(60_000), Span(0))
+    keeper = Keeper(
+        orders=desk,
+        held=held,
+        folder_bytes=size,
+        geometry=lambda peers: Geometry(1, peers),
+        policy=policy,
+        trust=lambda _offering, _needed: Trust(own=0.9),
+        terms=Terms(mode="discount"),
+    )
+    for _ in range(5):
+        await keeper.look()
+        await trio.sleep(MARKUP_SPAN / 1000)
+    assert keeper.terms.own == own_value(0.9)
+    assert keeper.terms.markup > MARKUP_FIRST
+    assert keeper.plan is not None
+    stored = keeper.plan.per_issuer
+    for _ in range(9):
+        await keeper.look()
+        await trio.sleep(MARKUP_SPAN / 1000)
+    assert desk.orders == []
+    assert keeper.terms.markup == MARKUP_FIRST
 
 
 async def test_two_newcomers_without_a_reserve_find_each_other_and_trade() -> None:

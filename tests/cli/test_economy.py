@@ -122,14 +122,17 @@ def test_a_policy_is_explained_before_it_is_accepted(tmp_path: Path, capsys: pyt
     assert "for that you lend 8.3 GB at par" in out
     assert "with 6 peers" in out
     code, out, _ = alone(capsys, "--home", home, "policy")
-    assert (code, "trade        par: one for one" in out) == (Exit.DONE, True)
+    assert (code, "trade        discount: at what a peer's reliability makes its notes worth" in out) == (
+        Exit.DONE,
+        True,
+    )
     other = tmp_path / "other.toml"
-    text = (tmp_path / "home" / "config.toml").read_text().replace('mode = "par"', 'mode = "discount"')
+    text = (tmp_path / "home" / "config.toml").read_text().replace('mode = "discount"', 'mode = "par"')
     text = text.replace('durability = "normal"', 'durability = "high"')
     other.write_text(re.sub('space = ".*"', 'space = "1GB"', text))
     code, out, _ = alone(capsys, "--home", home, "policy", "test", str(other), "--peers", "5")
     assert code == Exit.FAILED
-    assert "par -> discount" in out
+    assert "discount -> par" in out
     assert "that is too little" in out
     code, out, _ = alone(capsys, "--home", home, "policy", "test", str(other), "--peers", "5", "--json")
     assert json.loads(out)["then"]["k"] < json.loads(out)["now"]["k"]

@@ -6,8 +6,16 @@ from hypothesis import strategies as st
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import MIB, LeaseKind, Quantity
 from nanobarter.storage.geometry import Geometry
-from nanobarter.translator.orders import bid_for, order_for_reserve, orders_for_plan
+from nanobarter.translator.orders import (
+    ORDERS_MAX,
+    PROBES_MAX,
+    bid_for,
+    order_for_reserve,
+    orders_for_plan,
+    orders_for_renewal,
+)
 from nanobarter.translator.plan import Held, make_plan
+from nanobarter.translator.vetting import Trust, caps
 
 KIND = LeaseKind("30d")
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 9)]
@@ -47,3 +55,52 @@ def test_a_bid_gives_our_own_notes_one_for_one_and_never_asks_for_them() -> None
     bid = bid_for(order, NODES[0])
     assert (bid.gives.issuer, bid.omega, bid.quantity) == (NODES[0], (1, 1), 6)
     assert bid.wants.refused == (NODES[0],)
+
+
+MANY = [NodeId(bytes([i]) * 32) for i in range(1, 31)]
+sums = st.lists(st.integers(0, 60), min_size=30, max_size=30)
+
+
+@given(sums, sums, st.sets(st.sampled_from(MANY)), st.sets(st.sampled_from(MANY)), st.integers(1, 3 * 10**8))
+def test_a_full_plan_tries_out_few_strangers_and_takes_others_only_as_bargains(
+    notes: list[int], used: list[int], vetted: set[NodeId], bad: set[NodeId], folder_bytes: int
+) -> None:
+    plan = make_plan(folder_bytes, KIND, Geometry(2, 5))
+    held = {
+        node: Held(node, Quantity(n), Quantity(0), Quantity(u))
+        for node, n, u in zip(MANY, notes, used, strict=True)
+        if n + u
+    }
+    bounds = caps(MANY, vetted, {}, needed=5, capacity=Quantity(20_000))
+    r = {node: 0.3 if node in bad else 0.95 for node in MANY}
+    trust = Trust(r, frozenset(vetted), bounds, judged=frozenset(MANY))
+    orders = orders_for_plan(plan, held, MANY, trust)
+    assert len({order.issuer for order in orders}) == len(orders) <= ORDERS_MAX
+    if len([node for node in MANY if node not in bad]) >= 5:
+        assert all(order.issuer not in bad for order in orders)
+    known = [node for node in held if node not in bounds.lots and node not in bad]
+    if bounds.lots and len(known) >= 5:
+        assert sum(order.issuer in bounds.lots for order in orders) <= PROBES_MAX
+        new = [order for order in orders if order.issuer not in held and order.issuer not in bounds.lots]
+        assert all(order.bargain for order in new)  # what the plan can do without has to be cheap
+    else:
+        assert not any(order.bargain for order in orders)
+
+
+@given(sums, sums, st.sets(st.sampled_from(MANY)), st.integers(0, 2000))
+def test_the_reserve_waits_for_the_notes_that_will_lengthen_leases_and_for_no_more(
+    notes: list[int], used: list[int], bad: set[NodeId], room: int
+) -> None:
+    plan = make_plan(10**8, KIND, Geometry(2, 5))
+    held = {
+        node: Held(node, Quantity(n), Quantity(0), Quantity(u)) for node, n, u in zip(MANY, notes, used, strict=True)
+    }
+    trust = Trust({node: 0.3 if node in bad else 0.95 for node in MANY}, judged=frozenset(MANY))
+    orders = orders_for_renewal(plan, held, Quantity(room), trust)
+    assert sum(order.quantity for order in orders) <= room
+    for order in orders:
+        assert order.issuer is not None
+        assert order.patient
+        assert order.issuer not in bad
+        assert held[order.issuer].lease_used
+        assert held[order.issuer].notes + order.quantity <= plan.per_issuer

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from random import Random
 from typing import Final
 
@@ -15,8 +16,9 @@ from nanobarter.sim.economy.person import Person
 from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.pricing import given_for
 
-PARTNERS_MAX: Final = 3  # longer rings hardly add anything where half of the bids wait for anybody
+PARTNERS_MAX: Final = 3  # longer rings cost more to look for than they add
 RINGS_PER_BID: Final = 4
+VAIN_MAX: Final = 4  # searches in vain, after which a node leaves it to others for the day to find its other bids
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,16 @@ class Standing:
 class Exchange:
     """The book of one day."""
 
-    def __init__(self, people: Mapping[NodeId, Person], random: Random, now: Instant) -> None:
-        self._people, self._random, self._now = people, random, now
+    def __init__(self, people: Mapping[NodeId, Person], random: Random, now: Instant, partners: int) -> None:
+        self._people, self._random, self._now, self._partners = people, random, now, partners
         self.book = Book()
         self.standing = dict[BidId, Standing]()
         self.trades = list[Trade]()
         self.refused = 0
         self._age = 0
-        self._givers = dict[NodeId, int]()
+        self._wanted = set[NodeId]()
+        """Whose notes somebody asks for by name; a bid that gives others is in no ring."""
+        self._any = False
 
     def post(self, who: Person, order: Order) -> None:
         """Put a bid into the book."""
@@ -71,10 +75,13 @@ class Exchange:
         keepers = not order.key
         slot = keepers and not order.patient and order.issuer not in who.leases and order.issuer not in who.notes
         self.standing[bid_id] = Standing(who, order, keepers, _wanted(order), slot)
-        self._givers[body.gives.issuer] = self._givers.get(body.gives.issuer, 0) + 1
+        if order.issuer is None:
+            self._any = True
+        else:
+            self._wanted.add(order.issuer)
         self.book.insert(
             Bid(
-                bid_id, who.me, body.type == "limit", text_of(body.gives), pattern_of(body.wants),
+                bid_id, who.me, body.type == "limit", _text_of(body.gives), _pattern_of(body.wants),
                 body.omega[0], body.omega[1], quantity, self._age,
             )
         )  # fmt: skip
@@ -83,14 +90,19 @@ class Exchange:
         """Let every bid that does not wait look for its rings, in random order."""
         ids = [bid_id for bid_id, one in self.standing.items() if not one.order.patient]
         self._random.shuffle(ids)
+        vain = dict[NodeId, int]()
         for bid_id in ids:
-            wanted = self.standing[bid_id].order.issuer
-            if wanted is not None and wanted not in self._givers:
+            order, who = self.standing[bid_id].order, self.standing[bid_id].who
+            if vain.get(who.me, 0) >= VAIN_MAX:
+                continue
+            if not self._any and (who.me if order.gives is None else order.gives.issuer) not in self._wanted:
                 continue
             for _ in range(RINGS_PER_BID):
                 if bid_id not in self.book:
                     break
-                match = find(self.book, bid_id, partners_max=PARTNERS_MAX)
+                match = find(self.book, bid_id, partners_max=self._partners)
+                if match is None:
+                    vain[who.me] = vain.get(who.me, 0) + 1
                 if match is None or not self._settle(match, day):
                     break
 
@@ -153,6 +165,10 @@ class Exchange:
             loss = dealing.loss_of(dealing.Deal(gives, given, gets, gotten, self._now), one.who.desk())
             one.who.lost += max(loss, 0)
         self.trades.append(trade)
+
+
+_text_of = cache(text_of)
+_pattern_of = lru_cache(65536)(pattern_of)
 
 
 def _wanted(order: Order) -> int:

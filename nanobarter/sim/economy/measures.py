@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from statistics import mean, median
 from typing import Final
 
 import numpy as np
@@ -13,6 +15,7 @@ from nanobarter.sim.economy.person import Person
 from nanobarter.translator.rates import value_by_reliability
 
 BAD: Final = 0.5  # an issuer of whom less than half of what is stored could be had
+RELIABLE: Final = 0.6  # bounds lie up to a tenth below the truth: who is better than this is called good by others
 PRICE_DAYS: Final = 10
 PRICED_PART: Final = 0.75  # a failure is priced when the estimate has come so far from what it was to the truth
 TRADES_MIN: Final = 6  # as there are in three pairs
@@ -76,15 +79,45 @@ def value_of(truth: float) -> float:
     return math.log(max(1e-3, value_by_reliability(min(truth, 1.0))))
 
 
-def bad_part(people: Iterable[Person], nature: Mapping[NodeId, Nature], day: int) -> float:
-    """Return which part of all that users hold, notes and leases, is of issuers that are really bad."""
-    bad = total = 0
+def bad_parts(people: Iterable[Person], nature: Mapping[NodeId, Nature], day: int) -> dict[str, float]:
+    """Return which part of all that users hold, notes and leases, is of issuers that are really bad.
+
+    ``lots_part`` is the part that is held of issuers under a cap, good or bad: what is tried out.
+    """
+    bad = lots = total = 0
     for person in people:
         for node in {*person.notes, *person.leases}:
             quantity = person.in_notes(node) + person.in_leases(node)
             total += quantity
             bad += quantity if nature[node].truth(day) < BAD else 0
-    return bad / total if total else 0.0
+            lots += quantity if node in person.trust.caps.lots else 0
+    return {"bad_part": bad / total if total else 0.0, "lots_part": lots / total if total else 0.0}
+
+
+SAFETY: Final = ("loss", "loss_median", "full", "stored_unreliable")
+
+
+def safety(people: Sequence[Person], nature: Mapping[NodeId, Nature], day: int) -> dict[str, float]:
+    """Return how safe what users store is: the chance of loss, mean and median, and how many have all their shares.
+
+    Of the users who are reliable themselves; one of them who stores nothing counts as a loss. Of the others only how
+    many store anything.
+    """
+    fair, others = list[float](), list[bool]()
+    full = 0
+    for person in people:
+        found = loss(person, nature, day)
+        if nature[person.me].truth(day) < RELIABLE:
+            others.append(found is not None)
+            continue
+        fair.append(1.0 if found is None else found)
+        full += person.plan is not None and len(person.holders()) >= person.plan.geometry.n
+    return {
+        "loss": mean(fair) if fair else 1.0,
+        "loss_median": median(fair) if fair else 1.0,
+        "full": full / len(fair) if fair else 0.0,
+        "stored_unreliable": mean(others) if others else 0.0,
+    }
 
 
 def loss(person: Person, nature: Mapping[NodeId, Nature], day: int) -> float | None:
@@ -92,13 +125,12 @@ def loss(person: Person, nature: Mapping[NodeId, Nature], day: int) -> float | N
     holders = person.holders()
     if person.plan is None or len(holders) < person.plan.geometry.k:
         return None
-    have = np.zeros(len(holders) + 1)
-    have[0] = 1.0
+    have = [1.0] + [0.0] * person.plan.geometry.k  # chances of so many shares, the last of k or more
     for node in holders:
         r = nature[node].truth(day)
-        have[1:] = have[1:] * (1 - r) + have[:-1] * r
-        have[0] *= 1 - r
-    return float(have[: person.plan.geometry.k].sum())
+        last = have[-1] + have[-2] * r
+        have = [have[0] * (1 - r), *(b * (1 - r) + a * r for a, b in pairwise(have[:-1])), last]
+    return sum(have[:-1])
 
 
 def estimates(people: Iterable[Person], of: NodeId) -> float | None:

@@ -7,12 +7,15 @@ from typing import Final, Literal
 
 from nanobarter.core.ids import NodeId, sha256
 
-Shock = Literal["silent", "ring", "flood", "exit"]
+Shock = Literal["silent", "ring", "flood", "exit", "faces"]
 SHOCKS: Final[tuple[Shock, ...]] = ("silent", "ring", "flood", "exit")
+"""What comes over a network unless something else is asked for; ``faces`` is a game of its own."""
 SILENT_DAY: Final = 60
-RING_DAY: Final = 30
 FLOOD_DAY: Final = 75
 EXIT_DAY: Final = 120
+FACE_DAY: Final = 40  # from then on, every
+FACE_DAYS: Final = 20  # days, one node in twenty is there under a new name,
+FACES: Final = 4  # so many times
 TERM_DAYS: Final = 30
 FAILED: Final = 0.3  # what availability falls to in a silent failure
 
@@ -82,13 +85,31 @@ def shocked(nodes: list[Nature], shocks: frozenset[Shock], seed: int, random: Ra
             node.dead_on, node.cheat = EXIT_DAY, "leaves"
             node.last_days["leaves"] = EXIT_DAY
     if "flood" in shocks:
-        first = len(nodes)
-        for number in range(first, first + len(nodes) // 4):
-            up = random.choice((random.uniform(0.2, 0.5), random.uniform(0.9, 0.99)))
-            newcomer = Nature(name_of(seed, number), number, up, born=FLOOD_DAY)
-            newcomer.cheat = "newcomer" if up > 0.5 else "bad newcomer"  # noqa: PLR2004 - which half it is of
-            nodes.append(newcomer)
+        nodes += _flood(len(nodes), seed, random)
+    if "faces" in shocks:
+        nodes += _faces(len(nodes), seed)
     return nodes
+
+
+def _flood(count: int, seed: int, random: Random) -> list[Nature]:
+    """Return a quarter as many newcomers, half of them bad."""
+    found = list[Nature]()
+    for number in range(count, count + count // 4):
+        up = random.choice((random.uniform(0.2, 0.5), random.uniform(0.9, 0.99)))
+        newcomer = Nature(name_of(seed, number), number, up, born=FLOOD_DAY)
+        newcomer.cheat = "newcomer" if up > 0.5 else "bad newcomer"  # noqa: PLR2004 - which half it is of
+        found.append(newcomer)
+    return found
+
+
+def _faces(count: int, seed: int) -> list[Nature]:
+    """Return the names under which one in twenty comes back every few weeks, keeping nothing."""
+    group, found = max(1, count // 20), list[Nature]()
+    for number in range(count, count + FACES * group):
+        born = FACE_DAY + (number - count) // group * FACE_DAYS
+        node = name_of(seed, number)
+        found.append(Nature(node, number, 0.99, keeps=0.0, born=born, dead_on=born + FACE_DAYS, cheat="new faces"))
+    return found
 
 
 def passes(nodes: list[Nature], day: int, random: Random) -> list[Nature]:

@@ -23,6 +23,8 @@ RENEW_DAYS: Final = 10  # before the end a lease is lengthened, if there are not
 ORDER_DAYS: Final = 15  # before the end the notes for it are ordered
 NOTE_DAYS: Final = 35
 GRACE_DAYS: Final = 3  # a holder silent for so long counts as lost
+DEALERS: Final = 10  # one node in so many deals, where bots are allowed
+ARBITRAGE_DAYS: Final = 3  # a dealer looks through the book so often; it costs more than all else that it does
 WATCHED: Final = 128  # the daemon would watch 256
 RESERVE_PART: Final = 2  # of the capacity, as the daemon has it
 FILLED_PART: Final = 10  # a day on which a tenth of what was missing came in is one on which orders were filled
@@ -77,11 +79,13 @@ class Person:
 
     def in_notes(self, issuer: NodeId) -> int:
         """Return the notes held of an issuer."""
-        return sum(quantity for _, quantity in self.notes.get(issuer, ()))
+        lots = self.notes.get(issuer)
+        return 0 if lots is None else lots[0][1] if len(lots) == 1 else sum([quantity for _, quantity in lots])
 
     def in_leases(self, issuer: NodeId) -> int:
         """Return the leases held at an issuer."""
-        return sum(quantity for _, quantity in self.leases.get(issuer, ()))
+        lots = self.leases.get(issuer)
+        return 0 if lots is None else lots[0][1] if len(lots) == 1 else sum([quantity for _, quantity in lots])
 
     # -- seeing
 
@@ -125,7 +129,7 @@ class Person:
             self.turn = day
             desk, limits = self.desk(), self.limits()
             orders += dealing.quotes(desk, limits)
-            if book is not None:
+            if book is not None and day % ARBITRAGE_DAYS == self.nature.number // DEALERS % ARBITRAGE_DAYS:
                 orders += dealing.opportunities(desk, book, limits)
         return orders
 
@@ -178,22 +182,27 @@ class Person:
         """End what ran out, lengthen leases, and turn notes into the leases of the plan."""
         for issuer in list(self.notes):
             gone = [q for end, q in self.notes[issuer] if end <= day]
-            holders[issuer].owed -= sum(gone)
-            self._put(self.notes, issuer, [(end, q) for end, q in self.notes[issuer] if end > day])
-        for issuer in list(self.leases):
+            if gone:
+                holders[issuer].owed -= sum(gone)
+                self._put(self.notes, issuer, [(end, q) for end, q in self.notes[issuer] if end > day])
+        for issuer in [n for n, lots in self.leases.items() if any(end - day <= RENEW_DAYS for end, _ in lots)]:
             self._renew(issuer, day, holders[issuer])
         if self.plan is None:
             return
-        counted = {n for n in self.leases if n not in self.silent and not self.trust.is_bad(n)}
-        for issuer in sorted(self.notes, key=lambda n: (n not in self.trust.vetted, n)):
-            if issuer in self.trust.caps.lots:
-                full = len(counted & self.trust.caps.lots.keys()) >= PROBES_MAX
+        counted, lots = (
+            {n for n in self.leases if n not in self.silent and not self.trust.is_bad(n)},
+            self.trust.caps.lots,
+        )
+        per = self.plan.per_issuer
+        open_ones = [n for n in self.notes if self.in_leases(n) < per]
+        for issuer in sorted(open_ones, key=lambda n: (n not in self.trust.vetted, n)):
+            if issuer in lots:
+                full = sum(n in lots for n in counted) >= PROBES_MAX
             else:
-                full = len(counted - self.trust.caps.lots.keys()) >= self.plan.geometry.n
+                full = sum(n not in lots for n in counted) >= self.plan.geometry.n
             if issuer not in self.leases and (full or issuer in self.silent or self.trust.is_bad(issuer)):
                 continue
-            wanted = self.plan.per_issuer - self.in_leases(issuer)
-            quantity = min(wanted, self.in_notes(issuer))
+            quantity = min(per - self.in_leases(issuer), self.in_notes(issuer))
             if quantity > 0 and holders[issuer].nature.alive(day):
                 self.give(issuer, quantity)
                 self.leases.setdefault(issuer, []).append((day + TERM, quantity))

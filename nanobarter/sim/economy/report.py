@@ -47,17 +47,21 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         met = row["met"]
         yield f"{row['regime']}, seed {row['seed']}, {told['nodes']} nodes, {told['days']} days"
         shown = "none" if row["correlation"] is None else f"{row['correlation']:.3f}"
-        yield f"  price against truth  {shown}{_mark(met['correlation'])}"
-        yield f"  bad notes held       {row['bad_part']:.2%}{_mark(met['bad_part'])}"
+        yield f"  price against truth  {shown}, {row['priced']} issuers{_mark(met['correlation'])}"
+        tried = f"{row['lots_part']:.2%} of all is tried out"
+        yield f"  bad notes held       {row['bad_part']:.2%}{_mark(met['bad_part'])}; {tried}"
         loss = f"{row['loss']:.1e}, half of the users {row['loss_median']:.1e}"
         yield f"  chance of loss       {loss}{_mark(met['loss'])}"
+        yield f"  whole plan stored    {row['full']:.0%} of the reliable; {row['stored_unreliable']:.0%} of others"
         priced = f"{row['priced_within_30_days']} of {row['silent_failures']} within {PRICED_WITHIN} days"
         yield f"  silent failures      {priced}{_mark(met['priced_within_30_days'])}"
+        pairs = f"{row['markets_day']:.0f} a day, {row['markets_ever']} ever"
+        yield f"  live markets         {pairs}, of {row['markets_possible']} pairs of issuers"
         yield f"  bad part by day      {spark([day['bad_part'] for day in row['days']])}"
         yield f"  exchanges by day     {spark([day['exchanges'] for day in row['days']])}"
         yield "  got for given, at true values:"
         for name, found in row["gains"].items():
-            yield f"    {name:<20} {found['got_for_given']:.2f}  ({found['exchanges']:.0f} exchanges)"
+            yield f"    {name:<20} {found['got_for_given']:.2f}  {found['kept']:>8.0f} MiB kept by each"
     yield f"{told['cpu_seconds']} s of CPU"
 
 

@@ -16,20 +16,20 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.units import DAY, Span, after
 from nanobarter.sim.clock import START
 from nanobarter.sim.economy import measures
-from nanobarter.sim.economy.exchange import Exchange, Trade
+from nanobarter.sim.economy.exchange import PARTNERS_MAX, Exchange, Trade
 from nanobarter.sim.economy.nature import SHOCKS, SILENT_DAY, Nature, Shock, passes, people, shocked
-from nanobarter.sim.economy.person import GRACE_DAYS, TERM, Manner, Person
+from nanobarter.sim.economy.person import DEALERS, GRACE_DAYS, TERM, Manner, Person
 from nanobarter.sim.economy.sights import Sights
 
-Regime = Literal["par", "bots", "priced", "audits"]
-REGIMES: Final[tuple[Regime, ...]] = ("par", "bots", "priced", "audits")
+Regime = Literal["par", "bots", "priced", "alone", "audits"]
+REGIMES: Final[tuple[Regime, ...]] = ("par", "bots", "priced", "alone", "audits")
 CAPACITY: Final = 20_000  # MiB
 FOLDER_BYTES: Final = 2 * 10**9
-DEALERS: Final = 10  # one node in so many deals, where bots are allowed
 MEASURED_DAY: Final = 90
 OFFERING_MAX: Final = 60  # of those who offer, as many as a node looks at; each in an order of its own
 PRICED_WITHIN: Final = 30
 FIT_DAYS: Final = 7
+SAFETY_DAYS: Final = 5  # how often the chances of loss are worked out anew
 
 
 def manner_of(regime: Regime, number: int) -> Manner:
@@ -42,6 +42,8 @@ def manner_of(regime: Regime, number: int) -> Manner:
             return Manner("discount", deals=True) if deals else Manner("par", learns=False)
         case "priced":
             return Manner("discount", audits=False, deals=deals)
+        case "alone":
+            return Manner("discount")
         case "audits":
             return Manner("discount", deals=deals)
 
@@ -52,6 +54,7 @@ class Run:
 
     regime: Regime
     seed: int
+    length: int = 0
     people: dict[NodeId, Person] = field(default_factory=dict[NodeId, Person])
     nature: dict[NodeId, Nature] = field(default_factory=dict[NodeId, Nature])
     trades: list[Trade] = field(default_factory=list[Trade])
@@ -70,11 +73,12 @@ def simulate(
     days: int,
     seed: int,
     shocks: Sequence[Shock] = SHOCKS,
+    partners: int = PARTNERS_MAX,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Run:
     """Let a network live, and return what there was to see."""
     random, dice = Random(seed), np.random.default_rng(seed)  # noqa: S311 - repeatable
-    run = Run(regime, seed)
+    run = Run(regime, seed, days)
     natures = shocked(people(nodes, seed, random), frozenset(shocks), seed, random)
     for nature in natures:
         run.nature[nature.node] = nature
@@ -85,7 +89,7 @@ def simulate(
     for day in range(days):
         passes(natures, day, random)
         here = [p for p in run.people.values() if p.nature.alive(day)]
-        exchange = Exchange(run.people, random, after(START, Span(day * DAY)))
+        exchange = Exchange(run.people, random, after(START, Span(day * DAY)), partners)
         offerings = _look(run, here, day, random, dice)
         for person in here:
             for order in person.orders(offerings[person.me], book, day):
@@ -163,8 +167,11 @@ def _after_clearing(run: Run, exchange: Exchange, here: Sequence[Person], day: i
 
 def _measure(run: Run, here: Sequence[Person], exchange: Exchange, day: int) -> None:
     users = [p for p in here if not p.manner.deals]
-    losses = [found for p in users if (found := measures.loss(p, run.nature, day)) is not None]
     qualities = {(min(t.gave, t.got), max(t.gave, t.got)) for t in exchange.trades}
+    if day % SAFETY_DAYS == SAFETY_DAYS - 1 or day == run.length - 1 or not run.days:
+        safety = measures.safety(users, run.nature, day)
+    else:
+        safety = {name: run.days[-1][name] for name in measures.SAFETY}
     run.days.append(
         {
             "day": day,
@@ -173,11 +180,9 @@ def _measure(run: Run, here: Sequence[Person], exchange: Exchange, day: int) -> 
             "rings": sum(1 / t.ring for t in exchange.trades),
             "longer_rings": sum(1 / t.ring for t in exchange.trades if t.ring > 2),  # noqa: PLR2004 - more than a pair
             "markets": len(qualities),
-            "bad_part": measures.bad_part(users, run.nature, day),
-            "loss": mean(losses) if losses else 1.0,
-            "loss_median": median(losses) if losses else 1.0,
-            "stored": len(losses) / len(users) if users else 0.0,
             "markup": median(p.markup for p in here) if here else 1.0,
+            **measures.bad_parts(users, run.nature, day),
+            **safety,
         }
     )
     if day == MEASURED_DAY:
@@ -221,16 +226,16 @@ def figures(run: Run) -> dict[str, Any]:
         "regime": run.regime,
         "seed": run.seed,
         "correlation": run.correlation,
-        "bad_part": last["bad_part"],
-        "loss": last["loss"],
-        "loss_median": last["loss_median"],
-        "stored": last["stored"],
+        **{name: last[name] for name in ("bad_part", "lots_part", *measures.SAFETY)},
+        "priced": len(run.points),
         "silent_failures": len(failed),
         "priced_within_30_days": sum(run.priced_after.get(n, 999) <= PRICED_WITHIN for n in failed),
         "slowest_days": max((run.priced_after.get(n, 999) for n in failed), default=None),
         "exchanges": len(run.trades),
         "longer_rings_part": _part(sum(d["longer_rings"] for d in run.days), sum(d["rings"] for d in run.days)),
         "markets_day": mean(d["markets"] for d in run.days),
+        "markets_ever": len({(min(t.gave, t.got), max(t.gave, t.got)) for t in run.trades}),
+        "markets_possible": len(run.people) * (len(run.people) - 1) // 2,
         "gains": gains,
     }
 
@@ -240,15 +245,22 @@ def _part(some: float, all_: float) -> float:
 
 
 def _gains(run: Run) -> dict[str, dict[str, float]]:
-    """Return, for each sort of cheat, the true value it got for one of true value that it gave; 1 is fair."""
-    sums = dict[str, list[float]]()
+    """Return, for each sort of node, the true value it got for one of true value that it gave; 1 is fair.
+
+    ``kept`` is what one of them got more than it gave over the whole run, in MiB of a reference note.
+    """
+    sums, sort = dict[str, list[float]](), dict[str, set[NodeId]]()
     for trade in run.trades:
         nature = run.nature[trade.who]
         name = nature.cheat or ("honest, seldom on" if nature.up < 0.6 else "honest")  # noqa: PLR2004 - as in nature
         gave = np.exp(measures.value_of(run.nature[trade.gave].truth(trade.day))) * trade.given
         got = np.exp(measures.value_of(run.nature[trade.got].truth(trade.day))) * trade.gotten
         pair = sums.setdefault(name, [0.0, 0.0, 0.0])
+        sort.setdefault(name, set()).add(trade.who)
         pair[0] += float(gave)
         pair[1] += float(got)
         pair[2] += 1
-    return {n: {"got_for_given": g / max(v, 1e-9), "exchanges": c} for n, (v, g, c) in sorted(sums.items())}
+    return {
+        name: {"got_for_given": got / max(gave, 1e-9), "kept": (got - gave) / len(sort[name]), "exchanges": count}
+        for name, (gave, got, count) in sorted(sums.items())
+    }
