@@ -18,7 +18,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, Quantity, after
-from nanobarter.swap import tables
+from nanobarter.swap import tables, tasks
 from nanobarter.swap.errands import Errands, Questions
 from nanobarter.swap.events import Asked, DraftRefused
 from nanobarter.swap.forgetting import forgotten
@@ -317,4 +317,4 @@ class Asker:
 
     def _start(self, action: Callable[..., Awaitable[object]], *args: object) -> None:
         if self._nursery is not None:
-            self._nursery.start_soon(action, *args)
+            tasks.start(self._nursery, action, *args)

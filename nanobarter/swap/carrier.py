@@ -18,6 +18,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock
 from nanobarter.core.units import SECOND, Instant, Span, after, span_between
 from nanobarter.mint.messages import Body, LockTerms, OpenBody, Request, StateBody
+from nanobarter.swap import tasks
 from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import SMALL_MAX, Ack
 from nanobarter.swap.orders import Agree, Ask, Lock, Open, Order, Refund, Release, Send, Take, WakeAt
@@ -83,7 +84,7 @@ class Carrier:
         for order in orders - set(standing.tasks):
             scope = trio.CancelScope()
             standing.tasks[order] = scope
-            self._nursery.start_soon(self._carry, draft, agreement, order, scope)
+            tasks.start(self._nursery, self._carry, draft, agreement, order, scope)
         if last and not orders:
             self._drafts.pop(draft, None)
 

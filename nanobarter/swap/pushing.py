@@ -20,7 +20,7 @@ from nanobarter.core.units import SECOND, Span, after
 from nanobarter.mint.events import LockMade, LockOpened, LockReturned, MintEvent
 from nanobarter.mint.messages import OpenBody
 from nanobarter.mint.rules import Lock
-from nanobarter.swap import tables
+from nanobarter.swap import tables, tasks
 from nanobarter.swap.carrier import ask_mint, tell
 from nanobarter.swap.terms import Agreement, agreement_of, open_locked
 from nanobarter.swap.watched import Watched
@@ -96,16 +96,16 @@ class Pusher:
     def _push(self, agreement: Agreement, method: str, signed: Signed) -> None:
         for node in agreement.nodes:
             if node == self._caller.node_id:
-                self._nursery.start_soon(self._hear, method, signed)
+                tasks.start(self._nursery, self._hear, method, signed)
             else:
-                self._nursery.start_soon(self._repeat, self._tell, node, method, signed)
+                tasks.start(self._nursery, self._repeat, self._tell, node, method, signed)
 
     def _open_others(self, agreement: Agreement, index: int, preimages: tuple[bytes, ...], receipt: Signed) -> None:
         for terms in agreement.terms:
             if terms.index != index:
                 valid = after(self._clock.now(), Span(self._limits.request_valid_max // 2))
                 body = OpenBody(terms.issuer, valid, terms.lock_id, preimages, receipt)
-                self._nursery.start_soon(self._repeat, self._open, terms.issuer, body)
+                tasks.start(self._nursery, self._repeat, self._open, terms.issuer, body)
 
     async def _tell(self, node: NodeId, method: str, signed: Signed) -> bool:
         return await tell(self._caller, node, method, signed, self._limits.swap_call_timeout)

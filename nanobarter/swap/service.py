@@ -19,7 +19,7 @@ from nanobarter.core.units import HOUR, SECOND, before
 from nanobarter.matching.network import Match
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
-from nanobarter.swap import tables
+from nanobarter.swap import tables, tasks
 from nanobarter.swap.amends import Debtor
 from nanobarter.swap.approval import Approver
 from nanobarter.swap.asking import Asker
@@ -184,7 +184,7 @@ class Swap:
     def _start(self, action: Callable[..., Awaitable[object]], *args: object) -> None:
         if self._nursery is None:
             raise InvariantBroken("the swap is asked to act before it runs")
-        self._nursery.start_soon(action, *args)
+        tasks.start(self._nursery, action, *args)
 
     # -- what the node asks
 
