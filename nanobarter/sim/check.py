@@ -99,7 +99,7 @@ def _judge_agreement(world: World, agreement: Agreement, verdict: Verdict) -> No
     for index, node_id in enumerate(agreement.nodes):
         party = world.post.nodes[node_id]
         before = agreement.incoming(index)
-        if not party.honest or not legs[index].paid or _got(agreement, legs, before):
+        if not party.honest or not legs[index].paid or _got(world, agreement, legs, before):
             continue
         if party.restored:
             verdict.own_losses.append(party.name)
@@ -144,10 +144,12 @@ def _convicted_honest(world: World) -> list[str]:
     ]
 
 
-def _got(agreement: Agreement, legs: list[Leg], index: int) -> bool:
-    """Tell whether the arc pays its receiver exactly what was agreed."""
-    lock = legs[index].lock
-    return lock is not None and lock.outcome == "opened" and lock.terms == agreement.terms[index]
+def _got(world: World, agreement: Agreement, legs: list[Leg], index: int) -> bool:
+    """Tell whether the arc pays its receiver exactly what was agreed, and that is what the draft has."""
+    lock, draft = legs[index].lock, world.drafts.get(agreement.draft_id)
+    if lock is None or lock.outcome != "opened" or lock.terms != agreement.terms[index]:
+        return False
+    return draft is None or lock.terms.quantity >= draft.arcs[index].quantity
 
 
 def _away(agreement: Agreement, legs: list[Leg], index: int) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, MINUTE, SECOND, Span, after
 from nanobarter.mint.messages import Body
@@ -19,6 +19,7 @@ from nanobarter.sim.people import Person, person
 from nanobarter.sim.post import Post
 from nanobarter.sim.rings import Ring, draft_of
 from nanobarter.swap import tables
+from nanobarter.swap.messages import Draft, draft_id_of, open_draft
 from nanobarter.swap.states import Ended, State, Voted
 from nanobarter.swap.terms import SwapTimes
 
@@ -67,6 +68,8 @@ class World:
         self.read: Callable[[Node, Signed], None] = lambda _node, _signed: None
         self.lines: list[Line] | None = [] if trace else None
         self.draft: Signed | None = None
+        self.drafts = dict[DraftId, Draft]()
+        """All that P_0 proposed, for the checker."""
         self.nodes = [Node(person(n), self.scheduler, self.random, luck, self._crashes) for n in ring.people]
         self.people: dict[NodeId, Person] = {node.node: node.person for node in self.nodes}
         self.post.nodes = {node.node: node for node in self.nodes}
@@ -181,6 +184,7 @@ class World:
         proposer = self.by_name["party 0"]
         self.proposals += 1
         self.draft = draft_of(self.ring, self.times, self.random.randbytes(32), proposer.now)
+        self.drafts[draft_id_of(self.draft)] = open_draft(self.draft)
         self.parties[proposer.node].propose(self.draft)
 
     def run(self) -> None:

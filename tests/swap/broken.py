@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from nanobarter.core.canonical import encode
+from nanobarter.core.errors import Reason
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import Instant
 from nanobarter.mint.messages import LockTerms
 from nanobarter.swap import approving, machine, orders, terms, voting
-from nanobarter.swap.ending import Moved
+from nanobarter.swap.ending import Moved, aborted
 from nanobarter.swap.messages import Vote
 from nanobarter.swap.orders import Open, Order, Refund, Release, Send
 from nanobarter.swap.states import (
@@ -137,6 +138,18 @@ def voter_releases() -> Any:
     return _ordered(change)
 
 
+def voter_gives_up() -> Any:
+    """Give up at T_vote although we have voted."""
+    real = machine._aged
+
+    def aged(state: State, now: Instant) -> State:
+        if isinstance(state, Voted) and state.deal.mine.index and now >= agreement_of(state.deal.agreed).vote_by:
+            return aborted(state.deal, Reason.TOO_LATE, "", now)
+        return real(state, now)
+
+    return swapped(machine, "_aged", aged)
+
+
 def opens_own_arc_first() -> Any:
     """The proposer shows all secrets to the issuer of the arc that it pays, not to that of the one that pays it."""
 
@@ -177,6 +190,7 @@ def proposer_waits_on() -> Any:
     return swapped(machine, "_aged", aged)
 
 
+OTHER_ARCS: Final = "AGREED has another arc than the draft"
 OTHER_PACE: Final = "AGREED runs at another pace than the draft"
 
 BROKEN: Final = {
@@ -189,8 +203,10 @@ BROKEN: Final = {
     "n-1": KnockOut("the last of n receipts before voting", ("no lock",), one_receipt_missing),
     "aborted-votes": KnockOut("who gave up never votes", ("no lock",), aborted_votes),
     "pace": KnockOut("AGREED runs at the draft's pace", ("false pace",), deaf_to(OTHER_PACE)),
+    "other-arcs": KnockOut("AGREED has the arcs of the draft", ("less agreed",), deaf_to(OTHER_ARCS)),
     "second": KnockOut("one AGREED for each draft", ("two agreements",), last_agreement),
     "voter-stays": KnockOut("a voter gives nothing up before D", ("late commit",), voter_releases),
+    "voter-waits": KnockOut("a voter waits for its arc's end", ("late commit",), voter_gives_up),
     "own-last": KnockOut("the proposer's own arc is not opened first", ("cut off",), opens_own_arc_first),
     "restart": KnockOut("a restart publishes nothing", ("cut off, restart",), restarted_is_paid),
     "late-vote": KnockOut("no vote counts after T_vote", ("late vote",), proposer_waits_on),
@@ -222,7 +238,6 @@ UNSEEN: Final[dict[str, tuple[Callable[[], Any], str]]] = {
     "refund_key": (not_compared("refund_key"), LOCKED_LAW),
     "late-vote": (proposer_waits_on, "no vote counts after T_vote"),
     "voter-refunds": (voter_refunds, "a refund is asked for after D"),
-    "other-arcs": (deaf_to("AGREED has another arc than the draft"), "AGREED has the arcs of the draft"),
     "too-late": (agreed_before_its_time, "AGREED starts now"),
     "too-early": (deaf_to("AGREED starts at another time than now"), "AGREED starts now"),
     "void": (deaf_to("AGREED starts at another time than now"), "T_lock is not after the end of an approval"),

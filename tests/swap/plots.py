@@ -7,130 +7,28 @@ should pay it back as soon as they may, and give up nothing.
 
 # pyright: reportPrivateUsage=false
 from collections.abc import Callable, Mapping
-from random import Random
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from nanobarter.core.ids import AgreementId, sha256
+from nanobarter.core.ids import sha256
 from nanobarter.core.keys import Signed, seal_signed
-from nanobarter.core.units import HOUR, SECOND, Instant, LeaseKind, Quantity, Span, after
-from nanobarter.mint import pledge, rows
+from nanobarter.core.units import SECOND, Instant, LeaseKind, Quantity, Span, after
+from nanobarter.mint import pledge
 from nanobarter.mint.messages import DOMAIN_LOCKED, LockAnswer, Locked, LockTerms
-from nanobarter.sim.check import agreements_of
-from nanobarter.sim.coalition import Coalition
-from nanobarter.sim.luck import Luck
-from nanobarter.sim.node import Node
 from nanobarter.sim.people import KIND, PLEDGED, TERMS, Person, key_of
 from nanobarter.sim.purse import lock_case
-from nanobarter.sim.rings import Ring
 from nanobarter.sim.seat import Seat
-from nanobarter.sim.world import World
 from nanobarter.swap.making import make_agreed, seal_message
 from nanobarter.swap.messages import Agreed, open_approve
-from nanobarter.swap.orders import Agree, Lock, Order, Release, Send
+from nanobarter.swap.orders import Agree, Lock, Order, Send
 from nanobarter.swap.positions import agreement_in
 from nanobarter.swap.receipts import open_answer
-from nanobarter.swap.states import Gathering, Locking, Mine, State
+from nanobarter.swap.states import Approved, Gathering, Mine
 from nanobarter.swap.terms import Agreement, agreement_of
+from tests.swap.plotting import Plot
 
-LUCK: Final = Luck(delay=(20, 150), disk=(1, 5), proposals_max=1)
 OTHER_KIND: Final = LeaseKind("7d")
-
-
-class Plotters(Coalition):
-    """They hold their secrets back and pay nobody; what they do beside that the plot says."""
-
-    def __init__(self, world: World, names: list[str], random: Random) -> None:
-        super().__init__(world, names, random, {"greedy": 1.0, "hold": 1.0})
-
-    def plan(self, agreement: Agreement) -> None:
-        """Leave all to the plot."""
-        self._plans[agreement.agreement_id] = agreement
-
-
-class Plot(World):
-    """See the module. ``own``: everybody gives notes of its own; else the issuers are no parties."""
-
-    def __init__(self, seed: int, *, own: bool = False, first: int = 1, looks: bool = True) -> None:
-        self.drawn = Random(f"plot/{seed}")
-        size, issuer = self.drawn.randint(first + 1, 5), "party" if own else "issuer"
-        super().__init__(Ring(tuple(f"{issuer} {i}" for i in range(size)), Quantity(96)), seed, LUCK, looks=looks)
-        self.place = self.drawn.randint(first, size - 1)
-        self.victim, self.payer = self.by_name[f"party {self.place}"], self.by_name[f"party {self.place - 1}"]
-        names = [name for name in self.ring.parties if name != self.victim.name]
-        self.friends = Plotters(self, names, self.drawn)
-        self.early = SECOND
-        self._acted = set[AgreementId]()
-        for name in names:
-            self.parties[self.by_name[name].node].prepare = self._bend
-
-    def _bend(self, seat: Seat) -> None:
-        self.friends._bend(seat)
-        usual = seat.refuses
-        seat.refuses = lambda order: isinstance(order, Release) or self.departs(seat, order) or usual(order)
-
-    def departs(self, seat: Seat, order: Order) -> bool:
-        """Do something else than a plotter's order; tell whether it is not to be carried out."""
-        return False
-
-    def moved(self, node: Node, state: State) -> None:
-        """Begin as soon as the victim has joined an agreement."""
-        super().moved(node, state)
-        agreement = agreement_in(state)
-        if node is not self.victim or not isinstance(state, Locking) or agreement is None:
-            return
-        if agreement.agreement_id not in self._acted:
-            self._acted.add(agreement.agreement_id)
-            self.act(agreement)
-
-    def act(self, agreement: Agreement) -> None:
-        """Open the victim's arc at last, and want the one that pays it back from its deadline on."""
-        v, before, friends, at = self.place, self.place - 1, self.friends, self.scheduler.at
-
-        def open_it() -> None:
-            self.share(agreement)
-            friends._open(agreement, v)
-
-        friends.plan(agreement)
-        at(after(agreement.vote_by, Span(-2_000)), lambda: self.share(agreement))
-        at(after(self.end(agreement, v), Span(-self.early)), open_it)
-        for late in (1, 400, 2_000, 20_000, 25 * HOUR):
-            at(after(self.end(agreement, before), Span(late)), lambda: friends._refund(agreement, before))
-
-    def end(self, agreement: Agreement, index: int) -> Instant:
-        """When an arc ends, as the plotters have it."""
-        return agreement.deadline(index)
-
-    def share(self, agreement: Agreement) -> None:
-        """Gather the secrets: of whatever agreement on the draft they are, they are the same."""
-        for plan in list(self.friends._plans.values()):
-            known = self.friends.secrets(plan)
-            if known is not None and plan.draft_id == agreement.draft_id:
-                self.friends.let_out(agreement.agreement_id, known)
-
-    def say_to_all(self, seat: Seat, method: str, signed: Signed) -> None:
-        """Tell all parties a little later, when they have their agreement."""
-        for name in self.ring.parties:
-            to = self.by_name[name].node
-            self.scheduler.later(3_000, lambda to=to: self.friends._say(seat.node, to, method, signed))
-
-    @property
-    def robbed(self) -> bool:
-        """Tell whether the victim paid, and what was agreed is neither in its hands nor worth what was agreed."""
-        return any(self._robbed(agreement) for agreement in agreements_of(self))
-
-    def _robbed(self, agreement: Agreement) -> bool:
-        wanted = agreement.terms[self.place - 1]
-        gave, got = (
-            rows.find_lock(self.post.nodes[t.issuer].db, t.lock_id) for t in (agreement.terms[self.place], wanted)
-        )
-        if gave is None or gave.outcome != "opened":
-            return False
-        if got is None or (got.outcome, got.ended) != ("opened", "taken"):
-            return True
-        same = ("kind", "terms_hash", "to_key", "quantity")
-        return any(getattr(got.terms, name) != getattr(wanted, name) for name in same)
 
 
 class NoLock(Plot):
@@ -237,21 +135,38 @@ class SlowClock(Plot):
 
 
 class FalseAgreed(Plot):
+    """AGREED is not what the draft says."""
+
+    def departs(self, seat: Seat, order: Order) -> bool:
+        if not isinstance(order, Agree) or not isinstance(seat.state, Gathering):
+            return False
+        agreed = seal_message(
+            seat.node.key, self.false(agreement_of(make_agreed(seat.node.key, seat.state, seat.node.now)))
+        )
+        for name in self.ring.people:
+            self.friends._say(seat.node, self.by_name[name].node, "swap.agreed", agreed)
+        return True
+
+    def false(self, true: Agreement) -> Agreed:
+        """Let the payer approve less than it has in the draft."""
+        before = self.place - 1
+        less = seal_message(self.payer.key, replace(true.approvals[before], quantity=Quantity(32)))
+        for seat in self.parties[self.payer.node].seats.values():
+            if isinstance(seat.state, Approved | Gathering):
+                seat.state = replace(seat.state, mine=replace(seat.state.mine, approval=less))
+        approvals = (*true.signed_approvals[:before], less, *true.signed_approvals[self.place :])
+        return Agreed(true.draft_id, approvals, true.start, true.pace)
+
+
+class FalsePace(FalseAgreed):
     """AGREED runs at another delta than the draft: nobody has time to collect after its own arc was paid."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.early = 8
 
-    def departs(self, seat: Seat, order: Order) -> bool:
-        if not isinstance(order, Agree) or not isinstance(seat.state, Gathering):
-            return False
-        true = agreement_of(make_agreed(seat.node.key, seat.state, seat.node.now))
-        pace = replace(true.pace, delta=Span(1))
-        agreed = seal_message(seat.node.key, Agreed(true.draft_id, true.signed_approvals, true.start, pace))
-        for name in self.ring.people:
-            self.friends._say(seat.node, self.by_name[name].node, "swap.agreed", agreed)
-        return True
+    def false(self, true: Agreement) -> Agreed:
+        return Agreed(true.draft_id, true.signed_approvals, true.start, replace(true.pace, delta=Span(1)))
 
     def act(self, agreement: Agreement) -> None:
         super().act(agreement)
@@ -285,6 +200,7 @@ PLOTS: Final[dict[str, Callable[[int], Plot]]] = {
     "issuer away": lambda seed: FalseLock(seed, ""),
     **{f"false {field}": lambda seed, field=field: FalseLock(seed, field) for field in FALSE},
     "slow clock": SlowClock,
-    "false pace": FalseAgreed,
+    "false pace": FalsePace,
+    "less agreed": FalseAgreed,
     "two agreements": TwoAgreed,
 }

@@ -35,7 +35,7 @@ def test_without_one_check_the_plot_robs_its_victim(name: str) -> None:
             assert robbed != (name.removeprefix("field-") in WORTH_THE_SAME)
 
 
-@pytest.mark.parametrize(("name", "loser"), [("voter-stays", -1), ("own-last", 0), ("restart", 0)])
+@pytest.mark.parametrize(("name", "loser"), [("voter-stays", -1), ("voter-waits", -1), ("own-last", 0), ("restart", 0)])
 def test_without_one_rule_an_honest_ring_robs_its_first_or_last_party(name: str, loser: int) -> None:
     (schedule,) = BROKEN[name].campaigns
     with remembered_signatures(), BROKEN[name].out():
