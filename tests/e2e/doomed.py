@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nanobarter.core.canonical import decode
-from nanobarter.core.ids import DraftId, NodeId
+from nanobarter.core.ids import DraftId, Hash, NodeId
 from nanobarter.core.limits import LIMITS
 from nanobarter.daemon.main import main
 from nanobarter.mint.messages import Request
@@ -53,13 +53,13 @@ def arm(doom: Doom) -> None:
     really_record = Rings._record  # pyright: ignore[reportPrivateUsage] - the one place where a state is written
     really_handle = Mint.handle
 
-    async def record(self: Rings, draft: DraftId, moves: Sequence[Move]) -> None:
+    async def record(self: Rings, draft: DraftId, moves: Sequence[Move], pays_under: Hash | None = None) -> None:
         for when in ("before", "after"):
             for move in moves:
                 role = "party" if mine_in(move.state).index else "proposer"
                 doom.meets(role, type(move.state).__name__, when)
             if when == "before":
-                await really_record(self, draft, moves)
+                await really_record(self, draft, moves, pays_under)
 
     async def handle(self: Mint, peer: NodeId, body: bytes) -> bytes:
         kind = _kind_of(decode(body, Request, size_max=LIMITS.request_bytes_max))
