@@ -141,6 +141,11 @@ def note_hurt(path: Path, what: str) -> None:
     write_durably(sum_path(path), f"hurt {line}\n".encode())
 
 
+def forget(path: Path) -> None:
+    """Say no more how the database is left; that needs no room on the disk."""
+    sum_path(path).unlink(missing_ok=True)
+
+
 def _digest(path: Path) -> str:
     hasher, length = blake3(max_threads=1), 0
     with path.open("rb") as file:

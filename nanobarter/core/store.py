@@ -108,12 +108,16 @@ class Store:
         self._writer.close()
 
     def _note_end(self) -> None:
-        """Write down how the file is left. Where that fails, the next start judges it as after a crash."""
+        """Write down how the file is left. Where that fails, the next start judges it less strictly."""
         with suppress(OSError, sqlite3.Error):
             if self._file.hurt:
                 soundness.note_hurt(self._path, self._file.hurt)
                 return
-            soundness.note_closing(self._path)
+            try:
+                soundness.note_closing(self._path)
+            except OSError:  # a full disk: SQLite drops its log at the end all the same, and "open" would be a lie
+                soundness.forget(self._path)
+                raise
             (busy, _, _) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not busy:
                 soundness.note_closed(self._path)

@@ -1,5 +1,6 @@
 """At stake: a store whose file a bad disk has changed must be named damaged; it may never answer something else."""
 
+import errno
 import shutil
 import sqlite3
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanobarter.core import soundness
 from nanobarter.core.damage import problem_of
 from nanobarter.core.errors import Damaged
 from nanobarter.core.soundness import sum_path, wal_path
@@ -187,3 +189,21 @@ def test_a_store_of_before_this_was_written_down_is_taken_as_it_is(copies: Copie
     assert problem_of(path) == ""
     assert opened(path) == rows(COMMITS)
     assert opened(path) == rows(COMMITS)
+
+
+def test_a_disk_too_full_for_the_note_at_the_end_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    store = Store.open(path, TABLES, guarded=True)
+    keep(store, 0, 3)
+
+    def full(_path: Path, _text: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(soundness, "write_durably", full)
+        store.close()
+    again = Store.open(path, TABLES, guarded=True)
+    assert len(kept_in(again)) == 3
+    again.close()
