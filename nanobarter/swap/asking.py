@@ -32,11 +32,13 @@ from nanobarter.swap.questions import (
     is_dead,
     is_refused,
     is_replaced,
+    is_turned,
     make_question,
     open_consent,
     open_question,
     question_objection,
     replaced,
+    serves,
     who_is_told,
 )
 from nanobarter.swap.states import Ended, Notice, State
@@ -105,6 +107,8 @@ class Asker:
         for known, question in live.items():
             if [(a.bid, a.giver) for a in question.draft.arcs] == ring:
                 return known
+        if any(q.index and is_turned(q.draft, draft) for q in self.questions().values()):
+            return Refused(Reason.BUSY, "a partner asks about these bids already")
         if sum(q.bid == draft.arcs[0].bid for q in live.values()) >= self._limits.swap_questions_bid_max:
             return Refused(Reason.TOO_MANY, "the persons of other rings are asked about this bid already")
         if not self._has_room(ours=True):
@@ -212,15 +216,16 @@ class Asker:
             objection = Refused(Reason.UNKNOWN_BID, "a bid in the draft was replaced")
         if objection is None and is_refused(self._known.values(), draft, self._key.node_id):
             objection = Refused(Reason.POLICY, "its owner has refused these bids together")
+        own = self._own_about(draft)
+        if objection is None and own is not None and own[1].said is not None and self._key.node_id < signed.signer:
+            return True  # ours has been said, too, and is the one that both take up
         if objection is None:
             for known in [known for known, q in self.questions().items() if is_replaced(q, signed)]:
                 await self.drop(known, Reason.CONFLICT, "asked anew", signed.signer)
-            question, instead = begun(signed, index), self.consent_to(draft, index)
-            if isinstance(instead, Refused):
-                instead = None
-            else:
-                question = replace(question, said=draft.arcs[index].quantity)
-            if not await self._adopt(question_id, question, instead=instead):
+            question, instead = self._begun(signed, index, own)
+            if not await self._adopt(question_id, question, instead=instead, seen=own):
+                if own is not None and self._known.get(own[0]) is not own[1]:
+                    return False  # our person spoke in this very moment: let it come again
                 objection = Refused(Reason.BUSY, "its owner is asked about these bids already")
         if objection is not None:
             refuse = Refuse(question_id, index, objection.reason, Quantity(0), objection.detail[:DETAIL_MAX])
@@ -261,6 +266,30 @@ class Asker:
         if question is not None and question.index and question.signed.signer == signed.signer:
             await self.drop(cancel.draft, cancel.reason, cancel.detail, signed.signer)
 
+    def _begun(
+        self, signed: Signed, index: int, own: tuple[DraftId, Question] | None
+    ) -> tuple[Question, DraftId | None]:
+        """Return a partner's question as we keep it, with an earlier word that covers it, and what it replaces."""
+        draft, question = open_question(signed), begun(signed, index)
+        spoken = replace(question, said=draft.arcs[index].quantity)
+        consent = self.consent_to(draft, index)
+        if not isinstance(consent, Refused):
+            return spoken, consent
+        if own is None:
+            return question, None
+        return spoken if serves(own[1], draft, index) else question, own[0]
+
+    def _own_about(self, draft: Draft) -> tuple[DraftId, Question] | None:
+        """Return our own question about the ring that a partner asks about; theirs takes its place.
+
+        The partner's person has spoken already, ours perhaps not. Were both to insist, each would refuse the other's
+        for ever. Where both have spoken, the question of the node with the lower id stays: both ends choose alike.
+        """
+        for known, question in self.questions().items():
+            if not question.index and question.used is None and is_turned(question.draft, draft):
+                return known, question
+        return None
+
     # -- keeping
 
     def _has_room(self, *, ours: bool) -> bool:
@@ -279,7 +308,14 @@ class Asker:
         used = None if question.used is None else self._state(question.used)
         return isinstance(used, Ended) and used.outcome == "settled"
 
-    async def _adopt(self, question_id: DraftId, question: Question, *, instead: DraftId | None = None) -> bool:
+    async def _adopt(
+        self,
+        question_id: DraftId,
+        question: Question,
+        *,
+        instead: DraftId | None = None,
+        seen: tuple[DraftId, Question] | None = None,
+    ) -> bool:
         """Keep a question, unless our person has the same bids before her already and this does not replace them.
 
         That is looked at in turn with what is being recorded: two may come in the same moment. The question that it
@@ -288,10 +324,14 @@ class Asker:
         async with self._turn:
             if instead is None and is_asked(self._known.values(), question.draft):
                 return False
+            if seen is not None and self._known.get(seen[0]) is not seen[1]:
+                return False
             fresh = {question_id: question}
             if instead is not None and instead in self._known:
                 fresh[instead] = replaced(self._known[instead], after(self._clock.now(), self._limits.swap_retry_max))
             await self._record(fresh)
+        if instead is not None and question.index and instead in fresh and not fresh[instead].index:
+            self._start(self._errands.part, instead, fresh[instead])
         self._told(Asked(question_id, question.bid, question.signed.signer, question.waits_for_us))
         self._start(self._errands.pursue, question_id)
         return True

@@ -159,6 +159,21 @@ def is_asked(known: Iterable[Question], draft: Draft) -> bool:
     return any(q.waits_for_us and {arc.bid for arc in q.draft.arcs} == bids for q in known)
 
 
+def is_turned(one: Draft, other: Draft) -> bool:
+    """Tell whether two drafts are the same ring, whoever proposes and whatever the quantities."""
+    ours, theirs = ([(a.bid, a.giver, a.quality) for a in draft.arcs] for draft in (one, other))
+    return any(theirs == ours[turn:] + ours[:turn] for turn in range(len(ours)))
+
+
+def serves(question: Question, draft: Draft, index: int) -> bool:
+    """Tell whether what our person said to our own question is her word on a partner's about the same ring, too."""
+    if question.said is None or draft.arcs[index].quantity > question.said:
+        return False
+    asked = question.draft.arcs
+    gives, gets = draft.arcs[index].quantity, draft.arcs[index - 1].quantity
+    return gives * asked[-1].quantity <= asked[0].quantity * gets
+
+
 def is_replaced(question: Question, signed: Signed) -> bool:
     """Tell whether a proposer asks anew what our person has before her: its end may come after what follows it."""
     if signed.signer != question.signed.signer or not question.waits_for_us:

@@ -1,5 +1,6 @@
 """Nobody's space may be promised before her word is given, nor more of it, nor twice: the ring asks persons first."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from msgspec.structs import replace
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, DraftId, sha256
-from nanobarter.core.item import make_item
+from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, Quantity
+from nanobarter.matching.network import Match
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.swap.events import Asked, DraftRefused, DraftSeen, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
@@ -200,6 +202,50 @@ async def test_two_that_come_in_the_same_moment_do_not_both_trouble_her(
                 signed = make_question(first.key, draft, draft.pace.approve)
                 nursery.start_soon(second.swap.questions.on_question, signed)
         assert len(waiting(second)) == 1
+
+
+def even(world: World, parties: list[Node]) -> tuple[Match, tuple[Item, ...]]:
+    """Return a ring in which everybody is asked and gives as much as it gets."""
+    match, bids = world.ring(parties, parties, ask=parties)
+    return dataclasses.replace(
+        match, arcs=tuple(dataclasses.replace(a, quantity=Quantity(100)) for a in match.arcs)
+    ), bids
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+async def test_two_persons_who_both_are_asked_first_come_to_a_deal(
+    turn: int, tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        one, other = parties = world.nodes if not turn else world.nodes[::-1]
+        await world.propose(one, *even(world, parties))
+        await world.propose(other, *even(world, [other, one]))
+        await say(one)
+        await pass_time(world, 5)
+        ((asked, question),) = waiting(other).items()
+        assert question.signed.signer == one.node, "the ring whose first person has spoken"
+        await world.propose(other, *even(world, [other, one]))
+        assert list(waiting(other)) == [asked]
+        await say(other)
+        await pass_time(world, 30)
+        assert (one.held(other), other.held(one)) == (100, 100)
+        assert not any(p.swap.questions.questions() for p in parties)
+        await world.check()
+
+
+async def test_two_words_that_cross_are_enough_for_one_ring(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        one, other = parties = world.nodes
+        await world.propose(one, *even(world, parties))
+        await world.propose(other, *even(world, [other, one]))
+        for node in parties:
+            ((known, _),) = waiting(node).items()
+            assert await node.swap.questions.say(known, Quantity(100)) is None
+        await pass_time(world, 60)
+        assert not any(waiting(p) for p in parties), "nobody is asked again"
+        assert (one.held(other), other.held(one)) == (100, 100)
+        assert not any(p.swap.questions.questions() for p in parties)
+        await world.check()
 
 
 async def test_what_is_left_is_asked_about_at_once(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
