@@ -64,20 +64,25 @@ class DraftDesk:
     async def refuse(self, draft: str) -> f.DraftRefusedByYou:
         """Refuse a draft, also one that was approved."""
         draft_id = self._find(draft)
-        rings, question = self._swap.drafts(), self._swap.questions.questions().get(draft_id)
-        ring = draft_id if question is None else question.used
-        if (
-            ring is not None and ring in rings
-        ):  # before the question, which a draft that is past the vote keeps until it has settled
-            await self._swap.withdraw(ring, "refused by its owner")
-            state = self._swap.drafts().get(ring)
-            if state is not None and _state_of(state) in ("voted", "paid"):
-                raise refuse(Reason.TOO_LATE, "your vote is out: the ring settles, or all comes back")
+        question = self._swap.questions.questions().get(draft_id)
+        # Before the question, which a draft that is past the vote keeps until it has settled.
+        await self._stop(draft_id if question is None else question.used)
         if question is not None:
             refused = await self._swap.questions.drop(draft_id, Reason.POLICY, "refused by its owner", self._node.me)
             if isinstance(refused, Refused):
                 raise refuse(refused.reason, refused.detail)
+            dropped = self._swap.questions.get(draft_id)  # a ring may have come to rest on it meanwhile
+            await self._stop(None if dropped is None else dropped.used)
         return f.DraftRefusedByYou(draft=draft_id.hex())
+
+    async def _stop(self, ring: DraftId | None) -> None:
+        """Withdraw from a ring under way, or say that it is too late."""
+        if ring is None or ring not in self._swap.drafts():
+            return
+        await self._swap.withdraw(ring, "refused by its owner")
+        state = self._swap.drafts().get(ring)
+        if state is not None and _state_of(state) in ("voted", "paid"):
+            raise refuse(Reason.TOO_LATE, "your vote is out: the ring settles, or all comes back")
 
     def _find(self, text: str) -> DraftId:
         known = (*self._swap.questions.questions(), *self._swap.drafts())

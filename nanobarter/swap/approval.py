@@ -120,11 +120,14 @@ class Approver:
         """Return our position with its quantity reserved, or why we do not take it."""
         draft, draft_id = open_draft(signed), draft_id_of(signed)
         arc, until = draft.arcs[index], after(draft.time, Span(draft.pace.approve + draft.pace.lock))
-        if looked.consent is not None:
-            await self._asker.use(looked.consent, draft_id)
+        if looked.consent is not None and (no := await self._asker.use(looked.consent, draft_id)) is not None:
+            return no
         refused = await self._wallet.reserve(draft_id, arc.quality, arc.quantity, until)
         if refused is not None:
             return Short(refused.reason, refused.detail, self._wallet.free(arc.quality))
+        if (no := self.taken_back(looked)) is not None:
+            await self._wallet.unreserve(draft_id)
+            return no
         keys = self._wallet.lock_keys(draft_id, index)
         return make_approve(
             self._key,
@@ -136,6 +139,10 @@ class Approver:
             issuer=looked.issuer,
             terms_hash=looked.terms,
         )
+
+    def taken_back(self, looked: Looked) -> Refused | None:
+        """Return why the consent of a position stands no more, or None. She may refuse while we record things."""
+        return None if looked.consent is None else self._asker.taken_back(looked.consent)
 
     def _refusal(self, draft: Draft, index: int) -> Refused | None:
         """Return what can be said against a draft without asking anybody."""

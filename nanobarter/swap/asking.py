@@ -174,11 +174,21 @@ class Asker:
             found = Refused(Reason.BUSY, "a draft rests on this consent already")
         return found
 
-    async def use(self, question_id: DraftId, draft_id: DraftId) -> None:
-        """Note durably that a draft rests on a consent, before we bind ourselves to it."""
+    async def use(self, question_id: DraftId, draft_id: DraftId) -> Refused | None:
+        """Note durably that a draft rests on a consent, before we bind ourselves to it, unless it counts no more."""
         async with self._turn:
-            if question_id in self._known:  # a word that is forgotten serves no other draft either
+            if (refused := self.taken_back(question_id)) is None:
                 await self._record({question_id: replace(self._known[question_id], used=draft_id)})
+        return refused
+
+    def taken_back(self, question_id: DraftId) -> Refused | None:
+        """Return why no draft may rest on a consent that we had found, or None while it stands."""
+        question = self._known.get(question_id)
+        if question is None:
+            return Refused(Reason.EXPIRED, "the consent is forgotten")
+        if question.notice is not None and (is_dead(question) or question.said is None):
+            return Refused(question.notice.reason, question.notice.detail)
+        return None
 
     def bid_changed(self, bid: BidId) -> None:
         """Look again at our questions about a bid that is another than it was."""

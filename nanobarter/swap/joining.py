@@ -19,7 +19,7 @@ from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import DETAIL_MAX, Draft, Refuse
 from nanobarter.swap.objections import Short
 from nanobarter.swap.rings import Rings
-from nanobarter.swap.states import Aborted, Approved, Gathering
+from nanobarter.swap.states import Aborted, Approved, Gathering, LockFailed
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,9 @@ class Joiner:
             await self._rings.adopt(draft_id, state, looked.pays_under)
         finally:
             self._joining.pop(draft_id, None)
+        # Refused while the position was recorded, hence not found among the rings: it ends as one that was found.
+        if (refused := self._approver.taken_back(looked)) is not None:
+            await self._rings.apply(draft_id, LockFailed(refused.reason, refused.detail))
         return None
 
     def _no_room(self, draft: Draft, index: int) -> Refused | None:

@@ -1,0 +1,69 @@
+"""A person's no that was confirmed must hold, at whatever write of her node it comes; else she is told: too late."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from nanobarter.core.errors import UsageError
+from nanobarter.daemon.api import RefusedError
+from nanobarter.daemon.drafts import DraftDesk
+from nanobarter.daemon.services import Node as Services
+from tests.swap.test_questions import pass_time, say, waiting
+from tests.swap.whole import Node, world_of
+
+WRITES = 6
+"""From her word until her node has promised what she gives, and one more."""
+
+
+class Refuser:
+    """Refuses a draft at the n-th write of its node: just before that write, or just after it has been handed over."""
+
+    def __init__(self, node: Node, at: int, *, first: bool) -> None:
+        self._node, self._left, self._first = node, at, first
+        self._write = node.store.write
+        (question_id,) = waiting(node)
+        self._draft = question_id.hex()
+        self.confirmed: bool | None = None
+        node.store.write = self.write  # pyright: ignore[reportAttributeAccessIssue] - the moment is chosen here
+
+    async def write(self, change: Callable[..., object]) -> object:
+        """Write for the node, and refuse when it is time to."""
+        self._left -= 1
+        if self._left == 0:
+            self._node.world.nursery.start_soon(self._refuse)
+            for _ in range(10 if self._first else 0):
+                await trio.lowlevel.checkpoint()
+        return await self._write(change)
+
+    async def _refuse(self) -> None:
+        services = cast("Services", SimpleNamespace(swap=self._node.swap, me=self._node.node))
+        try:
+            await DraftDesk(services).refuse(self._draft)
+        except (RefusedError, UsageError):
+            self.confirmed = False
+        else:
+            self.confirmed = True
+
+
+@pytest.mark.parametrize("order", ["no first", "write first"])
+@pytest.mark.parametrize("at", range(1, WRITES + 1))
+async def test_what_she_refused_does_not_settle(
+    at: int, order: str, tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        one, other = parties = world.nodes
+        await world.propose(one, *world.ring(parties, parties, ask=[other]))
+        await pass_time(world, 5)
+        refuser = Refuser(other, at, first=order == "no first")
+        await say(other)
+        await pass_time(world, 10)
+        await pass_time(world, 240, step=5)  # locks that nobody opens come back
+        assert refuser.confirmed is not None
+        assert (one.held(other), other.held(one)) == ((0, 0) if refuser.confirmed else (101, 100))
+        assert not any(p.swap.drafts() or p.swap.questions.questions() for p in parties)
+        await world.check()
