@@ -12,11 +12,12 @@ from nanobarter.storage.share import BLOCK_BYTES, block_count
 from nanobarter.storage.vault import Vault
 from nanobarter.storage.vault_messages import Proof, Prove
 from nanobarter.storage.vault_rows import Entry, Lease
+from nanobarter.storage.vault_uploads import find_entry
 
 
 async def lie(self: Any, lease: Lease, deed: Prove) -> object:
     """Answer every challenge with confidence."""
-    entry = self._entry(lease, deed.share)
+    entry = find_entry(self._store, lease, deed.share)
     size = entry.size if isinstance(entry, Entry) else BLOCK_BYTES
     block = deed.nonce * (min(BLOCK_BYTES, size - deed.block_index * BLOCK_BYTES) // len(deed.nonce))
     path = tuple(deed.share for _ in range((block_count(size) - 1).bit_length()))
