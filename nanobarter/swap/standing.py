@@ -24,6 +24,7 @@ from nanobarter.swap.messages import open_draft
 from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.states import (
     Aborted,
+    AgreementReceived,
     Approved,
     CancelReceived,
     Collecting,
@@ -146,6 +147,8 @@ def _of_proposer(before: State, state: State, given: Given | None, now: Instant)
     match before, state:
         case Approved(), Ended():
             draft = open_draft(before.draft)
+            if isinstance(given, AgreementReceived) and state.outcome == "refused":
+                return  # other terms than we looked at: those of who pays us, which nobody else can know to be odd
             cancelled = isinstance(given, CancelReceived)
             span = draft.pace.approve + draft.pace.lock
             yield Lesson(before.draft.signer, broken=_part(draft.time, now, span) if cancelled else 1.0)

@@ -16,6 +16,7 @@ from nanobarter.core.units import SECOND
 from nanobarter.swap.events import DraftRefused, Settled
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.policy import ApproveAll
+from tests.swap.test_standing import seen
 from tests.swap.whole import Node, quiet, world_of
 
 
@@ -117,3 +118,20 @@ async def test_who_pays_under_other_terms_than_the_issuer_names_gets_no_ring(
         assert not isinstance(world.outcome, Settled)
         assert world.nodes[(liar + 1) % 3].node not in locks
         assert world.nodes[1].faults == world.nodes[2].faults == []
+
+
+async def test_the_proposer_is_not_blamed_for_the_odd_terms_of_another(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 3, mock_clock) as world:
+        proposer, liar, party = world.nodes
+        lie_about_terms(liar)
+        world.nursery.start_soon(world.propose, proposer, *world.ring(world.nodes, world.nodes, 10))
+        for _ in range(100):
+            await quiet()
+            if world.proposed:
+                break
+            world.jump(1)
+        refused = [event for event in party.events if isinstance(event, DraftRefused)]
+        assert [event.reason for event in refused] == [Reason.WRONG_TERMS]
+        assert seen(party, proposer).broken == 0
