@@ -22,7 +22,7 @@ from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey, identity_of
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
-from nanobarter.core.units import DAY, Instant, Span, after
+from nanobarter.core.units import DAY, SECOND, Instant, Span, after
 from nanobarter.daemon import rebuild_state
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.home import Home, write_private
@@ -34,6 +34,7 @@ from nanobarter.mint import salvage
 
 TAKEN_KEY: Final = b"machine"
 _SPAN: Final = Span(30 * DAY)
+_SAID_EVERY: Final = Span(10 * DAY)  # well before it expires: the other machine may come back at any time
 _BYTES_MAX: Final = 128
 _NAME_BYTES: Final = 16
 _log = logging.getLogger(__name__)
@@ -74,15 +75,19 @@ class Claim:
         """Wait for another machine to take the node over; then raise LocalFault, now and at every later start."""
         for item in self._gossip.items("keyset"):
             self._hear(item)
-        if self._own.taken and not self._other.is_set():
-            await self._say()
+        await self._say()
         task_status.started()
-        await self._other.wait()
+        while not self._other.is_set():
+            with trio.move_on_after(_SAID_EVERY / SECOND):
+                await self._other.wait()
+            await self._say()
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(write_private, self._home.taken_path, b"")
         self._home.check_not_taken()
 
     async def _say(self) -> None:
+        if not self._own.taken or self._other.is_set():
+            return
         sequence = self._gossip.next_sequence("keyset", self._key.public, TAKEN_KEY)
         expires = after(self._clock.now(), _SPAN)
         item = make_item(self._key, "keyset", TAKEN_KEY, sequence=sequence, expires=expires, body=encode(self._own))

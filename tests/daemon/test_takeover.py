@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from nanobarter.core.errors import LocalFault
@@ -14,7 +15,7 @@ from nanobarter.core.item import Item
 from nanobarter.core.keys import SigningKey, identity_of
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
-from nanobarter.core.units import Instant
+from nanobarter.core.units import DAY, SECOND, Instant
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.rebuild_state import rebuilt
@@ -90,6 +91,16 @@ async def test_a_machine_that_comes_back_later_hears_it_too(tmp_path: Path) -> N
         with pytest.raises(LocalFault, match="taken over"):
             await claim(old, board, "old").run()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_machine_that_runs_for_months_says_it_before_it_is_forgotten(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    assert autojump_clock.autojump_threshold == 0
+    board, new = Board(), taken(tmp_path / "new")
+    with trio.move_on_after(90 * DAY / SECOND):
+        await claim(new, board, "new").run()
+    assert len(board.said) >= 2 * 3, "each lasts a month"
 
 
 async def test_the_last_to_take_over_is_the_node(tmp_path: Path) -> None:
