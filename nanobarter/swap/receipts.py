@@ -41,7 +41,8 @@ def _seen(
         index = places.get(state.lock_id)
         if index is None or state.agreement != agreement.agreement_id or agreement.issuer_key(index) != signed.key:
             continue
-        seen.append(LegSeen(index, _leg(state), state.at, state.preimages, receipt))
+        released = state.how == "release"
+        seen.append(LegSeen(index, _leg(state), state.at, state.preimages, receipt, released))
     return seen
 
 

@@ -100,7 +100,7 @@ def lessons(before: State | None, state: State, given: Given | None, now: Instan
     if before is None:
         return
     if isinstance(before, Voted | Aborted) and isinstance(state, Aborted | Ended) and isinstance(given, LegSeen):
-        yield from _of_receiver(before, given)
+        yield from _of_receiver(before, given, now)
     if type(before) is type(state):
         return
     agreement, own = agreement_in(before), mine_in(before).index
@@ -131,13 +131,18 @@ def _absent(before: Locking | Collecting) -> Iterator[Lesson]:
             yield Lesson(nodes[j], broken=1.0)
 
 
-def _of_receiver(before: Voted | Aborted, given: LegSeen) -> Iterator[Lesson]:
-    """Blame whom our lock should have paid for as much as went by, after T_vote, of the time that it can stay."""
+def _of_receiver(before: Voted | Aborted, given: LegSeen, now: Instant) -> Iterator[Lesson]:
+    """Blame whom our lock should have paid for as much as went by, after T_vote, of the time that it can stay.
+
+    Who released it did what it could; when, only the issuer says, which may be another's friend and date it late.
+    """
     agreement, own = agreement_of(before.deal.agreed), before.deal.mine.index
     if given.index != own or given.leg != "returned" or (isinstance(before, Aborted) and before.outgoing != "pending"):
         return
+    if given.released:
+        return
     stays = span_between(agreement.vote_by, agreement.deadline(own))
-    part = _part(agreement.vote_by, given.at, stays)
+    part = _part(agreement.vote_by, min(given.at, now), stays)
     if part > 0:
         yield Lesson(agreement.nodes[(own + 1) % agreement.size], broken=LEFT * part)
 

@@ -197,7 +197,8 @@ class LegSeen:
     """The issuer of an arc says, signed, what became of its lock; ``absent``: it knows none.
 
     ``at`` is when it was opened or returned; of others, when it says so. ``receipt`` is the answer about this one
-    lock, which serves as a proof elsewhere; None when it came in a list.
+    lock, which serves as a proof elsewhere; None when it came in a list. ``released`` is a lock that was given back by
+    whom it would have paid.
     """
 
     index: int
@@ -205,6 +206,7 @@ class LegSeen:
     at: Instant
     preimages: Preimages
     receipt: Signed | None
+    released: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+import pytest
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import DAY, Instant, Quantity, after
+from nanobarter.core.units import DAY, SECOND, Instant, Quantity, after
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
 from nanobarter.swap import tables
 from nanobarter.swap.caution import Circle, Held, held_in, objection, who_matters
@@ -22,8 +23,8 @@ from nanobarter.swap.events import DraftRefused, Settled
 from nanobarter.swap.messages import Draft, DraftArc
 from nanobarter.swap.objections import Short
 from nanobarter.swap.standing import LEFT, NEWCOMER, Lesson
-from nanobarter.swap.states import Aborted, Locking
-from nanobarter.swap.terms import SwapTimes
+from nanobarter.swap.states import Aborted, LegSeen, Locking, Voted
+from nanobarter.swap.terms import SwapTimes, agreement_of
 from tests.swap.test_standing import NOW, acquaint, seen
 from tests.swap.whole import KIND, Node, World, quiet, world_of
 
@@ -240,6 +241,28 @@ async def test_who_cancels_honestly_and_releases_at_once_is_blamed_for_the_cance
             world.jump(1)
         assert (locked(party), party.swap.drafts()) == (0, {})
         assert LEFT <= seen(party, proposer).broken < LEFT + 0.1
+
+
+@pytest.mark.parametrize("how", ["release", "refund"])
+async def test_a_receiver_is_not_blamed_for_what_an_issuer_dates_late(
+    how: str, tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 3, mock_clock, SwapTimes()) as world:
+        world.hub.lose = lambda _caller, _callee, method: "request" if method == "swap.vote" else None
+        _, party, receiver = world.nodes
+        world.nursery.start_soon(world.propose, world.nodes[0], *world.ring(world.nodes, world.nodes, 20))
+        for _ in range(20):
+            await quiet()
+            world.jump(0.5)
+        ((draft, state),) = party.swap.drafts().items()
+        assert isinstance(state, Voted)
+        agreement = agreement_of(state.deal.agreed)
+        if how == "release":  # by now all the time would have passed
+            world.jump((agreement.deadline(1) - world.clock.now()) / SECOND)
+        seen_late = LegSeen(1, "returned", agreement.deadline(1), (), None, released=how == "release")
+        await party.swap._rings.apply(draft, seen_late)  # pyright: ignore[reportPrivateUsage] - what a mint would say
+        assert not isinstance(party.swap.drafts().get(draft), Voted)
+        assert seen(party, receiver).broken == 0
 
 
 async def test_what_a_ring_holds_is_told_by_its_state(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
