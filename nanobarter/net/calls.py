@@ -115,9 +115,18 @@ class Calls:
     """What was asked and not answered yet."""
 
     def __init__(
-        self, peer: NodeId, numbers: Numbers, post: Post, *, slots: int, bulk_slots: int, timers: Timers
+        self,
+        peer: NodeId,
+        numbers: Numbers,
+        post: Post,
+        *,
+        give_up: Callable[[int], None],
+        slots: int,
+        bulk_slots: int,
+        timers: Timers,
     ) -> None:
         self._peer, self._numbers, self._post, self._timers = peer, numbers, post, timers
+        self._give_up = give_up
         self._waiting: dict[int, Asked] = {}
         self._slots, self._bulk_slots = Slots(slots), Slots(bulk_slots)
         self.answered = self.failed = 0
@@ -165,7 +174,7 @@ class Calls:
         if asked.answer is None:
             self.failed += 1
             if asked.is_late:
-                self._post(Kind.CANCEL, asked.number)
+                self._give_up(asked.number)
                 raise late(self._peer, method, timeout)
             raise Unreachable(f"the connection to {short_node(self._peer)} broke during {method}")
         self.answered += 1
@@ -179,7 +188,7 @@ class Calls:
             del self._waiting[asked.number]
             tick.discard(asked)
             self.failed += 1
-            self._post(Kind.CANCEL, asked.number)
+            self._give_up(asked.number)
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)

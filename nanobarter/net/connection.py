@@ -21,10 +21,10 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Body, Priority
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.calls import Calls, Numbers, Retired
-from nanobarter.net.frames import PART_BYTES, FrameDecoder, Kind, Message, frames_of
+from nanobarter.net.frames import GIVEN_UP, PART_BYTES, FrameDecoder, Kind, Message, frames_of
 from nanobarter.net.messages import Bye, Hello, Parting
 from nanobarter.net.methods import Methods
-from nanobarter.net.outbox import Outbox
+from nanobarter.net.outbox import Dropped, Outbox
 from nanobarter.net.pulse import Pulse, Rhythm, Sign
 from nanobarter.net.punch import Ends
 from nanobarter.net.serving import Serving
@@ -88,6 +88,7 @@ class Connection:
             self.peer,
             self._numbers,
             self._post,
+            give_up=self._give_up,
             slots=min(hello.requests_max, limits.requests_at_once_max),
             bulk_slots=min(hello.bulk_max, limits.bulk_at_once_max),
             timers=shared.timers,
@@ -217,8 +218,17 @@ class Connection:
         self, kind: Kind, number: int, body: bytes = b"", rest: bytes | memoryview = b"", *, bulk: bool = False
     ) -> None:
         if not self._is_over:
-            self.outbox.add(frames_of(kind, number, body, rest), bulk=bulk)
+            droppable = kind is Kind.REQUEST or kind is Kind.ANSWER
+            self.outbox.add(frames_of(kind, number, body, rest), bulk=bulk, number=number if droppable else 0)
             self._rhythm.stir()
+
+    def _give_up(self, number: int) -> None:
+        """Take back what was not sent of a request of ours, or of an answer that the peer no longer wants."""
+        dropped = self.outbox.drop(number)
+        if dropped is Dropped.REST:
+            self._post(Kind.CANCEL, number, GIVEN_UP)
+        elif dropped is Dropped.NOTHING and self._numbers.owns(number):
+            self._post(Kind.CANCEL, number)
 
     async def _read(self, messages: list[Message], nursery: trio.Nursery) -> None:
         try:
@@ -263,8 +273,9 @@ class Connection:
         match kind:
             case Kind.FAILED:
                 self.calls.take_answer(number, read_failed(body))
-            case Kind.CANCEL:
+            case Kind.CANCEL if not self._numbers.owns(number):
                 self.serving.cancel(number)
+                self._give_up(number)
             case Kind.OPEN:
                 self._check_new(number)
                 self.streams.take_open(number, body, nursery)

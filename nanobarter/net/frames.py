@@ -4,6 +4,11 @@ A message longer than a part goes as several PART frames and one last frame that
 number, so that control frames pass between the parts of a bulk message. A sender has at most one such message
 under way in each of its two queues, so a receiver keeps at most two unfinished ones.
 
+A CANCEL under the number of an unfinished message frees its parts. With a body it stands in the place of the last
+frame, and nothing follows: so says a sender that took back the parts it had not written (a body, because a receiver
+that knows no better joins it to the parts, and an empty end is a fault). Without one it has overtaken the rest,
+which is then read past, up to its last frame, under the same bounds as if it were kept.
+
 The law of the decoder: a list of messages or Malformed, the same whether bytes come whole or one by one.
 """
 
@@ -51,6 +56,9 @@ class Message(NamedTuple):
     body: bytes
 
 
+GIVEN_UP: Final = b"\x00"
+"""The body of a CANCEL that stands in the place of the last frame of a message."""
+
 Frame = tuple[bytes | memoryview, ...]
 """The pieces of one frame, in order. They are joined when they are written, so a long body is copied once."""
 
@@ -90,6 +98,16 @@ class _Pieces:
         return taken
 
 
+class _Unfinished:
+    """A message of which parts came; none are kept of one that was given up."""
+
+    __slots__ = ("count", "parts")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.parts: list[bytes | bytearray] | None = []
+
+
 class FrameDecoder:
     """Turns the bytes of one direction of a connection into messages.
 
@@ -104,13 +122,13 @@ class FrameDecoder:
         self._kind: Kind = Kind.HELLO
         self._number = self._left = 0
         self._body: bytearray | None = None  # of a frame that has not come whole
-        self._unfinished: dict[int, list[bytes | bytearray]] = {}
+        self._unfinished: dict[int, _Unfinished] = {}
 
     @property
     def held(self) -> int:
         """Bytes of messages that are not whole yet."""
         begun = len(self._head) + (0 if self._body is None else len(self._body))
-        return begun + sum(PART_BYTES * len(parts) for parts in self._unfinished.values())
+        return begun + sum(PART_BYTES * len(each.parts or ()) for each in self._unfinished.values())
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Message]:
         """Return the messages that these bytes complete. Raises Malformed; the decoder is then of no more use."""
@@ -154,8 +172,10 @@ class FrameDecoder:
     def _take(self, kind: Kind, number: int, body: bytes | bytearray, messages: list[Message]) -> None:
         if kind is Kind.PART:
             self._keep(number, body)
+        elif number in self._unfinished:
+            self._finish(kind, number, body, messages)
         else:
-            messages.append(Message(kind, number, self._join(number, body)))
+            messages.append(Message(kind, number, body if isinstance(body, bytes) else bytes(body)))
 
     def _check(self, length: int, code: int) -> Kind:
         # Judged from the header alone, so that a hostile length never makes us wait for or hold its bytes.
@@ -170,17 +190,26 @@ class FrameDecoder:
         return kind
 
     def _keep(self, number: int, body: bytes | bytearray) -> None:
-        parts = self._unfinished.setdefault(number, [])
-        parts.append(body)
+        begun = self._unfinished.get(number)
+        if begun is None:
+            begun = self._unfinished[number] = _Unfinished()
+        begun.count += 1
+        if begun.parts is not None:
+            begun.parts.append(body)
         if len(self._unfinished) > _UNFINISHED_MAX:
             raise Malformed("too many unfinished messages at once")
-        if len(parts) * PART_BYTES >= self._message_max:
+        if begun.count * PART_BYTES >= self._message_max:
             raise Malformed(f"a message of more than {self._message_max} bytes")
 
-    def _join(self, number: int, body: bytes | bytearray) -> bytes:
-        parts = self._unfinished.pop(number, None) if self._unfinished else None
-        if parts is None:
-            return body if isinstance(body, bytes) else bytes(body)
-        if not body or len(parts) * PART_BYTES + len(body) > self._message_max:
+    def _finish(self, kind: Kind, number: int, body: bytes | bytearray, messages: list[Message]) -> None:
+        begun = self._unfinished[number]
+        if kind is Kind.CANCEL and not body:  # it overtook the rest
+            begun.parts = None
+            return
+        del self._unfinished[number]
+        if kind is Kind.CANCEL:
+            return
+        if not body or begun.count * PART_BYTES + len(body) > self._message_max:
             raise Malformed(f"a message in parts that is too long or has an empty end, under number {number}")
-        return b"".join([*parts, body])
+        if begun.parts is not None:
+            messages.append(Message(kind, number, b"".join([*begun.parts, body])))

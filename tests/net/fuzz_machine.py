@@ -39,6 +39,9 @@ BODIES = [
 NUMBERS = [0, 1, 2, 2, 3, 4, 5, 6, 8, 2**32 - 1]
 FRAMES = [b"".join(encode_message(kind, 2, body)) for kind in Kind for body in BODIES[:6]]
 FRAMES.append(b"".join(encode_message(Kind.REQUEST, 4, bytes(70_000))))
+_PART, _LAST = encode_message(Kind.REQUEST, 4, bytes(70_000))
+FRAMES.append(_PART + encode_message(Kind.CANCEL, 4)[0] + _LAST)
+FRAMES.append(_PART + encode_message(Kind.CANCEL, 4, b"\x00")[0])
 SURE_BREACH = encode_message(Kind.HELLO, 0)[0]
 """A frame that is wrong at any time after the handshake."""
 
