@@ -5,6 +5,8 @@ Not here: who issued the lease (asked of the mint through a port), and what the 
 directory and its row are on disk, in this order. What is lost between the steps is tidied away at the start.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -67,6 +69,7 @@ METHODS: Final[dict[str, type]] = {
     "storage.head.put": PutHead,
 }
 HEAD_GET: Final = "storage.head.get"
+_OfShare = Allocate | Write | Commit | Place | Read | Prove | Delete
 
 
 class Vault(Upkeep):
@@ -142,26 +145,32 @@ class Vault(Upkeep):
             return self._list(lease, deed)
         if isinstance(deed, PutHead):
             return await self._put_head(lease, deed)
+        # A caller who gives up between a file and its row would leave bytes that nobody counts: what began is ended.
+        changes = not isinstance(deed, Read | Prove)
         async with self._lock(deed.share):
-            match deed:
-                case Allocate():
-                    answer = await self._uploads.allocate(lease, deed, ask.at)
-                case Write():
-                    answer = await self._uploads.write(lease, deed, data)
-                case Commit():
-                    size = await self._uploads.commit(lease, deed)
-                    answer = size if isinstance(size, Refused) else self._held(lease, deed.share, size)
-                case Place():
-                    self._uploads.forget(lease.lease_id, deed.share)
-                    answer = await self._placing.take(lease, deed, data, ask.at)
-                case Read():
-                    answer = await self._read(lease, deed)
-                case Prove():
-                    answer = await self._prove(lease, deed)
-                case Delete():
-                    answer = await self._delete(lease, deed, ask.at)
-                case _:
-                    assert_never(deed)
+            with _patient(shield=changes):
+                return await self._do_share(lease, ask, deed, data)
+
+    async def _do_share(self, lease: Lease, ask: Ask, deed: _OfShare, data: memoryview) -> Answer | Refused:
+        match deed:
+            case Allocate():
+                answer = await self._uploads.allocate(lease, deed, ask.at)
+            case Write():
+                answer = await self._uploads.write(lease, deed, data)
+            case Commit():
+                size = await self._uploads.commit(lease, deed)
+                answer = size if isinstance(size, Refused) else self._held(lease, deed.share, size)
+            case Place():
+                self._uploads.forget(lease.lease_id, deed.share)
+                answer = await self._placing.take(lease, deed, data, ask.at)
+            case Read():
+                answer = await self._read(lease, deed)
+            case Prove():
+                answer = await self._prove(lease, deed)
+            case Delete():
+                answer = await self._delete(lease, deed, ask.at)
+            case _:
+                assert_never(deed)
         return answer
 
     def _receipt(self, body: ReceiptBody) -> Receipt:
@@ -193,7 +202,7 @@ class Vault(Upkeep):
         if not isinstance(entry, Refused):
             if deed.block_index >= block_count(entry.size):
                 raise Malformed(f"block {deed.block_index} of a share of {entry.size} bytes")
-            shown = await trio.to_thread.run_sync(self._files.prove, *name, deed.block_index)
+            shown = await trio.to_thread.run_sync(self._files.prove, *name, entry.size, deed.block_index)
         if shown is None:
             return self._receipt(NoProof(*name, deed.nonce, at))
         return self._receipt(Proof(*name, deed.nonce, deed.block_index, at, shown.block, shown.path))
@@ -221,3 +230,10 @@ class Vault(Upkeep):
         found = self._store.read_now(lambda db: rows.find_head(db, wanted))
         size_max = ENVELOPE_BYTES + self._limits.vault_head_bytes_max
         return encode(HeadAnswer(decode(found, Signed, size_max=size_max) if found else None))
+
+
+@contextmanager
+def _patient(*, shield: bool) -> Generator[None]:
+    """Shield from the caller's giving up; its time is bounded by one share's way to the disk and one commit."""
+    with trio.CancelScope(shield=shield):
+        yield

@@ -68,7 +68,10 @@ class ShareFiles:
             part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                if os.fstat(fd).st_size != size:
+                there = os.fstat(fd).st_size
+                if there > size:  # left by a longer one; setting aside never shortens
+                    os.ftruncate(fd, size)
+                elif there < size:
                     self.reserve(fd, size)  # all of it at once: a full disk is met before the first byte
                 _pwrite_all(fd, data, offset)
             finally:
@@ -76,18 +79,22 @@ class ShareFiles:
         except OSError as error:
             raise self._given_up(part, error) from error
 
-    def commit(self, lease: LeaseId, share: Hash) -> bool:
-        """Give a written share its final name, durably. Returns False, and drops it, when its root is another."""
+    def commit(self, lease: LeaseId, share: Hash, size: int) -> bool:
+        """Give a written share its final name, durably.
+
+        Returns False, and drops it, when its root or its length is another: what is promised is what was counted.
+        """
         part, final = self._part(lease, share), self.path(lease, share)
         try:
-            if final.exists():  # an earlier commit got this far
+            tree = _tree_of(final, share, size)
+            if tree is not None:  # an earlier commit got this far
                 part.unlink(missing_ok=True)
-                return Tree(final.read_bytes()).root == share
-            tree = Tree(part.read_bytes()) if part.exists() else None
-            if tree is None or tree.root != share:
-                part.unlink(missing_ok=True)
+                self._sync_folders(lease)
+            elif (tree := _tree_of(part, share, size)) is not None:
+                self._make_last(lease, part, final)
+            else:
+                self.delete(lease, share)
                 return False
-            self._make_last(lease, part, final)
         except OSError as error:
             raise self._given_up(part, error) from error
         with self._fresh_lock:
@@ -124,13 +131,18 @@ class ShareFiles:
     def _make_last(self, lease: LeaseId, part: Path, final: Path) -> None:
         self.sync(part)
         part.replace(final)
-        self.sync(final.parent)
+        self._sync_folders(lease)
+
+    def _sync_folders(self, lease: LeaseId) -> None:
+        self.sync(self.folder(lease))
         if lease not in self._lasting:
             self.sync(self._folder)
             self._lasting.add(lease)
 
-    def prove(self, lease: LeaseId, share: Hash, block_index: int) -> Shown | None:
+    def prove(self, lease: LeaseId, share: Hash, size: int, block_index: int) -> Shown | None:
         """Return a block as it is on the disk and its path; None when the file is gone or not the share any more.
+
+        A file of another length than the promised ``size`` is none: its proof would speak against this node.
 
         The whole file is read each time, since only so the path is known to be the disk's; but for the first proof
         after the commit, which has read it a moment ago.
@@ -141,7 +153,7 @@ class ShareFiles:
             block = self.read(lease, share, block_index * BLOCK_BYTES, BLOCK_BYTES)
             return Shown(block, tree.path(block_index)) if block and tree.holds(block_index, block) else None
         raw = self.read(lease, share)
-        if not raw or block_index >= block_count(len(raw)):
+        if not raw or len(raw) != size or block_index >= block_count(size):
             return None
         tree = Tree(raw)
         if tree.root != share:  # a disk that rots is a loss; a signed block that is not the share's is a lie
@@ -162,9 +174,22 @@ class ShareFiles:
             raise LocalFault(f"the vault cannot read {self._folder}: {error}", hint="check the disk") from error
 
     def delete(self, lease: LeaseId, share: Hash) -> None:
-        """Remove whatever there is of a share."""
-        self._part(lease, share).unlink(missing_ok=True)
-        self.path(lease, share).unlink(missing_ok=True)
+        """Remove whatever there is of a share. Raises LocalFault when the disk does not let go of it."""
+        part = self._part(lease, share)
+        try:
+            part.unlink(missing_ok=True)
+            self.path(lease, share).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._given_up(part, error) from error
+
+    def names(self) -> dict[LeaseId, set[Hash]]:
+        """Return the shares of which there is any file, whole or unfinished, by lease."""
+        found = dict[LeaseId, set[Hash]]()
+        for folder in _folders(self._folder):
+            if (lease := id_of(folder.name)) is not None:
+                ids = (id_of(file.name.removesuffix(_PART)) for file in folder.iterdir())
+                found[LeaseId(lease)] = {Hash(share) for share in ids if share is not None}
+        return found
 
     def folder(self, lease: LeaseId) -> Path:
         """Return where the shares under a lease are."""
@@ -229,6 +254,16 @@ def _pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
+
+
+def _tree_of(file: Path, share: Hash, size: int) -> Tree | None:
+    """Return the tree over a file that is this share with this length."""
+    try:
+        raw = file.read_bytes() if file.stat().st_size == size else b""
+    except FileNotFoundError:
+        return None
+    tree = Tree(raw) if raw else None
+    return tree if tree is not None and tree.root == share else None
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -1,8 +1,8 @@
 """A whole share in one ask: how a vault takes it, for holders whose lines carry one within the time of a call.
 
 It costs a quarter of allocate, write, commit and prove: one call, one signature checked, one transaction, and the bytes
-are hashed once, since the share's name vouches for them. The file is on disk before the row that promises it; one
-without a row goes when the vault tidies up.
+are hashed once, since the share's name vouches for them. The file is on disk before the row that promises it: whatever
+ends the way from one to the other takes the file along, since without a row nobody's quota counts it.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from nanobarter.storage.vault_rows import Lease
 
 @dataclass(frozen=True)
 class Placing:
-    """Takes whole shares. ``sign`` makes a receipt; each call runs under the lock of its share."""
+    """Takes whole shares. ``sign`` makes a receipt; each call runs under the lock of its share, shielded."""
 
     store: Store
     files: ShareFiles
@@ -40,23 +40,28 @@ class Placing:
         if not 0 < size <= SHARE_BYTES_MAX or deed.block_index >= block_count(size):
             raise Malformed(f"block {deed.block_index} of a share of {size} bytes")
         entry = self.store.read_now(lambda db: rows.find_share(db, *name))
+        if entry is not None and entry.size != size:  # before any byte: a file of another length must never be
+            return Refused(Reason.CONFLICT, f"this share has {entry.size} bytes")
         if entry is not None and entry.committed:
-            if entry.size != size:
-                return Refused(Reason.CONFLICT, f"this share has {entry.size} bytes")
-            shown = await trio.to_thread.run_sync(self.files.prove, *name, deed.block_index)
+            shown = await trio.to_thread.run_sync(self.files.prove, *name, size, deed.block_index)
             if shown is not None:
                 return self._placed(name, size, deed, shown)
         missing = 0 if entry is not None else size
         no = self.store.read_now(lambda db: rows.would_refuse(db, lease, missing))
         if no is not None:
             return no
-        shown = await trio.to_thread.run_sync(self._keep, name, data, deed.block_index)
-        if shown is None or isinstance(shown, Refused):
-            return shown or self._not_it(deed)
-        no = await self.store.write(lambda db: rows.place(db, lease, deed.share, size, at))
-        if no is not None:
-            await trio.to_thread.run_sync(self.files.delete, *name)
-            return no
+        counted = False
+        try:
+            shown = await trio.to_thread.run_sync(self._keep, name, data, deed.block_index)
+            if shown is None or isinstance(shown, Refused):
+                return shown or self._not_it(deed)
+            no = await self.store.write(lambda db: rows.place(db, lease, deed.share, size, at))
+            if no is not None:
+                return no
+            counted = True
+        finally:
+            if not counted and (entry is None or not entry.committed):
+                await trio.to_thread.run_sync(self.files.delete, *name)
         return self._placed(name, size, deed, shown)
 
     def _keep(self, name: tuple[LeaseId, Hash], data: memoryview, block_index: int) -> Shown | Refused | None:

@@ -191,15 +191,37 @@ def drop_lost(db: sqlite3.Connection, lost: list[tuple[LeaseId, Hash]]) -> None:
         _drop(db, lease_id, share)
 
 
-def drop_stale_uploads(db: sqlite3.Connection, allocated_before: Instant) -> list[tuple[LeaseId, Hash]]:
-    """Forget allocations that were never committed; return them, so that their files can go too."""
-    rows = db.execute(
+def stale_uploads(db: sqlite3.Connection, allocated_before: Instant) -> list[tuple[LeaseId, Hash]]:
+    """Return the allocations from before that time that were never committed."""
+    found = db.execute(
         "SELECT lease_id, share_id FROM storage_vault_shares WHERE committed = 0 AND allocated_at < ?",
         (allocated_before,),
-    ).fetchall()
-    for lease_id, share in rows:
-        _drop(db, lease_id, share)
-    return rows
+    )
+    return [(LeaseId(lease_id), Hash(share)) for lease_id, share in found]
+
+
+def drop_stale_uploads(
+    db: sqlite3.Connection, among: list[tuple[LeaseId, Hash]], allocated_before: Instant
+) -> list[tuple[LeaseId, Hash]]:
+    """Forget those of ``among`` that are stale still; return them, so that their files can go too."""
+    dropped = list[tuple[LeaseId, Hash]]()
+    for lease_id, share in among:
+        stale = db.execute(
+            "SELECT 1 FROM storage_vault_shares "
+            "WHERE lease_id = ? AND share_id = ? AND committed = 0 AND allocated_at < ?",
+            (lease_id, share, allocated_before),
+        ).fetchone()
+        if stale is not None:
+            _drop(db, lease_id, share)
+            dropped.append((lease_id, share))
+    return dropped
+
+
+def shares(db: sqlite3.Connection) -> set[tuple[LeaseId, Hash]]:
+    """Return every share that is known, committed or not."""
+    return {
+        (LeaseId(row[0]), Hash(row[1])) for row in db.execute("SELECT lease_id, share_id FROM storage_vault_shares")
+    }
 
 
 def _drop(db: sqlite3.Connection, lease_id: LeaseId, share: Hash) -> None:

@@ -74,11 +74,41 @@ class Upkeep:
                 await self._store.write(lambda db, gone=lease_id: forget_orphan(db, gone))
                 del self._orphans[lease_id]
                 await trio.to_thread.run_sync(self._files.delete_lease, lease_id)
-        limit = before(now, self._limits.vault_upload_span)
-        for lease_id, share in await self._store.write(lambda db: rows.drop_stale_uploads(db, limit)):
-            async with self._lock(share):
-                self._uploads.forget(lease_id, share)
-                await trio.to_thread.run_sync(self._files.delete, lease_id, share)
+        await self._drop_stale(before(now, self._limits.vault_upload_span))
+        await self._drop_strays()
+
+    async def _drop_stale(self, limit: Instant) -> None:
+        """Drop the uploads that were given up: row and files under one lock, so that nobody takes over between."""
+        for group in _by_stripe(await self._store.read(lambda db: rows.stale_uploads(db, limit))):
+            async with self._lock(group[0][1]):
+                with trio.CancelScope(shield=True):
+                    gone = await self._store.write(lambda db, some=group: rows.drop_stale_uploads(db, some, limit))
+                    await self._delete_files(gone)
+
+    async def _drop_strays(self) -> None:
+        """Delete files without a row, which no quota counts.
+
+        The locks tell them from those that are on the way: whoever makes a file holds its lock until the row is there.
+        """
+        waiting = set(self._orphans)
+        there = await trio.to_thread.run_sync(self._files.names)
+        known = await self._store.read(rows.shares)
+        found = [(lease, share) for lease, shares in there.items() if lease not in waiting for share in shares]
+        for group in _by_stripe([name for name in found if name not in known]):
+            async with self._lock(group[0][1]):
+                await self._delete_files([name for name in group if not self._is_known(*name)])
+
+    def _is_known(self, lease_id: LeaseId, share: Hash) -> bool:
+        return self._store.read_now(lambda db: rows.find_share(db, lease_id, share)) is not None
+
+    async def _delete_files(self, gone: list[tuple[LeaseId, Hash]]) -> None:
+        def delete() -> None:
+            for lease_id, share in gone:
+                self._files.delete(lease_id, share)
+
+        for lease_id, share in gone:
+            self._uploads.forget(lease_id, share)
+        await trio.to_thread.run_sync(delete)
 
     def used_bytes(self, lease_id: LeaseId) -> int:
         """Return the bytes that count under a lease."""
@@ -107,4 +137,16 @@ class Upkeep:
                 del self._orphans[lease.lease_id]
 
     def _lock(self, share: Hash) -> trio.Lock:
-        return self._locks[share[0] % _STRIPES]
+        return self._locks[_stripe(share)]
+
+
+def _stripe(share: Hash) -> int:
+    return share[0] % _STRIPES
+
+
+def _by_stripe(names: list[tuple[LeaseId, Hash]]) -> list[list[tuple[LeaseId, Hash]]]:
+    """Return the shares in groups under one lock each."""
+    groups = dict[int, list[tuple[LeaseId, Hash]]]()
+    for name in names:
+        groups.setdefault(_stripe(name[1]), []).append(name)
+    return list(groups.values())

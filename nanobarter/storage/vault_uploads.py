@@ -1,6 +1,6 @@
 """Shares that come in ranges: allocate, write, commit. A slow line goes on where it stopped.
 
-Each call runs under the lock of its share.
+Each call runs under the lock of its share, shielded from its caller's patience.
 """
 
 from collections import OrderedDict
@@ -45,6 +45,9 @@ class Uploads:
 
     async def allocate(self, lease: Lease, deed: Allocate, at: Instant) -> Allocated | Refused:
         """Set the bytes aside, and tell which are there."""
+        if isinstance(find_entry(self.store, lease, deed.share), Refused):
+            self.forget(lease.lease_id, deed.share)  # nobody's, and never counted: a new share starts from nothing
+            await trio.to_thread.run_sync(self.files.delete, lease.lease_id, deed.share)
         free = await trio.to_thread.run_sync(self.files.free_bytes)
         if free < deed.size + self.limits.vault_disk_reserve_bytes:
             return Refused(Reason.DISK_FULL, f"{free} bytes are free on the disk")
@@ -83,11 +86,13 @@ class Uploads:
         if isinstance(entry, Refused):
             return entry
         if not entry.committed:
-            good = await trio.to_thread.run_sync(self.files.commit, lease.lease_id, deed.share)
+            good = await trio.to_thread.run_sync(self.files.commit, lease.lease_id, deed.share, entry.size)
             self.have.pop((lease.lease_id, deed.share), None)
             if not good:
                 return Refused(Reason.CONFLICT, "what was written is not the share of this name; write it again")
             if not await self.store.write(lambda db: rows.commit(db, lease.lease_id, deed.share)):
-                await trio.to_thread.run_sync(self.files.delete, lease.lease_id, deed.share)  # swept meanwhile
+                await trio.to_thread.run_sync(
+                    self.files.delete, lease.lease_id, deed.share
+                )  # the lease ended meanwhile
                 return Refused(Reason.NOT_FOUND, "the allocation was given up before the commit")
         return entry.size

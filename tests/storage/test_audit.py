@@ -104,8 +104,8 @@ async def test_a_made_up_block_convicts_its_keeper_before_anyone(tmp_path: Path)
         vault_files = cheat.vault._files  # pyright: ignore[reportPrivateUsage] - whose disk lies
         true = vault_files.prove
 
-        def lying(lease: LeaseId, share: Hash, block_index: int) -> Shown | None:
-            shown = true(lease, share, block_index)
+        def lying(lease: LeaseId, share: Hash, size: int, block_index: int) -> Shown | None:
+            shown = true(lease, share, size, block_index)
             return shown and replace(shown, block=bytes(len(shown.block)))
 
         vault_files.prove = lying  # type: ignore[method-assign] # pyright: ignore[reportAttributeAccessIssue]

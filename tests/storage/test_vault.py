@@ -373,7 +373,7 @@ def test_a_crash_between_file_and_row_leaves_no_orphan(one: One) -> None:
     async def half() -> None:
         await one.ask(Allocate(share, len(data)))
         await one.ask(write(share, 0, data), data)
-        assert one.files.commit(LEASE, share)
+        assert one.files.commit(LEASE, share, len(data))
 
     one.run(half)
     one.store.close()
@@ -514,14 +514,14 @@ def test_the_first_proof_shows_the_disk_and_not_what_was_written(tmp_path: Path)
     raw = bytes(range(256)) * 100
     root = Tree(raw).root
     files.write(lease, root, len(raw), 0, raw)
-    assert files.commit(lease, root)
+    assert files.commit(lease, root, len(raw))
     path = files.path(lease, root)
     path.write_bytes(raw[:5000] + b"rot" + raw[5003:])
-    assert files.prove(lease, root, 1) is None
-    assert files.prove(lease, root, 0) is None  # from now on a proof stands for the whole file
+    assert files.prove(lease, root, len(raw), 1) is None
+    assert files.prove(lease, root, len(raw), 0) is None  # from now on a proof stands for the whole file
     path.write_bytes(raw)
-    shown = files.prove(lease, root, 1)
+    shown = files.prove(lease, root, len(raw), 1)
     assert shown is not None
     assert verify_block(root, len(raw), 1, shown.block, shown.path)
     path.unlink()
-    assert files.prove(lease, root, 1) is None
+    assert files.prove(lease, root, len(raw), 1) is None
