@@ -81,7 +81,6 @@ class Inbox:
             "swap.ask": self._asker.on_question,
             "swap.consent": self._asker.on_consent,
             "swap.amends": self._debtor.on_amends,
-            "swap.draft": self._on_draft,
             "swap.approve": self._on_approve,
             "swap.refuse": self._on_refuse,
             "swap.agreed": self.on_agreed,
@@ -92,6 +91,8 @@ class Inbox:
         }
         for method, handler in handlers.items():
             self.add(registrar, method, handler)
+        # From its signer only: others could bring back, in its name, what it has cancelled and will never agree to.
+        registrar.add("swap.draft", self._acknowledged(self._on_draft, firsthand=True), body_max=MESSAGE_MAX)
 
     def add(self, registrar: Registrar, method: str, on: On) -> None:
         """Serve one method whose body is a Signed and whose answer an Ack."""
@@ -115,11 +116,13 @@ class Inbox:
         """Take from our own mint what it pushes to everybody."""
         await (self._on_locked(signed) if method == "swap.locked" else self._on_opened(signed))
 
-    def _acknowledged(self, handler: On) -> Handler:
-        async def handle(_peer: NodeId, body: bytes) -> bytes:
+    def _acknowledged(self, handler: On, *, firsthand: bool = False) -> Handler:
+        async def handle(peer: NodeId, body: bytes) -> bytes:
             await self._ready.wait()
-            known = await handler(decode(body, Signed, size_max=MESSAGE_MAX))
-            return encode(Ack(known))
+            signed = decode(body, Signed, size_max=MESSAGE_MAX)
+            if firsthand and signed.signer != peer:
+                return encode(Ack(known=True))
+            return encode(Ack(await handler(signed)))
 
         return handle
 

@@ -8,14 +8,16 @@ import pytest
 import trio
 import trio.testing
 
+from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import DraftId, Hash, NodeId, sha256
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import SECOND
+from nanobarter.core.units import SECOND, Span
 from nanobarter.swap.events import DraftRefused, Settled
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.policy import ApproveAll
+from nanobarter.swap.states import Gathering
 from tests.swap.test_standing import seen
 from tests.swap.whole import Node, quiet, world_of
 
@@ -84,6 +86,30 @@ async def test_the_drafts_of_one_proposer_that_are_looked_at_are_few(
         await quiet()
         refused = [event for event in party.events if isinstance(event, DraftRefused)]
         assert [event.reason for event in refused] == [Reason.TOO_MANY] * 3
+
+
+async def test_a_cancelled_draft_is_not_taken_from_another_than_its_proposer(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    policy = Slow(lambda _: True)
+    async with world_of(tmp_path, 3, mock_clock, policies={2: policy}) as world:
+        proposer, party, other = world.nodes
+        match, bids = world.ring(world.nodes, world.nodes, 10)
+        world.nursery.start_soon(world.propose, proposer, match, bids)
+        await policy.begun.wait()
+        ((draft_id, state),) = proposer.swap.drafts().items()
+        assert isinstance(state, Gathering)
+        await proposer.swap.withdraw(draft_id)
+        await quiet()
+        policy.go_on.set()
+        line = other.swap._caller  # pyright: ignore[reportPrivateUsage] - all its partners have the draft
+        await line.call(party.node, "swap.draft", encode(state.draft), timeout=Span(5 * SECOND))
+        await quiet()
+        assert not party.swap.busy(match.arcs[1].bid)
+        for _ in range(90):
+            world.jump(1)
+            await quiet()
+        assert seen(party, proposer).broken == 0
 
 
 def lie_about_terms(node: Node) -> None:
