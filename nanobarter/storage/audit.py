@@ -139,7 +139,7 @@ class Auditor:
     def health(self) -> list[PackHealth]:
         """Return the health of every pack, as of the last commit."""
         now, live = self._clock.now(), {lease.lease_id for lease in self._leases.live()}
-        packs = self._store.read_now(rows.all_packs)
+        packs = self._store.read_now(rows.packs_to_judge)
         placed = by_pack(self._store.read_now(rows.all_placements))
         return [pack_health(row, placed.get(row.pack_id, ()), now, live, self._limits) for row in packs]
 

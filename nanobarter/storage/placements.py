@@ -83,6 +83,21 @@ def all_packs(db: sqlite3.Connection) -> list[PlacedPackRow]:
     return _packs(db, "WHERE given_up = 0", ())
 
 
+def packs_to_judge(db: sqlite3.Connection) -> list[PlacedPackRow]:
+    """Return the wanted packs that hold something, or of which a peer has: what can be safe or lost.
+
+    A backup that is cut off, or under way, leaves packs noted of which no share came to be held and on which no
+    snapshot rests. They are nobody's, and their absence is no loss.
+    """
+    where = (
+        "AS wanted WHERE given_up = 0 AND (kind = 'catalog' "
+        "OR EXISTS (SELECT 1 FROM storage_packs AS known WHERE known.pack_id = wanted.pack_id) "
+        "OR EXISTS (SELECT 1 FROM storage_placements AS p WHERE p.pack_id = wanted.pack_id "
+        "AND p.state IN ('held', 'bad')))"
+    )
+    return _packs(db, where, ())
+
+
 def _packs(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[PlacedPackRow]:
     rows = db.execute(
         f"SELECT pack_id, kind, k, n, share_size, thin FROM storage_placed_packs {where} ORDER BY pack_id",  # noqa: S608

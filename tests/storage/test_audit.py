@@ -120,6 +120,17 @@ async def test_a_made_up_block_convicts_its_keeper_before_anyone(tmp_path: Path)
             assert verdict.node == cheat.node_id
 
 
+async def test_a_pack_that_a_cut_off_backup_only_noted_is_no_loss(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack_of("a", 1, 3))
+        cut = PlacedPackRow(pack_of("b", 1, 3).pack_id, "data", 1, 3, 4096, thin=True)
+        await here.store.write(lambda db: rows.keep_pack(db, cut))
+        assert [health.verdict for health in here.auditor.health()] == ["healthy"]
+        known = "INSERT INTO storage_packs (pack_id, kind, share_size, k, n) VALUES (?, 'data', 4096, 1, 3)"
+        await here.store.write(lambda db: db.execute(known, (cut.pack_id,)).rowcount)
+        assert sorted(health.verdict for health in here.auditor.health()) == ["healthy", "lost"]
+
+
 async def test_all_shares_deleted_at_the_peers_is_red_after_one_round(tmp_path: Path) -> None:
     async with town(tmp_path, 3) as (here, _):
         for label in "abcdef":
