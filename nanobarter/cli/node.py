@@ -16,6 +16,7 @@ from nanobarter.cli.client import Client
 from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_cost
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.last_words import last_words, said_path
+from nanobarter.cli.private import write_new
 from nanobarter.cli.talk import answer_json, say
 from nanobarter.core.errors import UsageError
 from nanobarter.core.phrase import make_phrase, seed_of
@@ -49,7 +50,7 @@ def init(asked: argparse.Namespace) -> int:
     phrase = make_phrase(SystemEntropy())
     # The phrase first: a home whose phrase nobody could read would be used, and lost with its disk.
     if asked.phrase_out:
-        _write_phrase(asked.phrase_out, phrase)
+        write_new(asked.phrase_out, f"{phrase}\n".encode())
     elif not asked.json:
         _show_phrase(phrase)
     home = make_home(path, phrase, config)
@@ -125,14 +126,6 @@ def _show_phrase(phrase: str) -> None:
     for row in range(0, len(words), 6):
         print("  " + "  ".join(f"{row + i + 1:>2} {word:<9}" for i, word in enumerate(words[row : row + 6])).rstrip())
     print(flush=True)
-
-
-def _write_phrase(path: Path, phrase: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(phrase + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def up(asked: argparse.Namespace) -> int:

@@ -4,11 +4,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from nanobarter.core.durable import write_durably
 from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.units import MIB, LeaseKind, show_size
 from nanobarter.daemon.config import Offer
 from nanobarter.daemon.config_file import load_config, parse_config
-from nanobarter.daemon.home import Home, write_private
+from nanobarter.daemon.home import Home
 
 _GIGABYTE: Final = 10**9
 
@@ -72,7 +73,7 @@ def checked_text(home: Home, offer: Offer) -> str:
 def write_text(home: Home, text: str) -> None:
     """Put a checked text in the place of the config. Raises LocalFault when the disk refuses it."""
     try:
-        write_private(home.config_path, text.encode())
+        write_durably(home.config_path, text.encode())
     except OSError as error:
         raise LocalFault(
             f"cannot write {home.config_path}: {error.strerror}", hint="the pledge holds until the next start"

@@ -65,9 +65,9 @@ class Home:
             home.path.chmod(_PRIVATE_FOLDER)
             for name in _FOLDERS:
                 (home.path / name).mkdir(mode=_PRIVATE_FOLDER)
-            write_private(home.config_path, config_text.encode())
+            write_durably(home.config_path, config_text.encode())
             home.write_mark(0)
-            write_private(home.seed_path, show_plain(seed))  # last: a home is one that has its seed
+            write_durably(home.seed_path, show_plain(seed))  # last: a home is one that has its seed
         except OSError as error:
             raise LocalFault(
                 f"cannot make the home {home.path}: {error.strerror}", hint="check the disk and the folder's owner"
@@ -145,7 +145,7 @@ class Home:
     def write_seed(self, file: bytes) -> None:
         """Put the seed's file in the place of the one there is: after a crash it is the old or the new, whole."""
         try:
-            write_private(self.seed_path, file)
+            write_durably(self.seed_path, file)
         except OSError as error:
             raise LocalFault(f"cannot write {self.seed_path}: {error.strerror}", hint="check the disk") from None
 
@@ -197,7 +197,7 @@ class Home:
     def write_mark(self, count: int) -> None:
         """Write the counter beside the home. Where that folder is not ours to write, there is none."""
         with suppress(OSError):
-            write_private(self.mark_path, f"{count}\n".encode())
+            write_durably(self.mark_path, f"{count}\n".encode())
 
     def check_not_taken(self) -> None:
         """Raise LocalFault when another machine has become this node."""
@@ -265,7 +265,7 @@ class Home:
         path = runtime_folder() / (hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16] + ".sock")
         if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
             raise LocalFault(f"no place for a socket is short enough; tried {path}", hint="use a home near the root")
-        write_private(note, os.fsencode(path) + b"\n")
+        write_durably(note, os.fsencode(path) + b"\n")
         return path
 
     def find_socket(self) -> Path:
@@ -274,11 +274,6 @@ class Home:
             return Path(os.fsdecode((self.path / "api.path").read_bytes().rstrip(b"\n")))
         except OSError:
             return self.path / "api.sock"
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600 so that a crash leaves the old one or the new one, never half of it."""
-    write_durably(path, data)
 
 
 def _lock(descriptor: int) -> bool:

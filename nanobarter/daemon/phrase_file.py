@@ -9,11 +9,12 @@ have no such file until the whole phrase was typed once.
 from contextlib import suppress
 from typing import Final
 
+from nanobarter.core.durable import write_durably
 from nanobarter.core.errors import UsageError
 from nanobarter.core.keys import derive
 from nanobarter.core.phrase import words_of
 from nanobarter.core.system import SystemEntropy
-from nanobarter.daemon.home import Home, write_private
+from nanobarter.daemon.home import Home
 
 _LABEL: Final = "home/phrase"
 _NONCE_BYTES: Final = 12
@@ -27,7 +28,7 @@ def keep_phrase(home: Home, seed: bytes, phrase: str) -> None:
     nonce = SystemEntropy().token(_NONCE_BYTES)
     sealed = AESGCM(derive(seed, _LABEL)).encrypt(nonce, " ".join(words_of(phrase)).encode(), b"")
     with suppress(OSError):
-        write_private(home.phrase_path, nonce + sealed)
+        write_durably(home.phrase_path, nonce + sealed)
 
 
 def kept_phrase(home: Home) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from nanobarter.core.damage import open_to_read, problem_of
-from nanobarter.core.durable import sync_folder
+from nanobarter.core.durable import sync_entry
 from nanobarter.core.errors import Damaged, LocalFault, NanobarterError, UsageError
 from nanobarter.core.keys import identity_of
 from nanobarter.core.salvage import Wreck
@@ -114,7 +114,7 @@ def _rebuild(home: Home, config: Config, now: Instant, problem: str) -> Rebuild:
     # Last: until then it is on record that the file under this name is damaged.
     with suppress(FileNotFoundError):
         sum_path(path).replace(sum_path(aside))
-    sync_folder(home.path)
+    sync_entry(home.path)
     return Rebuild(problem, aside if source else None, saved)
 
 
@@ -129,7 +129,7 @@ def _set_aside(home: Home, now: Instant) -> Path:
     with suppress(FileNotFoundError):
         path.replace(aside)
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
-    sync_folder(home.path)
+    sync_entry(home.path)
     return aside
 
 

@@ -17,6 +17,7 @@ import trio
 from msgspec import Meta
 
 from nanobarter.core.canonical import Record, decode, encode
+from nanobarter.core.durable import write_durably
 from nanobarter.core.errors import LocalFault, Malformed
 from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey, identity_of
@@ -25,7 +26,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import DAY, SECOND, Instant, Span, after
 from nanobarter.daemon import rebuild_state
 from nanobarter.daemon.config import Config
-from nanobarter.daemon.home import Home, write_private
+from nanobarter.daemon.home import Home
 from nanobarter.daemon.rebuild_state import Rebuilt
 from nanobarter.daemon.services_barter import pledge_of
 from nanobarter.daemon.tables import ALL_TABLES
@@ -82,7 +83,7 @@ class Claim:
                 await self._other.wait()
             await self._say()
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(write_private, self._home.taken_path, b"")
+            await trio.to_thread.run_sync(write_durably, self._home.taken_path, b"")
         self._home.check_not_taken()
 
     async def _say(self) -> None:
@@ -121,6 +122,6 @@ def _own_machine(home: Home, entropy: Entropy) -> Machine:
 
 def _keep(path: Path, machine: Machine) -> None:
     try:
-        write_private(path, encode(machine))
+        write_durably(path, encode(machine))
     except OSError as error:
         raise LocalFault(f"cannot write {path}: {error.strerror}", hint="check the disk") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from nanobarter.core.durable import sync_entry
 from nanobarter.core.errors import LocalFault
 from nanobarter.core.ids import PackId
 from nanobarter.storage.ports import Pack, PackMissing
@@ -88,16 +89,8 @@ class DirectoryPacks:
                 file.flush()
                 os.fsync(file.fileno())
             made.rename(path)
-            _sync_folder(self.folder)
+            sync_entry(self.folder)
         except OSError as error:
             with suppress(OSError):
                 made.unlink(missing_ok=True)
             raise LocalFault(f"{path} cannot be written: {error.strerror}", hint="free some space") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

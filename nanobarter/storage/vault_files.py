@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nanobarter.core.durable import sync_entry
 from nanobarter.core.errors import LocalFault
 from nanobarter.core.ids import Hash, LeaseId
 from nanobarter.storage.share import BLOCK_BYTES, Tree, block_count
@@ -232,11 +233,7 @@ class ShareFiles:
 
     def sync(self, path: Path) -> None:
         """Return once a file or directory is on disk."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_entry(path)
 
     def _part(self, lease: LeaseId, share: Hash) -> Path:
         final = self.path(lease, share)
