@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.storing.cost import Failed, cpu_of, forget_peak, memory_of
-from nanobarter.cli.demo import SWAP
+from nanobarter.cli.demo_cast import SWAP
 from nanobarter.cli.demo_nodes import Node, Stage, free_address
 from nanobarter.cli.node import wait_until
 from nanobarter.daemon.config import Backup, Config, Market, Offer

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from nanobarter.cli.demo_cast import AUDIT, BID_SPAN, KIND, SWAP, name_of, owner_config, peer_config
 from nanobarter.cli.demo_folder import Copied, Entry, copy_folder, default_folder, differences, survey
 from nanobarter.cli.demo_nodes import Node, Stage, free_address, nbctl, remove_tree
 from nanobarter.cli.estimate import expected_plan, show_cost
@@ -23,25 +24,17 @@ from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.node import wait_until
 from nanobarter.cli.show import lines_of
 from nanobarter.core.errors import UsageError
-from nanobarter.core.units import MIB, LeaseKind, show_size
-from nanobarter.daemon.config import Audit, Backup, Config, Market, Offer, Swap
-from nanobarter.daemon.config_network import Network
+from nanobarter.core.units import show_size
 from nanobarter.translator.plan import Plan
 
 NODES_MIN: Final = 5  # an owner and four peers: 2-of-4 is the least code that outlives two deaths
 NODES_MAX: Final = 26
 KILLED: Final = 2
-PEER_NAMES: Final = ("bruno", "cleo", "dara", "emil", "fatima", "goran", "hana", "ivo", "jun", "kofi", "lena", "mei")
-KIND: Final = LeaseKind("30d")
-SWAP: Final = Swap(approve="5s", lock="10s", vote="15s", delta="15s")
-AUDIT: Final = Audit(period="20s", grace="10min")
-BID_SPAN: Final = "5min"
 
 _MEET_SECONDS: Final = 60.0
 _BARTER_SECONDS: Final = 90.0
 _AUDIT_SECONDS: Final = 60.0
 _BACKUP_TRIES: Final = 5
-_STOCK: Final = 4
 _LOOK_SECONDS: Final = 0.3  # every look asks all daemons, which have better things to do on two cores
 
 
@@ -157,10 +150,9 @@ class _Play:
         bruno = self._add_peer("bruno", plan, bruno_at, (), wants=owner.node)
         self._add_peer("cleo", plan, free_address(), (bruno_at,), wants=bruno.node)
         for index in range(2, count - 1):
-            name = PEER_NAMES[index] if index < len(PEER_NAMES) else f"peer{index + 1}"
             # Owner needs plan.geometry.n peers: one fewer take her notes directly, so that a ring is never spared.
             wants = owner.node if index < plan.geometry.n else bruno.node
-            self._add_peer(name, plan, free_address(), (bruno_at,), wants=wants)
+            self._add_peer(name_of(index), plan, free_address(), (bruno_at,), wants=wants)
         for node in self.stage.nodes[1:]:
             node.wait_up()
         owner.start()  # last, as a newcomer to a network that is there
@@ -306,34 +298,3 @@ def _bids(node: Node) -> int:
 
 def _proven(health: dict[str, Any]) -> bool:
     return health["shares_placed"] > 0 and health["shares_proven"] >= health["shares_placed"]
-
-
-def _size(mib: int) -> str:
-    return f"{max(mib, 64)}MiB"
-
-
-def owner_config(folder: Path, plan: Plan, address: str, bootstrap: tuple[str, ...]) -> Config:
-    """Return the config of the node whose folder is kept: she lends twice what the plan needs."""
-    return Config(
-        backup=Backup(folders=(str(folder),)),
-        offer=Offer(space=_size(2 * plan.lent), kinds=(KIND,)),
-        market=Market(bid_span=BID_SPAN),
-        network=Network(listen=address, bootstrap=bootstrap, same_host_ok=True),
-        swap=SWAP,
-        audit=AUDIT,
-    )
-
-
-def peer_config(plan: Plan, address: str, bootstrap: tuple[str, ...], wants: str) -> Config:
-    """Return the config of a peer that lends space for a stock of another's notes.
-
-    A stock of many times the owner's need at one issuer: bruno gives notes in his own swap and in every ring.
-    """
-    reserve = _STOCK * plan.per_issuer * MIB
-    return Config(
-        offer=Offer(space=_size(2 * _STOCK * plan.per_issuer), kinds=(KIND,)),
-        market=Market(reserve=str(reserve), wants=(wants,), bid_span=BID_SPAN),
-        network=Network(listen=address, bootstrap=bootstrap, same_host_ok=True),
-        swap=SWAP,
-        audit=AUDIT,
-    )

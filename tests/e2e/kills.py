@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from nanobarter.cli.demo import KIND, PEER_NAMES, owner_config, peer_config
+from nanobarter.cli.demo_cast import KIND, name_of, owner_config, peer_config
 from nanobarter.cli.demo_folder import differences, survey
 from nanobarter.cli.demo_nodes import Node, Stage, free_address, nbctl, remove_tree
 from nanobarter.cli.estimate import expected_plan
@@ -156,7 +156,7 @@ class Run:
         plan = expected_plan(2 * FOLDER_BYTES, KIND, NODES - 1)
         hers = free_address()
         owner = self.stage.add("owner", owner_config(self.folder, plan, hers, ()), hers)
-        for name in PEER_NAMES[: NODES - 1]:
+        for name in map(name_of, range(NODES - 1)):
             address = free_address()
             # As in the demo: cleo takes only bruno's notes, so that one agreement needs three partners.
             wants = self.stage.nodes[1].node if name == "cleo" else owner.node
