@@ -1,1 +1,1 @@
-"""Parts of the area ``network``: ``spread`` (gossip, comparing) and ``table`` (the hash table, kademlia beside it)."""
+"""Parts of the area ``network``: ``idle``, ``spread`` (gossip, comparing), ``table`` (the hash table), ``rivals``."""

@@ -1,17 +1,11 @@
-"""The hash table on loopback with 30 % of its nodes dead, and kademlia from PyPI beside it under the same conditions.
+"""The hash table on loopback with 30 % of its nodes dead; ``rivals`` measures kademlia from PyPI in the same way.
 
-Both run many nodes in one process over real UDP sockets. kademlia runs in an environment of its own, made for the
-occasion; when that cannot be made, its figures are null and the note has the reason.
+Both run many nodes in one process over real UDP sockets.
 """
 
-import json
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import trio
 
@@ -25,27 +19,19 @@ from nanobarter.net.dht.records import Value, make_value
 from nanobarter.net.dht.service import Dht
 from nanobarter.net.dht.udp import UdpDatagrams
 
-_DEAD = 0.3
-_RIVAL = Path(__file__).parent / "kademlia_rival.py"
-_RIVAL_SECONDS = 420
+DEAD = 0.3
+NODES = 100
 _CLOCK = SystemClock()
 
 
 def figures(quick: bool) -> Iterator[Figure]:  # noqa: FBT001 - the signature that all areas share
-    """Measure and yield the figures of both."""
-    nodes, tries = (30, 10) if quick else (100, 40)
+    """Measure and yield the figures of ours."""
+    nodes, tries = (30, 10) if quick else (NODES, 40)
     lookups, publishes, found = trio.run(_measure, nodes, tries)
-    rival = {"note": "left out by --quick: it takes minutes"} if quick else _rival(nodes, 8)
-    note = f"{nodes} nodes on loopback, {_DEAD:.0%} of them just died, {found} of {tries} found"
+    note = f"{nodes} nodes on loopback, {DEAD:.0%} of them just died, {found} of {tries} found"
     yield Figure("dht.lookup_p50_ms_30dead", statistics.median(lookups) * 1000, "ms", note)
     yield Figure("dht.lookup_p90_ms_30dead", sorted(lookups)[len(lookups) * 9 // 10] * 1000, "ms", note)
     yield Figure("dht.publish_p50_s_30dead", statistics.median(publishes), "s", note)
-    for name, key, unit in (
-        ("dht.lookup_p50_ms_30dead.kademlia", "lookup_p50_ms", "ms"),
-        ("dht.publish_p50_s_30dead.kademlia", "publish_p50_s", "s"),
-    ):
-        value = rival.get(key)
-        yield Figure(name, float(str(value)) if value is not None else None, unit, str(rival.get("note", "")))
 
 
 def _key(number: int) -> SigningKey:
@@ -78,7 +64,7 @@ async def _measure(nodes: int, tries: int) -> tuple[list[float], list[float], in
         await trio.sleep(3)  # strangers are asked back
         for number in range(tries):
             await tables[number % nodes].publish(_value(number))
-        living = round(nodes * (1 - _DEAD))
+        living = round(nodes * (1 - DEAD))
         for number in range(living, nodes):
             scopes[number].cancel()
             ends[number].close()
@@ -92,24 +78,3 @@ async def _measure(nodes: int, tries: int) -> tuple[list[float], list[float], in
             publishes.append(time.perf_counter() - begun)
         nursery.cancel_scope.cancel()
     return lookups, publishes, found
-
-
-def _rival(nodes: int, tries: int) -> dict[str, object]:
-    with tempfile.TemporaryDirectory(prefix="nanobarter-bench-") as folder:
-        python = Path(folder) / "env" / "bin" / "python"
-        steps = (
-            [sys.executable, "-m", "venv", str(python.parent.parent)],
-            [str(python), "-m", "pip", "install", "--quiet", "kademlia==2.2.3"],
-            [str(python), str(_RIVAL), str(nodes), str(tries), str(_DEAD)],
-        )
-        said = ""
-        for step in steps:
-            try:
-                done = subprocess.run(step, capture_output=True, text=True, timeout=_RIVAL_SECONDS, check=False)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                return {"note": f"could not be run: {error}"[:300]}
-            if done.returncode:
-                return {"note": f"could not be run: {' '.join(step[:4])}: {done.stderr.strip()[-250:]}"}
-            said = done.stdout
-    answer: dict[str, object] = json.loads(said.splitlines()[-1])
-    return answer
