@@ -25,14 +25,14 @@ def put(answer: dict[str, Any], *, as_json: bool) -> None:
 
 
 def read(asked: argparse.Namespace) -> int:
-    """Show one answer of the daemon."""
+    """Show one answer of the daemon; packs that are in danger, and snapshots that cannot be had, are in the code."""
     answer = client_of(asked).get(asked.path)
     put(answer, as_json=asked.json)
     return _health_code(answer)
 
 
 def audit(asked: argparse.Namespace) -> int:
-    """Have every share challenged, then show the health; a peer that failed its proof is a failure."""
+    """Have every share challenged, then show the health: packs in danger come before a peer that failed its proof."""
     answer = client_of(asked).post("/v1/audit", {})
     put(answer, as_json=asked.json)
     wrong = any(problem["kind"] == "wrong" for problem in answer["problems"])
@@ -42,6 +42,8 @@ def audit(asked: argparse.Namespace) -> int:
 def _health_code(answer: dict[str, Any]) -> int:
     health = answer.get("health", answer if answer["type"] == "health" else {})
     if health.get("below_threshold"):
+        return Exit.BELOW_THRESHOLD
+    if answer["type"] == "snapshots" and any(row["fate"] in ("away", "part", "lost") for row in answer["snapshots"]):
         return Exit.BELOW_THRESHOLD
     drill = answer.get("drill")
     return Exit.FAILED if drill and drill["problem_count"] else Exit.DONE

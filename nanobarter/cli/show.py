@@ -21,6 +21,12 @@ _HEALTH_TEXT: Final = {
     "degraded": "backed up, with some shares not proven",
     "below_threshold": "in danger: packs are below their repair threshold",
 }
+_FATE_TEXT: Final = {
+    "away": "not now: its peers are silent",
+    "part": "PARTLY LOST",
+    "lost": "LOST",
+    "unknown": "cannot be told now",
+}
 
 
 def lines_of(answer: dict[str, Any]) -> Iterator[str]:
@@ -208,12 +214,14 @@ def _snapshots(snapshots: f.Snapshots) -> Iterator[str]:
         (row.snapshot_id[:12], when(row.at), str(row.files), show_size(row.size_bytes), _outcome(row))
         for row in snapshots.snapshots
     )
-    return table(("snapshot", "made", "files", "size", "state"), rows, "no snapshots")
+    yield from table(("snapshot", "made", "files", "size", "state"), rows, "no snapshots")
+    if any(row.fate in ("part", "lost") for row in snapshots.snapshots):
+        yield "what is lost is stored again by nbctl backup as far as the folders hold it; nbctl forget takes the rest"
 
 
 def _outcome(row: f.SnapshotRow) -> str:
     said = f"partial, {row.unread} unread" if row.outcome == "partial" else "complete"
-    return said + (", thin" if row.thin else "")
+    return _FATE_TEXT.get(row.fate, said) + (", thin" if row.thin and row.fate != "lost" else "")
 
 
 def _backup(done: f.BackupDone) -> Iterator[str]:
@@ -222,6 +230,8 @@ def _backup(done: f.BackupDone) -> Iterator[str]:
     yield f"{done.shares} shares are proven to be at peers, those of earlier backups and of the catalog included"
     if done.thin:
         yield f"thin: any {done.k} of {done.n} is less safe than with more peers"
+    if done.stepped_down:
+        yield f"less safe than before: {done.stepped_down}"
     if done.unread_count:
         yield f"{done.unread_count} could not be read:"
         yield from (f"  {path}" for path in done.unread)

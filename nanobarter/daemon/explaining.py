@@ -73,9 +73,16 @@ class ExplainJob:
             snapshots=tuple(row for row, _ in read),
             packs=packs,
             pack_count=total,
-            below_threshold=sum(pack.verdict in ("below", "lost") for pack in packs),
+            below_threshold=sum(pack.verdict in ("below", "lost") for pack in packs) + await self._lost_trees(read),
             oldest_proof=min((p.oldest_proof for p in packs if p.oldest_proof is not None), default=None),
         )
+
+    async def _lost_trees(self, read: Sequence[tuple[ExplainSnapshot, Place]]) -> int:
+        """Return how many packs of trees are lost when the folders above the path cannot be read for that."""
+        if not any(place.lost for _, place in read):
+            return 0
+        health = await trio.to_thread.run_sync(self._node.auditor.health)
+        return sum(one.row.kind == "meta" and one.verdict == "lost" for one in health)
 
     # -- the rules
 

@@ -5,6 +5,7 @@ from typing import Literal
 from nanobarter.daemon.shape import Part, Shape
 
 Outcome = Literal["complete", "partial"]
+Fate = Literal["whole", "away", "part", "lost", "unknown"]
 
 
 class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
@@ -24,7 +25,11 @@ class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
 
 
 class SnapshotRow(Part, frozen=True, kw_only=True):
-    """One snapshot."""
+    """One snapshot. ``fate`` says what peers can still bring back of it.
+
+    ``whole``; ``away``: all, once peers who are silent are back; ``part`` or ``lost``: only a part, or nothing, ever
+    again; ``unknown``: it cannot be told just now.
+    """
 
     snapshot_id: str
     at: int
@@ -34,6 +39,7 @@ class SnapshotRow(Part, frozen=True, kw_only=True):
     thin: bool
     unread: int = 0
     folders: tuple[str, ...] = ()
+    fate: Fate = "whole"
 
 
 class Snapshots(Shape, frozen=True, kw_only=True, tag="snapshots"):
@@ -47,7 +53,7 @@ class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
 
     ``partial`` when some files could not be read; their paths are in ``unread`` (at most a hundred, with
     odd bytes escaped). ``skipped`` names the first sockets and FIFOs, which are not kept. ``thin`` when fewer peers
-    than wanted hold it.
+    than wanted hold it; ``stepped_down`` says under which code new packs are less safe than earlier ones, and why.
     """
 
     snapshot_id: str
@@ -65,4 +71,5 @@ class BackupDone(Shape, frozen=True, kw_only=True, tag="backup"):
     unread: tuple[str, ...] = ()
     skipped_count: int = 0
     skipped: tuple[str, ...] = ()
+    stepped_down: str = ""
     seconds: float = 0.0

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import msgspec
 import trio
 
 from nanobarter.core.errors import InvariantBroken, Reason, UsageError
@@ -21,9 +22,8 @@ from nanobarter.core.units import SECOND
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.backup_words import in_words
+from nanobarter.daemon.codes import lost_of, outgrown_of, step_down
 from nanobarter.storage import backup as engine
-from nanobarter.storage.audit import Auditor
-from nanobarter.storage.geometry import Geometry, outgrown
 from nanobarter.translator.plan import Plan
 
 if TYPE_CHECKING:
@@ -130,7 +130,11 @@ class BackupJob:
         say(facade.Progress(phase="measuring"))
         node.jobs.beside(lambda: node.reader.rests.end_of_the_living(mute_too=True))  # who failed last time may be back
         await node.folders.measure(anew=True)
+        await trio.to_thread.run_sync(node.auditor.look)  # who was caught and has proven a share since counts again
         plan = await self._wait_for_space(say)
+        stepped_down = await step_down(node, plan)
+        if stepped_down:
+            say(facade.Progress(phase="less safe than before", note=stepped_down))
         total = (await node.folders.measure()).size_bytes
 
         def moved(progress: engine.Progress) -> None:
@@ -158,7 +162,8 @@ class BackupJob:
         for pack_id in replaced:  # not before the heads at the peers name what takes their place
             await node.placer.remove(pack_id)
         await self._fill(say)  # the catalog is in packs too, and a peer may have missed just those
-        return await self._done(summary, plan, trio.current_time() - started)
+        done = await self._done(summary, plan, trio.current_time() - started)
+        return msgspec.structs.replace(done, stepped_down=stepped_down)
 
     async def _replaced(self, plan: Plan, say: Say) -> list[PackId]:
         """Return the packs whose contents are stored again: those that are lost, and those that were outgrown.
@@ -167,12 +172,12 @@ class BackupJob:
         and more owe us enough by now: who started among two strangers shall not depend on them for ever.
         """
         auditor = self._node.auditor
-        if _lost_of(auditor):
+        if lost_of(auditor):
             say(facade.Progress(phase="asking after lost packs"))
             await auditor.round_now(everything=True)
-        again = _lost_of(auditor)
+        again = lost_of(auditor)
         if sum(h.total >= plan.per_issuer for h in self._node.held().values()) >= plan.geometry.n:
-            again += _outgrown_of(auditor, plan.geometry)
+            again += outgrown_of(auditor, plan.geometry)
         return again
 
     async def _wait_for_space(self, say: Say) -> Plan:
@@ -263,18 +268,6 @@ class BackupJob:
             skipped=tuple(f"{shown(p.path)}: {p.detail}" for p in special[:SKIPPED_MAX]),
             seconds=round(seconds, 3),
         )
-
-
-def _lost_of(auditor: Auditor) -> list[PackId]:
-    return [h.row.pack_id for h in auditor.health() if h.verdict == "lost" and h.row.kind != "catalog"]
-
-
-def _outgrown_of(auditor: Auditor, now: Geometry) -> list[PackId]:
-    return [
-        h.row.pack_id
-        for h in auditor.health()
-        if h.row.kind != "catalog" and h.verdict != "lost" and outgrown(Geometry(h.row.k, h.row.n), now)
-    ]
 
 
 def _existing(folder: str) -> Path:

@@ -73,8 +73,9 @@ def _holders(packs: list[PlacedPackRow], placed: list[Placement]) -> tuple[facad
 
 
 def _problems(placed: list[Placement]) -> list[facade.HealthProblem]:
+    """Return what is wrong, the broken promises first: not all may be shown."""
     found = list[facade.HealthProblem]()
-    for p in placed:
+    for p in sorted(placed, key=lambda p: p.state != "bad"):
         pack, node = p.pack_id.hex(), show_node(p.node)
         if p.state == "bad":
             told = f"{node[:10]} failed the proof of share {p.index} of pack {pack[:8]}: its bytes were altered or lost"

@@ -22,9 +22,10 @@ from nanobarter.core.limits import LIMITS
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
 from nanobarter.core.units import SECOND
+from nanobarter.daemon.fates import snapshot_row
 from nanobarter.daemon.jobs import Say
 from nanobarter.daemon.lookup import Seeker
-from nanobarter.daemon.restoring import Supply, restore_wish, snapshot_row
+from nanobarter.daemon.restoring import Supply, restore_wish
 from nanobarter.daemon.shape import Progress
 from nanobarter.daemon.storage_facade import PATIENCE_MS, RecoverDone, RestoreDone, RestoreWish
 from nanobarter.net.address import Address

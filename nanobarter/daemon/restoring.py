@@ -1,6 +1,6 @@
 """Restores of a node: which snapshot is meant, from where its packs come, and what a person is told at the end."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ from nanobarter.core.errors import UsageError
 from nanobarter.core.limits import Limits
 from nanobarter.core.pathtext import path_bytes, printable, received
 from nanobarter.core.units import Span
-from nanobarter.daemon import facade
+from nanobarter.daemon.fates import foretell
 from nanobarter.daemon.jobs import LISTED_MAX, Say, shown
 from nanobarter.daemon.shape import Progress
 from nanobarter.daemon.storage_facade import RestoreDone, RestoreWish
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.catalog_lines import SnapshotLine
-from nanobarter.storage.geometry import for_peers
 from nanobarter.storage.keys import VaultKeys
+from nanobarter.storage.losses import Lacking
 from nanobarter.storage.patience import PatientSource
 from nanobarter.storage.ports import PackSource
 from nanobarter.storage.restore import Restored, meets, restore
@@ -87,6 +87,8 @@ class Supply:
     limits: Limits
     scanned: bool = False
     """Whether it was put together from shares, without a head."""
+    lacking: Callable[[], Awaitable[Lacking]] | None = None
+    """Tells which packs cannot be had, where audits have seen to it."""
 
     def patient(self, patience_ms: int, say: Say) -> PatientSource:
         """Return the source that waits so long for peers who are away, and says so."""
@@ -108,6 +110,7 @@ async def restore_wish(wish: RestoreWish, supply: Supply, say: Say) -> RestoreDo
     line, snapshot = choose_snapshot(
         lines, supply.keys, wanted=wish.snapshot, at=wish.at, paths=paths, begun=begun_in(target)
     )
+    await foretell(snapshot, paths, supply, say)
     total = 0 if paths else snapshot.stats.seen_bytes
 
     def moved(files: int, size_bytes: int) -> None:
@@ -150,7 +153,9 @@ def _told(line: SnapshotLine, target: Path, restored: Restored, seconds: float) 
 
 def supply_of(node: "Node") -> Supply:
     """Return where a running node gets packs from."""
-    return Supply(node.vault_keys, node.catalog, node.placer, node.reader.forgive, node.limits)
+    return Supply(
+        node.vault_keys, node.catalog, node.placer, node.reader.forgive, node.limits, lacking=node.fates.lacking
+    )
 
 
 class RestoreJob:
@@ -159,28 +164,6 @@ class RestoreJob:
     def __init__(self, node: "Node") -> None:
         self._node = node
 
-    async def snapshots(self) -> facade.Snapshots:
-        """List what can be restored, oldest first."""
-        rows = list[facade.SnapshotRow]()
-        for line in sorted(await self._node.catalog.snapshots(), key=lambda line: line.started):
-            snapshot = open_snapshot(line.body, self._node.vault_keys)
-            rows.append(snapshot_row(line, snapshot))
-        return facade.Snapshots(snapshots=tuple(rows))
-
     def run(self, wish: RestoreWish) -> AsyncGenerator[Progress | RestoreDone]:
         """Yield progress and at last the result. Raises UsageError."""
         return self._node.jobs.events(lambda say: restore_wish(wish, supply_of(self._node), say))
-
-
-def snapshot_row(line: SnapshotLine, snapshot: Snapshot) -> facade.SnapshotRow:
-    """Return a snapshot as it is listed."""
-    return facade.SnapshotRow(
-        snapshot_id=line.snapshot_id.hex(),
-        at=snapshot.started,
-        files=snapshot.stats.files,
-        size_bytes=snapshot.stats.seen_bytes,
-        outcome="complete" if snapshot.complete else "partial",
-        thin=for_peers(snapshot.n).thin,
-        unread=sum(p.trouble != "skipped" for p in snapshot.problems),
-        folders=tuple(shown(root.path) for root in snapshot.roots),
-    )

@@ -26,6 +26,7 @@ from nanobarter.daemon.config_bots import Switch
 from nanobarter.daemon.diary import Diary
 from nanobarter.daemon.drills import FILES as DRILL_FILES
 from nanobarter.daemon.drills import Drills
+from nanobarter.daemon.fates import Fates
 from nanobarter.daemon.holdings import Folders, reserve_quantity
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.jobs import BackupJob
@@ -113,7 +114,7 @@ class Node(Storage):
             lost=lambda: self.auditor.lost,
             open_at=lambda now: self.config.backup.start_hours.has(local_minute(now)),
         )
-        self.drills = Drills(self.store, self.clock)
+        self.drills, self.fates = Drills(self.store, self.clock), Fates(self)
         self.driller = Scheduler(
             every=self.config.backup.drill_span,
             last=self._last_drill,

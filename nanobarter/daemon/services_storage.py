@@ -1,5 +1,6 @@
 """The half of a node that stores: others' shares in its vault, and its own at others. See ``services``."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -22,6 +23,7 @@ from nanobarter.net.dht.records import Value
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.geometry import Geometry, of_durability
+from nanobarter.storage.health import passed_over
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.leaving import Closing
@@ -167,13 +169,20 @@ class Storage(Barter):
 
     def avoided(self) -> set[NodeId]:
         """Return the peers whose space is not counted on: gone, caught, leaving, or without room for what they owe."""
-        return {*self.auditor.forsaken, *self.leases.full(), *self.leavers.now()}
+        return self._avoided(self._owed())
+
+    def _owed(self) -> dict[NodeId, Held]:
+        return held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
+
+    def _avoided(self, owed: Iterable[NodeId]) -> set[NodeId]:
+        useless = {*self.leases.full(), *self.leavers.now()}
+        known = {*owed, *self.market.offering()} - useless
+        return useless | passed_over(self.auditor.forsaken, known)
 
     def held(self) -> dict[NodeId, Held]:
         """Return what each issuer owes us; who is gone, was caught or leaves owes nothing, so that others are asked."""
-        found = held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
-        nothing = Quantity(0)
-        for node in self.avoided():
+        found, nothing = self._owed(), Quantity(0)
+        for node in self._avoided(found):
             found.pop(node, None)
         return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
 
@@ -185,7 +194,7 @@ class Storage(Barter):
         """Tell every holder where all packs are now, so that the phrase alone finds them."""
         self.rebuilding.demand()
         policies = await trio.to_thread.run_sync(self.home.read_policies)
-        await self.publisher.publish(await self.catalog.export(), policies)
+        await self.publisher.publish(await self.catalog.export(), policies, await self.catalog.replaced())
         if frozenset(holder.node for holder in self.publisher.holders()) != self._pointed:
             self.directory.tell_again()
 

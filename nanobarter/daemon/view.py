@@ -22,7 +22,6 @@ from nanobarter.daemon.leave_desk import LeaveDesk
 from nanobarter.daemon.month_desk import MonthDesk
 from nanobarter.daemon.notes import NoteDesk
 from nanobarter.daemon.pledge import PledgeDesk
-from nanobarter.daemon.restoring import RestoreJob
 from nanobarter.daemon.services import Node
 from nanobarter.daemon.storage_desk import StorageDesk
 from nanobarter.storage.geometry import recovery
@@ -267,7 +266,7 @@ class NodeView:
 
     async def snapshots(self) -> facade.Snapshots:
         """List what can be restored."""
-        return await RestoreJob(self._node).snapshots()
+        return await self._node.fates.snapshots()
 
     def backup(self, folders: tuple[str, ...]) -> AsyncIterator[facade.BackupEvent]:
         """Back up these folders (those of the config when empty) until every share is placed."""

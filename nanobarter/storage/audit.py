@@ -58,7 +58,7 @@ class Auditor:
 
     ``caught`` is called after a round that leaves something to repair: a wrong answer, or a share too few.
     ``passed`` and ``failed`` count the challenges since the start, those of every round; ``forsaken`` are the peers to
-    which, as of the last round, nothing is to be entrusted as long as others can be had (``health.forsaken``), and
+    which, as of the last ``look``, nothing is to be entrusted as long as others can be had (``health.forsaken``), and
     ``lost`` the packs of data and metadata that could not be brought back then; ``unwell`` tells whether any pack had
     fewer shares than it should.
     """
@@ -131,7 +131,7 @@ class Auditor:
                 nursery.start_soon(one_peer, node)
         self.passed += len(found.proven)
         self.failed += len(found.wrong)
-        self.unwell = await trio.to_thread.run_sync(self._look) not in ("healthy", "empty")
+        self.unwell = await trio.to_thread.run_sync(self.look) not in ("healthy", "empty")
         if self._caught is not None and (found.wrong or self.unwell):
             self._caught()
         return Round(len(found.proven), len(found.silent), tuple(found.wrong))
@@ -157,8 +157,11 @@ class Auditor:
         if proof is not None and self._accuse is not None:
             self._accuse(proof)
 
-    def _look(self) -> str:
-        """Note which peers are forsaken, and return the worst verdict on a pack."""
+    def look(self) -> str:
+        """Note from the rows which peers are forsaken and what is lost, and return the worst verdict on a pack.
+
+        Blocks for the database; asks nobody.
+        """
         now, live = self._clock.now(), {lease.lease_id for lease in self._leases.live()}
         since = before(now, Span(self._limits.audit_cover + self._limits.audit_offline))
         caught = self._store.read_now(lambda db: rows.caught_since(db, since))

@@ -114,10 +114,17 @@ class Catalog:
             )
             db.executemany(question, [(pack_id,) for pack_id in self.lost])
             point_snapshots(db)
-            known = {pack_id for (pack_id,) in db.execute("SELECT pack_id FROM storage_packs")}
-            return sorted(self.lost - known)
+            return self._replaced(db)
 
         return await self.store.write(change)
+
+    async def replaced(self) -> list[PackId]:
+        """Return the lost packs that are forgotten: a head that names them would only mislead who reads it."""
+        return await self.store.read(self._replaced) if self.lost else []
+
+    def _replaced(self, db: sqlite3.Connection) -> list[PackId]:
+        known = {pack_id for (pack_id,) in db.execute("SELECT pack_id FROM storage_packs")}
+        return sorted(self.lost - known)
 
     async def forget_pack(self, pack_id: PackId) -> None:
         """Forget a pack that is gone or deleted; the next backup stores its chunks again if it meets them."""

@@ -18,12 +18,17 @@ Verdict = Literal["healthy", "degraded", "below", "lost"]
 
 @dataclass(frozen=True)
 class PackHealth:
-    """One pack. ``proven``: distinct peers, each with another share. ``oldest_proof``: among those that count."""
+    """One pack. ``proven``: distinct peers, each with another share. ``oldest_proof``: among those that count.
+
+    ``promised`` counts in the same way the shares that peers took and were not caught without, proven lately or not:
+    with fewer than k of them waiting for silent peers is in vain.
+    """
 
     row: PlacedPackRow
     proven: int
     bad: int
     oldest_proof: Instant | None
+    promised: int
 
     @property
     def verdict(self) -> Verdict:
@@ -73,9 +78,15 @@ def pack_health(
     """Return the health of one pack from all its placements."""
     found = list(placements)
     good = [p for p in found if counts(p, now, live, limits)]
-    proven = min(len({p.node for p in good}), len({p.index for p in good}))
     oldest = min((p.last_proof_at for p in good), default=None)
-    return PackHealth(row, proven, sum(p.state == "bad" for p in found), oldest)
+    promised = _distinct(p for p in found if p.state == "held" and p.lease_id in live)
+    return PackHealth(row, _distinct(good), sum(p.state == "bad" for p in found), oldest, promised)
+
+
+def _distinct(placements: Iterable[Placement]) -> int:
+    """Return how many shares at as many peers are among these."""
+    found = list(placements)
+    return min(len({p.node for p in found}), len({p.index for p in found}))
 
 
 def forsaken(
@@ -96,6 +107,14 @@ def forsaken(
         elif placement.silent_since is not None and span_between(placement.silent_since, now) >= limits.audit_offline:
             found.add(placement.node)
     return found - good
+
+
+def passed_over(forsaken: Collection[NodeId], known: Collection[NodeId]) -> set[NodeId]:
+    """Return the forsaken peers whose space is not counted on: all of them, unless nobody else is known.
+
+    Where all have failed, a backup under the code for one peer, or none at all, would be worse than trying them again.
+    """
+    return set() if set(known) <= set(forsaken) else set(forsaken)
 
 
 def by_pack(placements: Iterable[Placement]) -> Mapping[PackId, list[Placement]]:

@@ -6,7 +6,7 @@ snapshot of the same folder costs only what differs.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from nanobarter.core.canonical import decode
 from nanobarter.core.errors import Malformed, Unreachable
@@ -42,6 +42,10 @@ class Marks:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget all."""
         self._db.close()
 
     def add(self, chunk_id: bytes) -> bool:
@@ -70,7 +74,7 @@ def mark_all(
     for done, (line, snapshot) in enumerate(snapshots):
         marks.add(line.chunk_id)
         try:
-            for _ in _mark_entries((root.entry for root in snapshot.roots), marks, get):
+            for _ in mark_entries((root.entry for root in snapshot.roots), marks, get):
                 directories += 1
                 if directories % _TICK == 0:
                     tick(done, directories)
@@ -79,7 +83,15 @@ def mark_all(
         tick(done + 1, directories)
 
 
-def _mark_entries(entries: Iterable[Entry], marks: Marks, get: Get) -> Iterator[None]:
+class Marking(Protocol):
+    """What chunks are marked in."""
+
+    def add(self, chunk_id: bytes) -> bool:
+        """Mark a chunk; tell whether it was not marked before."""
+        ...
+
+
+def mark_entries(entries: Iterable[Entry], marks: Marking, get: Get) -> Iterator[None]:
     """Mark all below these entries; yields at every node that is read. Iterative: trees may be deep."""
     stack = list(entries)
     while stack:
@@ -93,7 +105,7 @@ def _mark_entries(entries: Iterable[Entry], marks: Marks, get: Get) -> Iterator[
                 yield
 
 
-def _fresh_leaves(content: Content, marks: Marks, get: Get) -> Iterator[ChunkId]:
+def _fresh_leaves(content: Content, marks: Marking, get: Get) -> Iterator[ChunkId]:
     """Mark the chunks of a content, and return those at depth 0 that were not marked before."""
     waiting = [(content.depth, chunk_id) for chunk_id in reversed(content.ids)]
     while waiting:

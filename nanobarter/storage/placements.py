@@ -162,11 +162,7 @@ def drop(db: sqlite3.Connection, placement: Placement) -> None:
     """Forget a placement: the peer has none of it. A pack that was given up goes with its last one."""
     key = (placement.pack_id, placement.index, placement.node)
     db.execute("DELETE FROM storage_placements WHERE pack_id = ? AND share_index = ? AND node = ?", key)
-    db.execute(
-        "DELETE FROM storage_placed_packs WHERE pack_id = ?1 AND given_up = 1 "
-        "AND NOT EXISTS (SELECT 1 FROM storage_placements WHERE pack_id = ?1)",
-        (placement.pack_id,),
-    )
+    _forget_given_up(db, placement.pack_id)
 
 
 def leave(db: sqlite3.Connection, placement: Placement) -> None:
@@ -178,9 +174,18 @@ def leave(db: sqlite3.Connection, placement: Placement) -> None:
 
 
 def leave_pack(db: sqlite3.Connection, pack_id: PackId) -> None:
-    """Mark all placements of a pack as to be deleted, and stop counting the pack."""
+    """Mark all placements of a pack as to be deleted, and stop counting the pack; without any it is forgotten."""
     db.execute("UPDATE storage_placements SET state = 'leaving' WHERE pack_id = ?", (pack_id,))
     db.execute("UPDATE storage_placed_packs SET given_up = 1 WHERE pack_id = ?", (pack_id,))
+    _forget_given_up(db, pack_id)
+
+
+def _forget_given_up(db: sqlite3.Connection, pack_id: PackId) -> None:
+    db.execute(
+        "DELETE FROM storage_placed_packs WHERE pack_id = ?1 AND given_up = 1 "
+        "AND NOT EXISTS (SELECT 1 FROM storage_placements WHERE pack_id = ?1)",
+        (pack_id,),
+    )
 
 
 def leave_given_up(db: sqlite3.Connection) -> int:
@@ -192,7 +197,15 @@ def leave_given_up(db: sqlite3.Connection) -> int:
 
 
 def abandon_started(db: sqlite3.Connection) -> int:
-    """After a crash: what was being placed is to be deleted, since nobody knows how far it got."""
+    """After a crash: what was being placed is to be deleted, since nobody knows how far it got.
+
+    Packs of which no peer has anything and that nothing rests on are forgotten.
+    """
+    db.execute(
+        "DELETE FROM storage_placed_packs WHERE (given_up = 1 OR kind <> 'catalog') "
+        "AND NOT EXISTS (SELECT 1 FROM storage_placements AS p WHERE p.pack_id = storage_placed_packs.pack_id) "
+        "AND NOT EXISTS (SELECT 1 FROM storage_packs AS k WHERE k.pack_id = storage_placed_packs.pack_id)"
+    )
     return db.execute("UPDATE storage_placements SET state = 'leaving' WHERE state = 'placing'").rowcount
 
 

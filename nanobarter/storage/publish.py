@@ -82,15 +82,19 @@ class Publisher:
         self._one_at_a_time = trio.Lock()
         self._have = set[NodeId]()  # who has the last head, as far as this life of the node knows
 
-    async def publish(self, catalog: bytes, policies: bytes = b"") -> Published:
+    async def publish(
+        self, catalog: bytes, policies: bytes = b"", replaced: Collection[PackId] = frozenset()
+    ) -> Published:
         """Store the engine's catalog, where all packs are and the text of the policies, then tell every holder.
+
+        Packs that were ``replaced`` are still at peers, until the head that does without them is out.
 
         Returns when each holder was asked once, and does not wait for stragglers when half of them have it. Raises
         NotPlaced when the catalog found too few peers; the head before stays good.
         """
         async with self._one_at_a_time:
             needed = list[PackId]()
-            plain = await self._store_text(0, await self._catalog_file(catalog, policies), needed)
+            plain = await self._store_text(0, await self._catalog_file(catalog, policies, replaced), needed)
             sequence = await self._next_sequence()
             head = make_head(self._keys, sequence, self._clock.now(), plain, self._entropy)
             while len(encode(head)) > self._limits.vault_head_bytes_max:
@@ -127,9 +131,10 @@ class Publisher:
         found = await self._store.read(last_head)
         return max(found[0] + 1 if found else 1, self._clock.now())
 
-    async def _catalog_file(self, catalog: bytes, policies: bytes) -> bytes:
+    async def _catalog_file(self, catalog: bytes, policies: bytes, replaced: Collection[PackId]) -> bytes:
         placed = by_pack(await self._store.read(lambda db: rows.in_state(db, "held")))
-        packs = [row for row in await self._store.read(rows.all_packs) if row.kind != "catalog"]
+        wanted = await self._store.read(rows.all_packs)
+        packs = [row for row in wanted if row.kind != "catalog" and row.pack_id not in replaced]
         leases = tuple(lease.contract for lease in self._leases.live())
         where = tuple(placed_pack(row, placed.get(row.pack_id, [])) for row in packs)
         file = CatalogFile(catalog, where, leases, policies)

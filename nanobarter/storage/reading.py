@@ -91,9 +91,11 @@ class PackReader:
         row = await self._store.read(lambda db: rows.find_pack(db, pack_id))
         if row is None:
             raise PackMissing(pack_id)
-        found = await self._store.read(lambda db: rows.of_pack(db, pack_id))
+        found = [p for p in await self._store.read(lambda db: rows.of_pack(db, pack_id)) if p.state == "held"]
+        if (left := len({p.index for p in found})) < row.k:
+            raise PackMissing(pack_id, f"{left} of the {row.k} shares needed are left")
         async with self._packs.part(2 * row.k * row.share_size):  # its shares, and the body that they become
-            shares, away = await self._fetch(row, [p for p in found if p.state == "held"])
+            shares, away = await self._fetch(row, found)
             if len(shares) < row.k:
                 told = f"{len(shares)} of the {row.k} shares needed came back, {away} peers do not answer"
                 raise PackMissing(pack_id, told, later=len(shares) + away >= row.k)

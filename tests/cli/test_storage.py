@@ -13,6 +13,7 @@ from nanobarter.core.pathtext import path_bytes
 from nanobarter.core.phrase import make_phrase, seed_of
 from nanobarter.core.system import SeededEntropy
 from nanobarter.daemon import facade as f
+from nanobarter.daemon.facade_backup import Fate
 from nanobarter.daemon.home import Home
 from tests.cli.test_commands import spoken
 from tests.daemon.fake_node import FakeNode
@@ -160,3 +161,29 @@ async def test_a_name_cannot_forge_lines_or_move_the_cursor(home: Home, capsys: 
         _, out, _ = await spoken(node, home, capsys, *words, "--json")
         told = json.loads(out)
         assert name in (told["rows"][0]["path"] if "rows" in told else told["changes"][0])
+
+
+@pytest.mark.parametrize(
+    ("fate", "code", "word"),
+    [
+        ("whole", Exit.DONE, "complete"),
+        ("away", Exit.BELOW_THRESHOLD, "its peers are silent"),
+        ("part", Exit.BELOW_THRESHOLD, "PARTLY LOST"),
+        ("lost", Exit.BELOW_THRESHOLD, "LOST"),
+        ("unknown", Exit.DONE, "cannot be told now"),
+    ],
+)
+async def test_a_snapshot_that_cannot_be_had_is_not_called_complete(
+    home: Home, capsys: pytest.CaptureFixture[str], fate: Fate, code: Exit, word: str
+) -> None:
+    found, out, _ = await spoken(FakeNode(fate=fate), home, capsys, "snapshots")
+    assert (found, word in out.splitlines()[1]) == (code, True)
+    assert ("complete" in out) == (fate == "whole")
+    assert ("nbctl forget" in out) == (fate in ("part", "lost"))
+
+
+async def test_a_backup_under_a_worse_code_says_so(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    why = "any 1 of 2 shares instead of any 3 of 6: fewer peers can be counted on"
+    done = f.BackupDone(snapshot_id="s2", outcome="complete", thin=True, stepped_down=why)
+    code, out, _ = await spoken(FakeNode(backup_done=done), home, capsys, "backup")
+    assert (code, f"less safe than before: {why}" in out) == (Exit.DONE, True)

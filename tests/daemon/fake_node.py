@@ -10,6 +10,7 @@ from nanobarter.core.errors import Reason, UsageError
 from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import refuse, serve_api
 from nanobarter.daemon.api_routes import routes_of
+from nanobarter.daemon.facade_backup import Fate
 from nanobarter.daemon.facade_doctor import CheckRow, Doctor
 from nanobarter.daemon.facade_ledger import Bar, Chart, Line
 from nanobarter.daemon.friends import FriendRow, Friends, Invited, Joined
@@ -58,6 +59,7 @@ class FakeNode:
     closed: trio.Event = field(default_factory=trio.Event)
     hang: bool = False
     well: bool = True
+    fate: Fate = "whole"
     notes: FakeNotes = field(init=False)
     storage: FakeStorage = field(init=False)
     pledge: FakePledge = field(init=False)
@@ -177,7 +179,9 @@ class FakeNode:
 
     async def snapshots(self) -> f.Snapshots:
         self._note("snapshots")
-        row = f.SnapshotRow(snapshot_id="s1", at=0, files=3, size_bytes=5_000_000, outcome="complete", thin=False)
+        row = f.SnapshotRow(
+            snapshot_id="s1", at=0, files=3, size_bytes=5_000_000, outcome="complete", thin=False, fate=self.fate
+        )
         return f.Snapshots(snapshots=(row,))
 
     async def ledger(self) -> f.Ledger:

@@ -209,12 +209,27 @@ def wiped(scene: "Scene") -> None:
     scene.wait("red", lambda: scene.status().code == Exit.BELOW_THRESHOLD)
     scene.wait("told as lost", lambda: scene.health()["lost"] >= 2)
     scene.told.said = [str(line) for line in scene.owner.nbctl("status").out.splitlines()]
+    _tells_of_the_loss(scene)
     again = scene.owner.nbctl("backup", "--json")
     scene.mark("stored again")
     scene.expect(that=again.code == Exit.DONE, problem=f"the backup ended with {again.code}: {again.err[-500:]}")
+    code = (again.answer["k"], again.answer["n"])
+    scene.expect(that=code == (3, 6), problem=f"what was lost is stored again as {code}: {again.answer}")
     scene.wait("repaired", scene.all_is_well)
     scene.says_no_more_than_true("after the upload")
     scene.restores_identically("after the upload")
+
+
+def _tells_of_the_loss(scene: "Scene") -> None:
+    listed = scene.owner.nbctl("snapshots", "--json")
+    fates = {row["fate"] for row in listed.answer["snapshots"]}
+    scene.expect(that=fates == {"lost"}, problem=f"the snapshots are called {fates}")
+    scene.expect(that=listed.code == Exit.BELOW_THRESHOLD, problem=f"snapshots ended with {listed.code}")
+    told = scene.owner.nbctl("explain", str(scene.folder), "--json")
+    scene.expect(that=told.code == Exit.BELOW_THRESHOLD, problem=f"explain ended with {told.code}: {told.out[-300:]}")
+    ended = scene.owner.nbctl("restore", "--target", str(scene.village.folder / "lost"))
+    scene.expect(that=ended.code == Exit.FAILED, problem=f"a restore of what is lost ended with {ended.code}")
+    scene.expect(that="no peer can bring them back" in ended.err, problem=f"the restore only said {ended.err[-500:]}")
 
 
 def _holders(scene: "Scene", count: int) -> list[Machine]:

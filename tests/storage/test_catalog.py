@@ -66,7 +66,9 @@ async def test_what_lost_packs_held_is_stored_again_and_old_snapshots_come_back_
         lost = set(packs.packs)
         packs.packs.clear()  # every peer of that day is gone
         second = await engine.backup(source, lost=lost)
+        assert await engine.catalog.replaced() == []
         assert await engine.catalog.drop_replaced() == sorted(lost)
+        assert await engine.catalog.replaced() == sorted(lost)
         assert {pack.pack_id for pack in await engine.catalog.packs()} == set(packs.packs)
         for done, name in ((first, "first"), (second, "second")):
             await engine.restore(done.snapshot, tmp_path / name)

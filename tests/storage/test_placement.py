@@ -11,8 +11,9 @@ from nanobarter.core.ids import PackId
 from nanobarter.core.units import MINUTE, Span
 from nanobarter.storage import placements as rows
 from nanobarter.storage.placement import NotPlaced
+from nanobarter.storage.placements import PlacedPackRow
 from nanobarter.storage.ports import PackMissing
-from tests.storage.vaults import TINY, Town, pack_of, town
+from tests.storage.vaults import SMALL, TINY, Town, pack_of, town
 
 HANGING = replace(TINY, call_timeout=Span(600_000))  # no call gives up by itself
 
@@ -159,6 +160,24 @@ async def test_a_removed_pack_leaves_the_peers(tmp_path: Path) -> None:
         assert {lease.used_bytes for lease in here.leases.live()} == {0}
         with pytest.raises(PackMissing):
             await here.placer.get(pack.pack_id)
+
+
+async def test_a_pack_of_which_no_peer_has_anything_leaves_no_row_behind(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        row = PlacedPackRow(pack_of("cut off", 2, 3).pack_id, "data", 2, 3, SMALL, thin=True)
+        await here.store.write(lambda db: rows.keep_pack(db, row))
+        await here.placer.remove(row.pack_id)
+        assert await count_packs(here) == 0
+        await here.store.write(lambda db: rows.keep_pack(db, row))
+        kept = await here.placer.place(pack_of("a", 2, 3), "data")
+        await here.placer.start()
+        assert [pack.pack_id for pack in await here.store.read(rows.all_packs)] == [kept.pack_id]
+        assert await count_packs(here) == 1
+
+
+async def count_packs(here: Town) -> int:
+    question = "SELECT count(*) FROM storage_placed_packs"
+    return await here.store.read(lambda db: int(db.execute(question).fetchone()[0]))
 
 
 async def test_a_peer_that_is_still_silent_stays_at_rest_and_costs_no_wait_when_things_are_tidied(

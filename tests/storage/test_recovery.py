@@ -75,6 +75,19 @@ async def test_everything_comes_back_through_one_known_peer_with_three_gone(tmp_
         assert len(here.leases.live()) == 5
 
 
+async def test_a_head_does_not_name_what_was_replaced(tmp_path: Path) -> None:
+    old, new = pack_of("old", 2, 5), pack_of("new", 2, 5)
+    async with town(tmp_path, 5) as (here, nursery):
+        await here.placer.put(old)
+        await here.placer.put(new)
+        await here.publisher.publish(b"the catalog", replaced=[old.pack_id])
+        assert await here.placer.get(old.pack_id) == old.body  # an older head may still be the one that is found
+        await here.move_client("bare", nursery)
+        found = await back(here)
+        assert found.packs == 1
+        assert [h.row.pack_id for h in here.auditor.health() if h.row.kind == "data"] == [new.pack_id]
+
+
 async def test_the_newest_head_wins_over_one_of_a_peer_that_was_away(tmp_path: Path) -> None:
     async with town(tmp_path, 4) as (here, nursery):
         await here.publisher.publish(b"first")
