@@ -193,7 +193,8 @@ class Limits:
 
     # -- swap
     swap_drafts_max: int = 64  # at once, own and others'; each holds a reservation and up to 70 KB of bids
-    swap_left_max: int = 256  # that broke, and whose locks have not come back: they only wait, so more of them
+    swap_left_max: int = 256  # left behind by proposers of one rank: they only wait, so more of them
+    swap_hanging_max: int = 1024  # past their vote, of all proposers: 5 KB each
     swap_look_max: Span = Span(6 * SECOND)  # at a draft before it is approved: a call to each issuer, and a ping
     swap_looks_max: int = 64  # at once; the oldest one makes way
     swap_looks_proposer_max: int = 8  # of them at drafts of one proposer

@@ -23,7 +23,7 @@ from nanobarter.swap.messages import Draft, open_approve, open_draft
 from nanobarter.swap.objections import Short
 from nanobarter.swap.positions import mine_in
 from nanobarter.swap.questions import body_of
-from nanobarter.swap.standing import SCORE_MIN, Standing, score
+from nanobarter.swap.standing import NEWCOMER, SCORE_MIN, Rank, Standing, score
 from nanobarter.swap.states import (
     Aborted,
     Approved,
@@ -47,6 +47,12 @@ class Circle:
     vetted: frozenset[NodeId]
     is_young: bool
     """Too few nodes are vetted to keep stock for them."""
+
+    def rank(self, node: NodeId) -> Rank:
+        """Return how well a node is known."""
+        if node in self.vetted:
+            return "vetted"
+        return "known" if self.standings.get(node, NEWCOMER).settled else "newcomer"
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,52 @@ def held_in(state: State, now: Instant) -> Held | None:
     return Held(nodes[0] if mine.index else None, receiver, mine.bid, open_approve(mine.approval).quantity, left)
 
 
+def hangs(state: State, now: Instant) -> bool:
+    """Tell whether a ring is past its vote: only issuers and deadlines end it, which may take hours.
+
+    It leaves the rest of its bid to others: none of us can hurry it, and whoever proposes it may not want to.
+    """
+    match state:
+        case Aborted():
+            return True
+        case Voted() | Committing() | Opened():
+            return now >= agreement_of(state.deal.agreed).vote_by
+        case Approved() | Gathering() | Locking() | Collecting() | Ended():
+            return False
+        case _:
+            assert_never(state)
+
+
+def promised_in(state: State) -> Quantity:
+    """Return how much of its bid a ring has used up, or still may: nothing when it can pay nobody any more.
+
+    When it settles, the owner takes as much off the bid, in the same moment in which the ring ends.
+    """
+    quantity = open_approve(mine_in(state).approval).quantity
+    match state:
+        case Approved() | Gathering() | Locking() | Collecting() | Committing() | Voted():
+            return quantity
+        case Opened():  # paid though our arc came back, we make good
+            is_back = state.outgoing in ("returned", "absent") and state.incoming != "opened"
+            return Quantity(0) if is_back else quantity
+        case Aborted() | Ended():
+            return Quantity(0)
+        case _:
+            assert_never(state)
+
+
+def shortage(draft: Draft, index: int, stock: Quantity | None, promised: Iterable[Quantity]) -> Refused | None:
+    """Return why a bid has not as much as a draft takes of it, beside what other rings have been promised.
+
+    ``stock`` is what its owner says that it has now, where that is less than what the draft shows of it.
+    """
+    offered = _stock(draft, index)
+    free = Quantity(max(0, (offered if stock is None else min(offered, stock)) - sum(promised)))
+    if draft.arcs[index].quantity <= free:
+        return None
+    return Short(Reason.NO_STOCK, f"{free} MiB of the bid are left beside rings that have not ended", free)
+
+
 def who_matters(draft: Draft, index: int, held: Iterable[Held]) -> frozenset[NodeId]:
     """Return of whom must be known whether they are vetted, to judge a draft."""
     proposers = (each.proposer for each in held)
@@ -104,6 +156,8 @@ def objection(
     rings, bid = list(held), draft.arcs[index].bid
     of_bid = [each for each in rings if each.bid == bid]
     bound = whole = _stock(draft, index)
+    if index and _left_by_its_like(draft.arcs[0].giver, rings, circle) >= limits.swap_left_max:
+        return Refused(Reason.TOO_MANY, "too many locks of rings that broke have not come back")
     if index and (proposer := draft.arcs[0].giver) not in circle.vetted:
         if sum(each.proposer == proposer for each in rings) >= limits.swap_unvetted_rings_max:
             return Refused(Reason.TOO_MANY, "its proposer has many rings with us that have not ended")
@@ -119,6 +173,12 @@ def objection(
         return None
     free = Quantity(max(0, bound))
     return Short(Reason.OVER_QUOTA, f"at most {free} MiB of this bid for who is not known yet", free)
+
+
+def _left_by_its_like(proposer: NodeId, rings: list[Held], circle: Circle) -> int:
+    """Count the rings left behind of all who are known as well as a proposer: strangers take no friend's place."""
+    rank = circle.rank(proposer)
+    return sum(r.left and r.proposer is not None and circle.rank(r.proposer) == rank for r in rings)
 
 
 def _for_a_stranger(

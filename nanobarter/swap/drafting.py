@@ -1,6 +1,6 @@
 """Our own drafts: made, waited for, and made smaller where a party would take less than it was asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
@@ -45,10 +45,18 @@ class Drafter:
     """Drafts rings through own bids, one after the other for one bid; ``heard`` is told of every end of a draft."""
 
     def __init__(
-        self, *, key: SigningKey, joiner: Joiner, clock: Clock, entropy: Entropy, limits: Limits, times: SwapTimes
+        self,
+        *,
+        key: SigningKey,
+        joiner: Joiner,
+        clock: Clock,
+        entropy: Entropy,
+        limits: Limits,
+        times: SwapTimes,
+        unreserve: Callable[[DraftId], Awaitable[None]],
     ) -> None:
         self._key, self._joiner, self._clock, self._entropy = key, joiner, clock, entropy
-        self._limits, self._times = limits, times
+        self._limits, self._times, self._unreserve = limits, times, unreserve
         self._ends: dict[DraftId, trio.Event] = {}
         self._last: dict[DraftId, Known] = {}
         self._free: dict[DraftId, Quantity] = {}
@@ -63,12 +71,13 @@ class Drafter:
         number = 0
         while True:
             unsigned = self.draft_of(asked, bids)
-            outcome, free = await self._propose(unsigned)
+            outcome, free, draft_id = await self._propose(unsigned)
             number += 1
             if not isinstance(outcome, DraftRefused) or number >= self._limits.swap_smaller_max:
                 return outcome
             less = smaller(unsigned, outcome.by, free)
             if less is not None:
+                await self._unreserve(draft_id)  # else we would find that we have less by what it held
                 asked = less
             elif asked != tuple(arcs) and outcome.reason is Reason.BUSY:
                 await trio.sleep(pause / SECOND)  # another party has not heard yet that the last draft is over
@@ -76,8 +85,8 @@ class Drafter:
             else:
                 return outcome
 
-    async def _propose(self, unsigned: Draft) -> tuple[Outcome, Quantity]:
-        """Return what became of one draft, and, if a party refused it, what that would give instead."""
+    async def _propose(self, unsigned: Draft) -> tuple[Outcome, Quantity, DraftId]:
+        """Return what became of one draft, if a party refused it, what that would give instead, and its id."""
         signed = make_draft(self._key, unsigned)
         draft, draft_id, bid, me = open_draft(signed), draft_id_of(signed), unsigned.arcs[0].bid, self._key.node_id
         end = self._ends[draft_id] = trio.Event()
@@ -85,10 +94,11 @@ class Drafter:
             refused = await self._joiner.join(draft_id, signed, draft, 0)
             if refused is not None:
                 free = refused.free if isinstance(refused, Short) else Quantity(0)
-                return DraftRefused(draft_id, bid, me, refused.reason, refused.detail), free
+                return DraftRefused(draft_id, bid, me, refused.reason, refused.detail), free, draft_id
             with trio.move_on_after((self._times.approve + self._times.vote + MARGIN) / SECOND):
                 await end.wait()
-            return self._last.get(draft_id) or Pending(draft_id, bid), self._free.get(draft_id, Quantity(0))
+            outcome = self._last.get(draft_id) or Pending(draft_id, bid)
+            return outcome, self._free.get(draft_id, Quantity(0)), draft_id
         finally:
             self._ends.pop(draft_id, None)
             self._last.pop(draft_id, None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, get_args
 
 import trio
 
@@ -9,17 +10,21 @@ from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import Limits
-from nanobarter.core.ports import Caller
+from nanobarter.core.ports import Caller, Clock
 from nanobarter.core.units import Quantity
 from nanobarter.swap.amends import Debtor
 from nanobarter.swap.approval import Approver, Looked
 from nanobarter.swap.carrier import tell
+from nanobarter.swap.caution import hangs, promised_in, shortage
 from nanobarter.swap.events import DraftRefused, DraftSeen, SwapEvent
 from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import DETAIL_MAX, Draft, Refuse
 from nanobarter.swap.objections import Short
 from nanobarter.swap.rings import Rings
-from nanobarter.swap.states import Aborted, Approved, Gathering, LockFailed
+from nanobarter.swap.standing import Rank
+from nanobarter.swap.states import Approved, Gathering, LockFailed
+
+_RANKS: Final = get_args(Rank)  # who is known least first
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,17 @@ class _Look:
     """A look at a draft that is under way."""
 
     proposer: NodeId
+    rank: Rank
     scope: trio.CancelScope
 
 
 class Joiner:
-    """Takes positions in drafts, our own and others'. ``told`` hears what came of it."""
+    """Takes positions in drafts, our own and others'. ``told`` hears what came of it.
 
-    def __init__(
+    ``stock`` tells what the owner still gives by a bid, if that is less than what its public version says.
+    """
+
+    def __init__(  # noqa: PLR0913 - ports are passed by name
         self,
         *,
         key: SigningKey,
@@ -41,11 +50,14 @@ class Joiner:
         rings: Rings,
         approver: Approver,
         debtor: Debtor,
+        clock: Clock,
         limits: Limits,
+        stock: Callable[[BidId], Quantity | None],
         told: Callable[[SwapEvent], None],
     ) -> None:
         self._key, self._caller, self._rings, self._approver = key, caller, rings, approver
-        self._debtor, self._limits, self._told = debtor, limits, told
+        self._debtor, self._clock, self._limits, self._told = debtor, clock, limits, told
+        self._stock = stock
         self._looks: dict[DraftId, _Look] = {}
         self._joining: dict[DraftId, BidId] = {}
 
@@ -57,10 +69,11 @@ class Joiner:
         """Tell whether a draft holds this bid of ours.
 
         One that we only look at does not, since how long that takes is for others to say; whoever is first to be
-        looked at to the end gets the bid. Nor does one that we have left, though its lock may take until its deadline
-        to come back: it pays nobody.
+        looked at to the end gets the bid. Nor does one past its vote, which may hang until its deadline: what it has
+        of the bid counts then, and the rest is free.
         """
-        under_way = (state for state in self._rings.holders(bid) if not isinstance(state, Aborted))
+        now = self._clock.now()
+        under_way = (state for state in self._rings.holders(bid) if not hangs(state, now))
         return bid in self._joining.values() or any(True for _ in under_way)
 
     def stop_looking(self, draft_id: DraftId, signer: NodeId) -> None:
@@ -102,30 +115,42 @@ class Joiner:
             return Refused(Reason.BUSY, "another draft holds the bid")
         if draft.arcs[index].quality.issuer == self._key.node_id and self._debtor.owes:
             return Refused(Reason.BUSY, "an earlier agreement is made good first")
-        rings = self._rings.live().values()
-        left = sum(isinstance(state, Aborted) for state in rings)
-        if len(rings) - left + len(self._joining) >= self._limits.swap_drafts_max:
+        rings, now = self._rings.live().values(), self._clock.now()
+        hanging = sum(hangs(state, now) for state in rings)
+        if len(rings) - hanging + len(self._joining) >= self._limits.swap_drafts_max:
             return Refused(Reason.TOO_MANY, "too many drafts are under way")
-        if index and left >= self._limits.swap_left_max:
-            return Refused(Reason.TOO_MANY, "too many locks of rings that broke have not come back")
-        return None
+        if index and hanging >= self._limits.swap_hanging_max:
+            return Refused(Reason.TOO_MANY, "too many rings wait for their deadlines")
+        bid = draft.arcs[index].bid
+        return shortage(draft, index, self._stock(bid), map(promised_in, self._rings.holders(bid)))
 
     async def _look(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> Looked | Refused:
         """Look at a draft, unless it is one of too many; strangers may have it that a look takes long."""
         proposer = signed.signer
-        others = [look for look in self._looks.values() if look.proposer != self._key.node_id]
-        if index and sum(look.proposer == proposer for look in others) >= self._limits.swap_looks_proposer_max:
-            return Refused(Reason.TOO_MANY, "too many drafts of its proposer are being looked at")
-        lasting = [look for look in others if not look.scope.cancel_called]
-        if index and len(lasting) >= self._limits.swap_looks_max:
-            lasting[0].scope.cancel()
+        rank = self._rings.rank(proposer)
+        if index and (refused := self._make_way(proposer, rank)) is not None:
+            return refused
         with trio.CancelScope() as scope:
-            self._looks[draft_id] = _Look(proposer, scope)
+            self._looks[draft_id] = _Look(proposer, rank, scope)
             try:
                 return await self._approver.look(signed, draft, index)
             finally:
                 del self._looks[draft_id]
         return Refused(Reason.BUSY, "its look made way for others, or was cancelled")
+
+    def _make_way(self, proposer: NodeId, rank: Rank) -> Refused | None:
+        """End the oldest look for who is known least, if there are too many; nobody makes way for who is known less."""
+        others = [look for look in self._looks.values() if look.proposer != self._key.node_id]
+        if sum(look.proposer == proposer for look in others) >= self._limits.swap_looks_proposer_max:
+            return Refused(Reason.TOO_MANY, "too many drafts of its proposer are being looked at")
+        lasting = [look for look in others if not look.scope.cancel_called]
+        if len(lasting) < self._limits.swap_looks_max:
+            return None
+        least = min(lasting, key=lambda look: _RANKS.index(look.rank))  # the first of them is the oldest
+        if _RANKS.index(rank) < _RANKS.index(least.rank):
+            return Refused(Reason.TOO_MANY, "drafts of who is better known are being looked at")
+        least.scope.cancel()
+        return None
 
     async def consider(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> None:
         """Join another's draft, or refuse it."""

@@ -3,8 +3,9 @@
 from typing import Protocol
 
 from nanobarter.core.errors import Refused
-from nanobarter.core.ids import DraftId
+from nanobarter.core.ids import BidId, DraftId
 from nanobarter.core.item import Item
+from nanobarter.core.units import Quantity
 from nanobarter.swap.messages import Draft
 
 
@@ -24,6 +25,14 @@ class Policy(Protocol):
         """Return the version of a bid that stands now, or None when it was withdrawn."""
         ...
 
+    def stock(self, bid: BidId) -> Quantity | None:
+        """Return what the owner gives by a bid now, without what has settled; None: what the bid itself says.
+
+        A ring that settles is taken off before the swap hears of anything else, so that no other ring is promised
+        the same. What rings under way may take is not taken off: the swap counts it.
+        """
+        ...
+
 
 class ApproveAll:
     """Takes everything that the bids allow: for tests and demonstrations."""
@@ -35,3 +44,7 @@ class ApproveAll:
     def newest(self, item: Item) -> Item | None:
         """Return what it was given."""
         return item
+
+    def stock(self, bid: BidId) -> Quantity | None:  # noqa: ARG002 - it keeps no orders
+        """Return None."""
+        return None

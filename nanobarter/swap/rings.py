@@ -18,7 +18,7 @@ from nanobarter.swap.machine import step
 from nanobarter.swap.messages import Approve, Draft, open_draft
 from nanobarter.swap.orders import Blame, orders
 from nanobarter.swap.positions import agreement_in, mine_in
-from nanobarter.swap.standing import is_vetted, lessons
+from nanobarter.swap.standing import Rank, is_vetted, lessons, rank_of
 from nanobarter.swap.states import Approved, Ended, Gathering, Given, State
 from nanobarter.swap.terms import Agreement, SwapTimes
 
@@ -52,10 +52,11 @@ class Rings:
         store: Store,
         clock: Clock,
         times: SwapTimes,
+        limits: Limits,
         changed: Callable[[DraftId, State | None, State, Given | None], None],
         blamed: Callable[[NodeId, str], None],
     ) -> None:
-        self._store, self._clock, self._times = store, clock, times
+        self._store, self._clock, self._times, self._limits = store, clock, times, limits
         self._changed, self._blamed = changed, blamed
         self._carrier: Carrier | None = None
         self._live: dict[DraftId, State] = {}
@@ -110,6 +111,11 @@ class Rings:
             return Circle(seen, vetted, tables.vetted(db, limits, now) < limits.swap_vetted_enough)
 
         return caution.objection(draft, index, held, self._store.read_now(read), limits, now)
+
+    def rank(self, node: NodeId) -> Rank:
+        """Return how well we know a node."""
+        standing = self._store.read_now(lambda db: tables.standing(db, node))
+        return rank_of(standing, self._limits, self._clock.now())
 
     async def adopt(self, draft: DraftId, state: State, pays_under: Hash | None = None) -> None:
         """Record a new draft, and under which terms we are to be paid; let its orders begin."""

@@ -67,7 +67,9 @@ class Swap:
         self._clock, self._entropy, self._limits = clock, entropy, limits
         self._times = times or SwapTimes()
         policy = policy or ApproveAll()
-        self._rings = Rings(store=store, clock=clock, times=self._times, changed=self._changed, blamed=self._blamed)
+        self._rings = Rings(
+            store=store, clock=clock, times=self._times, limits=limits, changed=self._changed, blamed=self._blamed
+        )
         self._asker = Asker(
             key=key,
             store=store,
@@ -109,11 +111,19 @@ class Swap:
             rings=self._rings,
             approver=self._approver,
             debtor=self._debtor,
+            clock=clock,
             limits=limits,
+            stock=policy.stock,
             told=self._tell,
         )
         self._drafter = Drafter(
-            key=key, joiner=self._joiner, clock=clock, entropy=entropy, limits=limits, times=self._times
+            key=key,
+            joiner=self._joiner,
+            clock=clock,
+            entropy=entropy,
+            limits=limits,
+            times=self._times,
+            unreserve=wallet.unreserve,
         )
         self._inbox = Inbox(
             node=key.node_id,
@@ -197,7 +207,7 @@ class Swap:
         self._fault_observers.append(callback)
 
     def busy(self, bid: BidId) -> bool:
-        """Tell whether a draft holds this bid of ours: one at a time."""
+        """Tell whether a draft holds this bid of ours: one at a time up to its vote."""
         return self._joiner.busy(bid)
 
     def drafts(self) -> dict[DraftId, State]:

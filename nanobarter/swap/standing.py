@@ -15,7 +15,7 @@ Who has settled some rings with us over some weeks is vetted. What whoever is no
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import Limits
@@ -59,6 +59,9 @@ class Standing:
 
 NEWCOMER: Final = Standing()
 
+Rank = Literal["newcomer", "known", "vetted"]
+"""Nothing has settled with it yet; something has; enough has, for long enough."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -93,6 +96,13 @@ def is_vetted(standing: Standing, limits: Limits, now: Instant) -> bool:
     """Tell whether a node has settled enough rings with us, for long enough, and keeps doing so."""
     old = standing.settled and now >= after(standing.since, limits.swap_vetted_after)
     return bool(old) and standing.settled >= limits.swap_vetted_rings and score(standing, now) >= SCORE_MIN
+
+
+def rank_of(standing: Standing, limits: Limits, now: Instant) -> Rank:
+    """Return how well a node is known. Those of one rank share what there is for it, and take nothing of the others."""
+    if is_vetted(standing, limits, now):
+        return "vetted"
+    return "known" if standing.settled else "newcomer"
 
 
 def lessons(before: State | None, state: State, given: Given | None, now: Instant) -> Iterator[Lesson]:

@@ -11,7 +11,7 @@ from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.ports import Caller
-from nanobarter.core.units import SECOND, Span
+from nanobarter.core.units import SECOND, Quantity, Span
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.swap.messages import Draft
 from nanobarter.translator.market import Market
@@ -104,3 +104,7 @@ class LastLook:
     def newest(self, item: Item) -> Item | None:
         """Return the version of a bid that stands now, or None when it was withdrawn."""
         return None if self._market is None else self._market.item_of(bid_id_of(item))
+
+    def stock(self, bid: BidId) -> Quantity | None:
+        """Return what is left of the order behind an own bid."""
+        return None if self._market is None else self._market.stock_of(bid)

@@ -81,17 +81,14 @@ class Market:
         return [standing.order for standing in self._own.values()]
 
     def offering(self) -> list[NodeId]:
-        """Return the issuers whose own notes are offered by live bids, oldest bid first."""
+        """Return whose own notes live bids offer, oldest bid first."""
         ranked = sorted((item.sequence, bid_id) for bid_id, item in self._items.items() if item.node != self.me)
         bids = [bid for _, bid_id in ranked if (bid := self.book.get(bid_id)) is not None]
         return list(dict.fromkeys(node for bid in bids if (node := quality_of(bid.gives).issuer) == bid.owner))
 
     @contextmanager
     def others_book(self) -> Generator[Book]:
-        """Yield the book without what has expired and without the own bids. Await nothing inside.
-
-        Somebody who asks for a price must not be told that he could trade with himself.
-        """
+        """Yield the book without expired and own bids: nobody trades with himself. Await nothing inside."""
         self._expire()
         own = [bid for bid_id in self._items if (bid := self.book.get(bid_id)) is not None and bid.owner == self.me]
         for bid in own:
@@ -110,6 +107,11 @@ class Market:
     def item_of(self, bid: BidId) -> Item | None:
         """Return the live item of a bid."""
         return self._items.get(bid)
+
+    def stock_of(self, bid: BidId) -> Quantity:
+        """Return what the order behind an own bid still gives: all that has settled is off it already."""
+        order = self._wanted.all().get(bid)
+        return Quantity(0) if order is None else order.quantity
 
     def is_current(self, bid: BidId, item: Item) -> bool:
         """Tell whether this very version of an own bid stands now."""

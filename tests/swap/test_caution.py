@@ -1,5 +1,6 @@
 """A stranger who lets rings break must not lock up our stock, and must not pay less for it than for a late draft."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +23,7 @@ from nanobarter.swap.caution import Circle, Held, held_in, objection, who_matter
 from nanobarter.swap.events import DraftRefused, Settled
 from nanobarter.swap.messages import Draft, DraftArc
 from nanobarter.swap.objections import Short
-from nanobarter.swap.standing import LEFT, NEWCOMER, Lesson
+from nanobarter.swap.standing import LEFT, NEWCOMER, Lesson, learned
 from nanobarter.swap.states import Aborted, LegSeen, Locking, Voted
 from nanobarter.swap.terms import SwapTimes, agreement_of
 from tests.swap.test_standing import NOW, acquaint, seen
@@ -94,6 +95,19 @@ def test_whatever_is_taken_strangers_stay_within_their_bounds(
 def test_who_is_vetted_is_not_held_back_by_what_strangers_hold(held: list[Held], quantity: int) -> None:
     circle = Circle({}, frozenset({PROPOSER, RECEIVER}), is_young=False)
     assert objection(draft_of(quantity), 1, held, circle, LIMITS, NOW) is None
+
+
+def test_rings_that_newcomers_left_behind_take_no_room_of_who_is_known() -> None:
+    few = replace(LIMITS, swap_left_max=3)
+    held = [Held(node, RECEIVER, BidId(bytes(16)), Quantity(4), left=True) for node in NODES[1:4]]
+    strange = dict.fromkeys(who_matters(draft_of(100), 1, held), NEWCOMER)
+    refused = objection(draft_of(100), 1, held, Circle(strange, frozenset(), is_young=True), few, NOW)
+    assert refused is not None
+    assert refused.reason is Reason.TOO_MANY
+    known = strange | {PROPOSER: learned(NEWCOMER, Lesson(PROPOSER, kept=1), NOW)}
+    assert objection(draft_of(100), 1, held, Circle(known, frozenset(), is_young=True), few, NOW) is None
+    friends = frozenset({PROPOSER})
+    assert objection(draft_of(100), 1, held, Circle(strange, friends, is_young=True), few, NOW) is None
 
 
 class Wrecker:

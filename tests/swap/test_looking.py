@@ -1,6 +1,7 @@
 """A look at a draft takes as long as others please: it must hold no bid, and what it saw must be what is agreed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from nanobarter.swap.events import DraftRefused, Settled
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.policy import ApproveAll
 from nanobarter.swap.states import Gathering
+from tests.swap.test_caution import vet
 from tests.swap.test_standing import seen
 from tests.swap.whole import Node, quiet, world_of
 
@@ -161,3 +163,24 @@ async def test_the_proposer_is_not_blamed_for_the_odd_terms_of_another(
         refused = [event for event in party.events if isinstance(event, DraftRefused)]
         assert [event.reason for event in refused] == [Reason.WRONG_TERMS]
         assert seen(party, proposer).broken == 0
+
+
+async def test_a_look_makes_way_for_who_is_known_better_and_never_for_who_is_known_less(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    policy = Slow(lambda _: True)
+    async with world_of(tmp_path, 4, mock_clock, policies={2: policy}) as world:
+        stranger, victim, friend, other = world.nodes
+        await vet(victim, friend)
+        one = replace(LIMITS, swap_looks_max=1)
+        victim.swap._joiner._limits = one  # pyright: ignore[reportPrivateUsage] - 64 of them would be many
+        proposers = (stranger, friend, other)
+        for proposer in proposers:
+            world.nursery.start_soon(world.propose, proposer, *world.ring([proposer, victim], [proposer, victim]))
+            await quiet()
+        policy.go_on.set()
+        await quiet()
+        ends = {node: [e for e in node.events if isinstance(e, DraftRefused | Settled)] for node in proposers}
+        assert [type(event) for event in ends[friend]] == [Settled]
+        assert [event.reason for event in ends[stranger] if isinstance(event, DraftRefused)] == [Reason.BUSY]
+        assert [event.reason for event in ends[other] if isinstance(event, DraftRefused)] == [Reason.TOO_MANY]

@@ -7,6 +7,7 @@ from typing import cast
 import trio
 
 from nanobarter.core.ids import DraftId
+from nanobarter.core.limits import LIMITS
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock
 from nanobarter.core.units import MINUTE, Instant
@@ -56,6 +57,7 @@ async def test_the_receipts_of_a_ring_that_come_together_are_two_writes_at_most(
         store=store,
         clock=ManualClock(now),
         times=World(2, 1).times,
+        limits=LIMITS,
         changed=lambda _draft, _old, new, _given: moves.append(new),
         blamed=lambda _node, what: moves.append(cast("State", what)),
     )

@@ -218,6 +218,7 @@ async def test_what_was_traded_is_not_ordered_again_before_the_keeper_counts(aut
         market.set_orders([order])
         await wait_all_tasks_blocked(0.01)
         market.executed(bid, Quantity(15))
+        assert market.stock_of(bid) == 5  # at once, while the bid still says 20
         await wait_all_tasks_blocked(0.01)
         assert [item.body for item in board.items("bid")] == [
             encode(bid_for(replace(order, quantity=Quantity(5)), ME.node_id))
