@@ -131,6 +131,20 @@ async def test_a_pack_that_a_cut_off_backup_only_noted_is_no_loss(tmp_path: Path
         assert sorted(health.verdict for health in here.auditor.health()) == ["healthy", "lost"]
 
 
+async def test_a_pack_whose_first_shares_have_arrived_is_no_loss_while_the_others_are_on_their_way(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path, 3) as (here, _):
+        await here.placer.put(pack_of("a", 2, 3))
+        first, second, third = await here.store.read(rows.all_placements)
+        for placement in (first, second):
+            await here.store.write(lambda db, p=placement: rows.put(db, replace(p, state="placing")))
+        assert third.state == "held"
+        assert here.auditor.health() == []
+        await here.store.write(rows.abandon_started)  # a crash: now what is missing is missing
+        assert [health.verdict for health in here.auditor.health()] == ["lost"]
+
+
 async def test_all_shares_deleted_at_the_peers_is_red_after_one_round(tmp_path: Path) -> None:
     async with town(tmp_path, 3) as (here, _):
         for label in "abcdef":
