@@ -173,12 +173,14 @@ class Limits:
     share_pack_bytes_max: int = 28 * 1024 * 1024  # of packs under way at once, with their coded parts
     lease_step_quantity: int = 64  # notes become leases in steps, since their term runs from then on
     lease_head_reserve_bytes: int = 512 * 1024  # kept free in each lease for the vault's head
+    trial_peers_max: int = 3  # strangers that keep one share each beside a whole plan, so that they can be audited
+    share_copy_span: Span = Span(5 * MINUTE)  # for one share at such a stranger; nothing waits for it
     audit_period: Span = Span(15 * MINUTE)
     audit_cover: Span = Span(14 * DAY)  # every share is proven at least this often
     audit_offline: Span = Span(3 * DAY)  # a silent peer's shares stop counting after this
     audit_round_max: int = 2000  # challenges in one round: 10 MB of answers
     audit_parallel: int = 8
-    repair_period: Span = Span(DAY // 48)  # half an hour
+    repair_period: Span = Span(max(DAY // 48, 5 * SECOND))  # half an hour; a round looks at every share
     catalog_pack_bytes_max: int = 16 * 1024 * 1024  # a part of the catalog; in memory once, with its shares
     recovery_asks_parallel: int = 16  # peers asked at once for the vault's head
     recovery_rounds_max: int = 10  # times that peers of peers are asked before giving up

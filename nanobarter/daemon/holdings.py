@@ -5,7 +5,7 @@ Read-only views: the loop from a lost share to a new order closes here, without 
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import trio
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed, open_signed
+from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.units import (
     MIB,
@@ -37,30 +38,50 @@ from nanobarter.wallet.service import Wallet
 MEASURE_AGAIN: Final = Span(10 * MINUTE)  # between two walks over the folders; a backup measures anew
 
 
-def held_of(wallet: Wallet, leases: LeaseBook, kind: LeaseKind, me: NodeId, now: Instant) -> dict[NodeId, Held]:
+@dataclass(frozen=True)
+class Leased:
+    """One running lease, as far as the plan is concerned."""
+
+    issuer: NodeId
+    quantity: Quantity
+    used_bytes: int
+    end: Instant
+
+
+def held_of(
+    wallet: Wallet, leases: LeaseBook, kind: LeaseKind, me: NodeId, now: Instant, limits: Limits
+) -> dict[NodeId, Held]:
     """Return, by issuer, the notes and leases that count for the plan."""
-    found = dict[NodeId, Held]()
-
-    def of(issuer: NodeId) -> Held:
-        return found.get(issuer, Held(issuer, Quantity(0), Quantity(0)))
-
-    for holding in wallet.holdings():
-        issuer = holding.quality.issuer
-        if holding.quality.kind == kind and issuer != me:
-            found[issuer] = replace(of(issuer), notes=Quantity(of(issuer).notes + holding.quantity))
+    notes = {h.quality.issuer: h.quantity for h in wallet.holdings() if h.quality.kind == kind}
     # The wallet knows of a lease in the same commit as of the notes that paid for it; the lease book a moment later.
-    quota = {c.lease_id: (c.issuer, c.terms.quantity, c.end) for c in map(contract_of, wallet.leases())}
-    quota |= {lease.lease_id: (lease.issuer, lease.quota_bytes // MIB, lease.ends_at) for lease in leases.live()}
-    used_bytes = {lease.lease_id: lease.used_bytes for lease in leases.live()}
-    for lease_id, (issuer, size, end) in quota.items():
-        before, used = of(issuer), quantity_for(used_bytes.get(lease_id, 0))
-        # Ordered at half the term, since lengthening begins at a third of it and a swap may take its time.
-        due = used and span_between(now, end) * 2 <= term(kind)
-        found[issuer] = replace(
+    found = {c.lease_id: Leased(c.issuer, c.terms.quantity, 0, c.end) for c in map(contract_of, wallet.leases())}
+    for lease in leases.live():
+        size = Quantity(lease.quota_bytes // MIB)
+        found[lease.lease_id] = Leased(lease.issuer, size, lease.used_bytes, lease.ends_at)
+    notes.pop(me, None)
+    return owed_by(notes, found.values(), kind, now, limits.lease_head_reserve_bytes)
+
+
+def owed_by(
+    notes: Mapping[NodeId, Quantity], leases: Iterable[Leased], kind: LeaseKind, now: Instant, head_bytes: int
+) -> dict[NodeId, Held]:
+    """Return what each issuer owes. ``head_bytes``: what of each lease that is lengthened is kept for the vault's head.
+
+    The notes for lengthening a lease are ordered when half its term is left, since lengthening begins at a third of it
+    and a swap may take its time. From then on the room left in it counts no more: only what is used is lengthened, and
+    room that ends with the lease must not stand for the notes that the lengthening takes.
+    """
+    found = {issuer: Held(issuer, quantity, Quantity(0), Quantity(0)) for issuer, quantity in notes.items()}
+    for lease in leases:
+        before = found.get(lease.issuer) or Held(lease.issuer, Quantity(0), Quantity(0), Quantity(0))
+        used = quantity_for(lease.used_bytes)
+        due = bool(used) and span_between(now, lease.end) * 2 <= term(kind)
+        needed = min(quantity_for(lease.used_bytes + head_bytes), lease.quantity) if due else 0
+        found[lease.issuer] = replace(
             before,
-            lease_room=Quantity(before.lease_room + max(size - used, 0)),
+            lease_room=Quantity(before.lease_room + (0 if due else max(lease.quantity - used, 0))),
             lease_used=Quantity(before.lease_used + used),
-            renewal=Quantity(before.renewal + (used if due else 0)),
+            renewal=Quantity(before.renewal + needed),
         )
     return found
 

@@ -1,6 +1,6 @@
 """The half of a node that stores: others' shares in its vault, and its own at others. See ``services``."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -82,7 +82,7 @@ class Storage(Barter):
             reader=self.reader,
             limits=limits,
             same_host_ok=same_host_ok,
-            leaving=self.leavers.now,
+            leaving=self.deserted,
         )
         self.publisher = Publisher(
             store=store,
@@ -113,8 +113,9 @@ class Storage(Barter):
             limits=limits,
             moved=self.publish_catalog,
             catch_up=self.publisher.catch_up,
-            leaving=self.leavers.now,
+            leaving=self.deserted,
         )
+        self.repairer.try_out(self.strangers)
         self.network.on_connect(self._peer_connected)
         self._pointed = frozenset[NodeId]()
         self.directory.tell(self._pointer)
@@ -167,24 +168,38 @@ class Storage(Barter):
         if self.reader.rests.end(node):
             self.repairer.wake()  # something was to be done there when it failed
 
+    def unwanted(self) -> Collection[NodeId]:
+        """Return the peers that proved too bad to keep anything for us, as far as there are others."""
+        return ()
+
+    def strangers(self) -> Collection[NodeId]:
+        """Return the peers that are to be tried out beside a whole plan."""
+        return ()
+
+    def deserted(self) -> set[NodeId]:
+        """Return the peers from which our shares move away, and whose leases run out."""
+        return {*self.leavers.now(), *self.unwanted()}
+
     def avoided(self) -> set[NodeId]:
         """Return the peers whose space is not counted on: gone, caught, leaving, or without room for what they owe."""
-        return self._avoided(self._owed())
-
-    def _owed(self) -> dict[NodeId, Held]:
-        return held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now())
+        return self._avoided(self.owed())
 
     def _avoided(self, owed: Iterable[NodeId]) -> set[NodeId]:
         useless = {*self.leases.full(), *self.leavers.now()}
         known = {*owed, *self.market.offering()} - useless
         return useless | passed_over(self.auditor.forsaken, known)
 
+    def owed(self) -> dict[NodeId, Held]:
+        """Return what each issuer owes us, whether or not it can be counted on; notes of convicts are worth nothing."""
+        found = held_of(self.wallet, self.leases, self.kind, self.me, self.clock.now(), self.limits)
+        nothing = Quantity(0)
+        return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
+
     def held(self) -> dict[NodeId, Held]:
         """Return what each issuer owes us; who is gone, was caught or leaves owes nothing, so that others are asked."""
-        found, nothing = self._owed(), Quantity(0)
-        for node in self._avoided(found):
-            found.pop(node, None)
-        return {node: replace(held, notes=nothing) if self._shuns(node) else held for node, held in found.items()}
+        owed = self.owed()
+        avoided = self._avoided(owed)
+        return {node: held for node, held in owed.items() if node not in avoided}
 
     def geometry(self, peers: int) -> Geometry:
         """Return the code for so many distinct issuers, at the durability of the config."""

@@ -86,7 +86,8 @@ def orders_for_plan(
     for issuer in ranked[:ORDERS_MAX]:
         have = totals.get(issuer, 0)
         room = trust.caps.room(issuer, totals)
-        wanted = plan.per_issuer - have if room is None else min(plan.per_issuer - have, room)
+        missing = held[issuer].missing(plan.per_issuer) if issuer in held else plan.per_issuer
+        wanted = missing if room is None else min(missing, room)
         if wanted > 0:
             orders.append(Order(plan.kind, issuer, Quantity(wanted)))
             totals[issuer] = have + wanted

@@ -58,3 +58,10 @@ class Held:
     def total(self) -> int:
         """All space at this issuer that the folders use or may use."""
         return self.notes + self.lease_room + self.lease_used - self.renewal
+
+    def missing(self, per_issuer: int) -> int:
+        """Return how much more to order for so much at each issuer, and for every lease that is to be lengthened.
+
+        Room in one lease does not lengthen another: that takes notes.
+        """
+        return max(per_issuer - self.total, self.renewal - self.notes, 0)
