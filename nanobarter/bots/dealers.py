@@ -98,18 +98,27 @@ class Declined:
     why: str
 
 
+def stock_of(owed: Mapping[NodeId, Held], counted: Collection[NodeId], there: Collection[NodeId]) -> dict[NodeId, int]:
+    """Return the notes that may be dealt in, by issuer, as far as the folders do not need them (``spoken_for``).
+
+    Those of issuers that the plan does not count on any more are for sale too, as long as their mints are ``there`` to
+    move them: every ring through a mint that is off would fail.
+    """
+    return {issuer: int(each.notes) for issuer, each in owed.items() if issuer in counted or issuer in there}
+
+
 def spoken_for(plan: Plan | None, held: Mapping[NodeId, Held], trust: Trust) -> dict[NodeId, int]:
     """Return the notes that the folders need, by issuer: to fill the plan at its n issuers, and to renew leases.
 
     Those of issuers that the plan does without, since they are gone or proved bad, are not among them.
     """
-    needed: dict[NodeId, int] = {issuer: min(each.notes, each.renewal) for issuer, each in held.items()}
+    good = list(held) if plan is None else trust.good(list(held), plan.geometry.n)
+    needed: dict[NodeId, int] = {issuer: min(held[issuer].notes, held[issuer].renewal) for issuer in good}
     if plan is None:
         return needed
-    good = trust.good(list(held), plan.geometry.n)
     for issuer in sorted(good, key=lambda node: (-held[node].total, node))[: plan.geometry.n]:
         each = held[issuer]
-        missing = max(0, plan.per_issuer - (each.total - each.notes))
+        missing = max(0, plan.per_issuer - (each.total - each.notes), each.renewal)
         needed[issuer] = min(each.notes, missing)
     return needed
 

@@ -43,7 +43,7 @@ class Proofs:
             packs=status.packs,
             k=first.k if first else 0,
             n=first.n if first else 0,
-            shares_placed=len(counted),
+            shares_placed=len({(p.pack_id, p.index) for p in counted}),  # a copy on trial is none of its own
             shares_proven=sum(h.proven for h in health),
             below_threshold=status.below + status.lost,
             lost=status.lost,

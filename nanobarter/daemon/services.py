@@ -4,7 +4,7 @@ This is where everything meets. It routes and decides nothing: what a service ne
 a callable or a port, and what one tells is wired here to whoever listens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -50,11 +50,12 @@ from nanobarter.translator.quoted import quotes_of
 from nanobarter.translator.rates import Deal
 from nanobarter.translator.report import month_span
 from nanobarter.translator.standing import Standing
-from nanobarter.translator.vetting import Trust, caps
+from nanobarter.translator.vetting import Trust, caps, on_trial, unwanted
 from nanobarter.wallet.events import NotesReceived, WalletEvent
 
 KEEPER_PERIOD: Final = Span(30 * SECOND)
 DEALS_MAX: Final = 1_000_000  # of one month: a deal every three seconds
+JUDGED_FOR: Final = Span(10 * SECOND)
 SETTLE: Final = Span(3 * SECOND)  # a catch-up with the first peers takes less
 
 
@@ -66,6 +67,8 @@ class Node(Storage):
         self._build_bots()
 
     def _build_bots(self) -> None:
+        self._judgement: tuple[Collection[NodeId], Collection[NodeId]] = ((), ())
+        self._judged_until = float("-inf")
         self.ledger = Ledger(
             store=self.store,
             node=self.me,
@@ -158,8 +161,11 @@ class Node(Storage):
         return spent(budget, deals, self.me, self.ledger.pet)
 
     def watched(self) -> list[NodeId]:
-        """Return the peers whose reliability matters to us: who holds or owes something, then who offers."""
-        return watched(self.held(), self.market.offering(), self.me, self.limits.ping_peers_max)
+        """Return the peers whose reliability matters to us: who holds or owes something, then who offers.
+
+        Those that are not counted on are among them, since they may come back, and their notes may still be sold.
+        """
+        return watched(self.owed(), self.market.offering(), self.me, self.limits.ping_peers_max)
 
     def trust(self, offering: Sequence[NodeId], needed: int) -> Trust:
         """Return what the keeper should know of those who offer."""
@@ -170,6 +176,24 @@ class Node(Storage):
         judged = frozenset(node for node in known if self.watch.is_judged(node))
         reliability = {node: self.watch.reliability(node) or 0.0 for node in known}
         return Trust(reliability, vetted, bounds, judged, self.watch.own_reliability())
+
+    def unwanted(self) -> Collection[NodeId]:
+        """Return the peers that proved too bad to keep anything for us, as far as there are others."""
+        return self._judged_peers()[0]
+
+    def strangers(self) -> Collection[NodeId]:
+        """Return the peers that are to be tried out beside a whole plan."""
+        return self._judged_peers()[1]
+
+    def _judged_peers(self) -> tuple[Collection[NodeId], Collection[NodeId]]:
+        plan, now = self.keeper.plan, trio.current_time()
+        if plan is not None and now >= self._judged_until:  # asked for each pack, and scores change by the hour
+            held, needed = self.held(), plan.geometry.n
+            trust = self.trust(self.market.offering(), needed)
+            keeping = [node for node, each in held.items() if each.lease_used]
+            self._judgement = (unwanted(held, trust, needed), on_trial(held, keeping, trust, needed))
+            self._judged_until = now + JUDGED_FOR / SECOND
+        return self._judgement
 
     def _leaving_changed(self) -> None:
         self.keeper.wake()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for
+from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for, stock_of
 from nanobarter.bots.dealing import QUOTE_SPAN, Desk
 from nanobarter.bots.deals import Dealer, Deals
 from nanobarter.core.ids import NodeId
@@ -97,7 +97,8 @@ def own_note(terms: Terms) -> float:
 
 def desk_of(node: "Node") -> Desk:
     """Return what the dealers stand on: notes beyond the plan, own space beyond what the keeper has bids for."""
-    plan, held = node.keeper.plan, node.held()
+    plan, held, avoided = node.keeper.plan, node.held(), node.avoided()
+    stock = stock_of(node.owed(), held, node.network.connected())
     trust = node.trust(node.market.offering(), 0 if plan is None else plan.geometry.n)
     free = next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)
     ordered = sum(
@@ -109,15 +110,16 @@ def desk_of(node: "Node") -> Desk:
     spent = node.budget()
     if spent is not None:  # what the keeper has ordered comes first
         free = min(free, int(spent.left / own_worth(1, node.kind, node.ledger.pet)))
+    scores = {issuer: r for issuer in stock if (r := node.watch.reliability(issuer)) is not None}
     return Desk(
         node.me,
         node.kind,
-        {issuer: each.notes for issuer, each in held.items()},
+        stock,
         spoken_for(plan, held, trust),
-        trust.reliability,
-        trust.vetted,
+        {**trust.reliability, **scores},
+        trust.vetted - avoided,
         max(0, free - ordered),
         own=own_note(node.keeper.terms),
-        judged=trust.judged - {node.me},
+        judged=trust.judged - {node.me, *avoided},
         turn=node.clock.now() // QUOTE_SPAN,
     )

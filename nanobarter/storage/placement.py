@@ -101,6 +101,20 @@ class Placer:
         async with self._packs_out.part(pack.n * pack.share_size):
             return await self._place(pack, row, missing, held)
 
+    async def copy(self, row: PlacedPackRow, index: int, node: NodeId) -> str | None:
+        """Put a share of a whole pack at one more peer, whoever has it already; return why that failed.
+
+        Raises PackMissing when the pack cannot be read.
+        """
+        body, size = await self.get(row.pack_id), HEADER_BYTES + row.share_size
+        async with self._packs_out.part(row.n * row.share_size), self._transfers.part(size):
+            pieces = await trio.to_thread.run_sync(erasure.pieces, body, row.k, row.n)
+            job = Outgoing(row, {index: pieces[index]}, self._picker(()), set(), self._limits.share_patience / SECOND)
+            share = await trio.to_thread.run_sync(self._share, job, index)
+            with trio.move_on_after(self._limits.share_copy_span / SECOND):
+                return await self._sender.send(node, share)
+        return "it took too long"
+
     async def get(self, pack_id: PackId) -> bytes:
         """Return a pack's body: see PackSource. Raises PackMissing when fewer than k good shares came back."""
         return await self._reader.get(pack_id)

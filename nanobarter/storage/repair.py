@@ -25,6 +25,7 @@ from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.placement import Placer
 from nanobarter.storage.placements import Placement
 from nanobarter.storage.ports import PackMissing
+from nanobarter.storage.trial import Trials
 
 _FAILED_MAX: Final = 1000
 
@@ -62,8 +63,9 @@ class Repairer:
 
     ``moved`` is called after a round that changed where shares are: the head should then be published again. After
     any other round ``catch_up`` is, so that holders who missed the head get it. Shares at nodes that are ``leaving``
-    are placed elsewhere while they can still be read. What waits for a peer that rests after a failure is tried again
-    when its rest is over, then after twice as long, and so on: a failure of seconds must not cost a whole period.
+    are placed elsewhere while they can still be read, and their leases are not lengthened. What waits
+    for a peer that rests after a failure is tried again when its rest is over, then after twice as long, and so on: a
+    failure of seconds must not cost a whole period.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Repairer:
         catch_up: Callable[[], Awaitable[None]] | None = None,
         leaving: Callable[[], Collection[NodeId]] = frozenset,
     ) -> None:
+        self._trials = Trials(store, leases, placer, clock, limits)
         self._store = store
         self._leases = leases
         self._placer = placer
@@ -89,6 +92,10 @@ class Repairer:
         self._news = trio.Event()
         self._turn, self._extending = trio.Lock(), trio.Lock()
         self._stalled = False  # something waits for a peer that rests
+
+    def try_out(self, strangers: Callable[[], Collection[NodeId]]) -> None:
+        """Try out these from now on, while all is well (``trial``)."""
+        self._trials.strangers = strangers
 
     def wake(self) -> None:
         """Look again at once: a share was caught wrong."""
@@ -110,7 +117,7 @@ class Repairer:
     async def _extend_due(self) -> None:
         async with self._extending:  # else two would pay for the same lease
             await self._leases.adopt()
-            await self._leases.extend_due()
+            await self._leases.extend_due(but=self._leaving())
 
     async def _look_after(self) -> None:
         first, period = self._limits.share_peer_rest / SECOND, self._limits.repair_period / SECOND
@@ -150,6 +157,8 @@ class Repairer:
                 else:
                     failed.append((row.pack_id, problem))
         waiting = await self._placer.tidy()
+        if not failed and not repaired:
+            await self._trials.round_now()
         self._stalled = bool(waiting) or (bool(failed) and any(c.resting for c in self._placer.candidates()))
         if (repaired or astray) and self._moved is not None:
             with suppress(Unreachable):  # too few peers for the catalog just now; the next backup publishes again

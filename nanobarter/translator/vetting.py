@@ -99,5 +99,20 @@ class Trust:
         return [*vetted[: max(needed - have - 1, 0)], *strangers[:1], *vetted[max(needed - have - 1, 0) :]]
 
 
+def unwanted(held: Collection[NodeId], trust: Trust, needed: int) -> frozenset[NodeId]:
+    """Return those of the issuers that we hold something of who are too bad for it, as far as there are others."""
+    return frozenset(node for node in held if trust.is_bad(node)) - set(trust.good(held, needed))
+
+
+def on_trial(held: Collection[NodeId], keeping: Collection[NodeId], trust: Trust, needed: int) -> frozenset[NodeId]:
+    """Return the strangers to try out, of those who owe us something: none until so many vetted ones keep something.
+
+    Before that strangers get shares of their own.
+    """
+    if sum(node in trust.vetted and not trust.is_bad(node) for node in keeping) < needed:
+        return frozenset()
+    return frozenset(node for node in held if node not in trust.vetted and not trust.is_bad(node))
+
+
 BLIND_TRUST: Final = Trust()
 """Before anything is known: whoever offers is as good as any other."""

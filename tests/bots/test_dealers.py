@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from nanobarter.bots.dealers import APPROVED_WITHIN, Bounds, Dealers, DealPolicy, spoken_for
+from nanobarter.bots.dealers import APPROVED_WITHIN, Bounds, Dealers, DealPolicy, spoken_for, stock_of
 from nanobarter.bots.dealing import Deal, Desk, loss_of
 from nanobarter.bots.deals import MONTH, Deals
 from nanobarter.bots.tables import MIGRATIONS
@@ -308,23 +308,25 @@ TestTrading.settings = settings(max_examples=100, stateful_step_count=40, deadli
 
 @given(
     st.lists(
-        st.tuples(others, st.integers(0, 400), st.integers(0, 200), st.integers(0, 200)), unique_by=lambda t: t[0]
+        st.tuples(others, st.integers(0, 400), st.integers(0, 200), st.integers(0, 200), st.integers(0, 200)),
+        unique_by=lambda t: t[0],
     ),
     st.integers(1, 10**9),
     st.sets(others),
 )
 def test_what_the_folders_need_is_never_spare(
-    rows: list[tuple[NodeId, int, int, int]], size: int, bad: set[NodeId]
+    rows: list[tuple[NodeId, int, int, int, int]], size: int, bad: set[NodeId]
 ) -> None:
     """After giving away all that is spare, each of the plan's issuers still owes what it did, up to the plan."""
     from nanobarter.storage.geometry import of_durability  # noqa: PLC0415 - the plan's code
 
-    held = {n: Held(n, Quantity(notes), Quantity(room), Quantity(used)) for n, notes, room, used in rows}
+    held = {n: Held(n, *map(Quantity, amounts)) for n, *amounts in rows}
     plan = make_plan(size, KIND, of_durability(max(len(held), 1), high=False))
     trust = Trust(dict.fromkeys(bad, 0.1), frozenset(OTHERS))
     needed = spoken_for(plan, held, trust)
-    assert all(0 <= needed[n] <= held[n].notes for n in held)
     good = trust.good(list(held), plan.geometry.n)
+    assert needed.keys() == set(good)  # the rest moves away, and all that it owes is for sale
+    assert all(min(held[n].notes, held[n].renewal) <= needed[n] <= held[n].notes for n in good)
     for n in sorted(good, key=lambda n: (-held[n].total, n))[: plan.geometry.n]:
         assert held[n].total - held[n].notes + needed[n] >= min(held[n].total, plan.per_issuer)
 
@@ -367,3 +369,10 @@ def test_the_same_notes_are_not_promised_twice() -> None:
     machine, order = at_the_edge()
     assert deal_at_the_edge(machine, order, 1, given_=90) == ""
     assert "promised already" in deal_at_the_edge(machine, order, 2, given_=61)
+
+
+def test_notes_of_one_who_is_not_counted_on_are_for_sale_while_his_mint_is_there() -> None:
+    counted, bad, silent = OTHERS
+    owed = {node: Held(node, Quantity(100), Quantity(0)) for node in OTHERS}
+    assert stock_of(owed, {counted}, {bad}) == {counted: 100, bad: 100}
+    assert silent not in stock_of(owed, {counted}, {bad})

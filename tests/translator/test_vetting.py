@@ -1,0 +1,34 @@
+"""At stake: shares that stay with a peer known for bad, and newcomers whom nobody ever comes to know."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobarter.core.ids import NodeId
+from nanobarter.translator.vetting import BAD_RELIABILITY, Trust, on_trial, unwanted
+
+NODES = [NodeId(bytes([i]) * 32) for i in range(1, 13)]
+nodes = st.sets(st.sampled_from(NODES))
+scores = st.lists(st.floats(0, 1), min_size=len(NODES), max_size=len(NODES))
+
+
+@given(nodes, nodes, nodes, scores, st.integers(1, 8))
+def test_shares_move_only_from_the_bad_and_never_below_what_the_plan_needs(
+    held: set[NodeId], vetted: set[NodeId], judged: set[NodeId], r: list[float], needed: int
+) -> None:
+    trust = Trust(dict(zip(NODES, r, strict=True)), frozenset(vetted), judged=frozenset(judged))
+    gone = unwanted(held, trust, needed)
+    assert all(trust.reliability[node] < BAD_RELIABILITY and node in vetted | judged for node in gone)
+    left = [node for node in held - gone if not trust.is_gone(node)]
+    assert len(left) >= min(needed, sum(not trust.is_gone(node) for node in held))
+
+
+@given(nodes, nodes, nodes, scores, st.integers(1, 8))
+def test_strangers_are_tried_out_only_beside_a_plan_of_known_peers(
+    held: set[NodeId], keeping: set[NodeId], vetted: set[NodeId], r: list[float], needed: int
+) -> None:
+    trust = Trust(dict(zip(NODES, r, strict=True)), frozenset(vetted), judged=frozenset(NODES))
+    tried = on_trial(held, keeping, trust, needed)
+    assert tried <= held - vetted
+    if tried:
+        assert sum(node in vetted and trust.reliability[node] >= BAD_RELIABILITY for node in keeping) >= needed
+        assert all(trust.reliability[node] >= BAD_RELIABILITY for node in tried)
