@@ -40,7 +40,7 @@ _COMMENTS: Final[dict[str, str]] = {
     "network.limit_hours": 'When these two hold: "always", or hours of the day like "07:00-23:00".',
     "network.lan": "Find nodes on the local network, and be found there; false: neither.",
     "network.dht": "Be a part of the hash table, by which nodes and lost backups are found; false: no UDP at all.",
-    "network.map_port": "Ask the home router to forward the port (NAT-PMP).",
+    "network.map_port": "Ask the home router to forward the port (PCP, NAT-PMP).",
     "network.proxy": 'Dial through a SOCKS5 proxy, like "socks5://127.0.0.1:9050" (Tor); empty: directly.',
     "network.relay": 'Carry bytes between peers that cannot dial each other: "off", for "friends", or "open" to all.',
     "network.same_host_ok": "Count nodes on this same machine as different ones: only for demos and tests.",

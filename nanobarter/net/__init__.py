@@ -3,6 +3,6 @@
 A node is named by the hash of its key; nothing here needs an authority or an introducer. Read ``network`` (what the
 services use) first, then ``handshake``, ``connection`` and ``doors``; docs/spec/network.md has the bytes. ``memory``
 keeps the same promises inside one process. ``reach`` has the ways past home routers: neighbours by beacon, a
-forwarded port (NAT-PMP), a proxy, reverse dial and relays through common peers. Not here: PCP, UPnP and TCP
-simultaneous open.
+forwarded port (PCP, NAT-PMP), a proxy, reverse dial, TCP simultaneous open and relays through common peers. Not here:
+UPnP, for the reasons in docs/decisions/0011-no-upnp.md.
 """

@@ -16,7 +16,8 @@ from nanobarter.net.entry import Entry
 from nanobarter.net.exchange import Exchange
 from nanobarter.net.meeting import Meeting
 from nanobarter.net.methods import Methods
-from nanobarter.net.natpmp import keep_mapped
+from nanobarter.net.pcp import NONCE_BYTES
+from nanobarter.net.portmap import keep_mapped
 from nanobarter.net.relay import Policy, Relay
 from nanobarter.net.socks import Proxy, dial_through, parse_proxy
 from nanobarter.net.stream import Stream
@@ -71,9 +72,12 @@ class Reach:
         if self._beacon is not None and self._exchange.is_near_reachable:
             nursery.start_soon(self._beacon.run)
         if self._maps and self._exchange.is_near_reachable:
-            nursery.start_soon(
-                keep_mapped, self._exchange.bound_port, self._exchange.mapped, self._limits, self._gateway
+            port, mapped, nonce = (
+                self._exchange.bound_port,
+                self._exchange.mapped,
+                self._doors.entropy.token(NONCE_BYTES),
             )
+            nursery.start_soon(keep_mapped, port, mapped, self._limits, self._gateway, nonce)
 
     # -- what the person chooses
 

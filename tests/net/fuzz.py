@@ -26,6 +26,7 @@ from nanobarter.core.item import Item
 from nanobarter.gossip.ids import IdSet
 from nanobarter.gossip.messages import CompareAnswer, CompareRequest, FetchRequest
 from nanobarter.gossip.reconcile import Comparison, answer, named
+from nanobarter.net import pcp
 from nanobarter.net.address import parse_address
 from nanobarter.net.beacon import read_beacon
 from nanobarter.net.certificates import key_of_certificate
@@ -40,6 +41,7 @@ from nanobarter.net.stream import read_failed
 from tests.net.dht.test_vectors import PATH as TABLE_PATH
 from tests.net.fuzz_machine import FRAMES, talk
 from tests.net.mutate import mutate
+from tests.net.test_pcp import MAPPED
 from tests.net.test_vectors import PATH, RECORDS
 
 Target = Callable[[bytes], bool]
@@ -119,9 +121,14 @@ def _datagram(data: bytes) -> bool:
 
 
 def _router(data: bytes) -> bool:
-    read = read_external if len(data) == len(ROUTER[0]) else partial(read_map, port=4773)
     try:
-        read(data)
+        if len(data) > len(ROUTER[1]):
+            pcp.is_older(data)
+            pcp.read_map(data, 4773, ROUTER[2][24:36])
+        elif len(data) == len(ROUTER[0]):
+            read_external(data)
+        else:
+            read_map(data, 4773)
     except (Malformed, Unreachable):
         return False
     return True
@@ -162,8 +169,8 @@ def _book() -> IdSet:
 
 
 BOOK = _book()
-ROUTER = [bytes.fromhex("008000000000000108080808"), bytes.fromhex("008200000000000112a512a500001c20")]
-"""A router's good answers: its outer address, and a forwarded port."""
+ROUTER = [bytes.fromhex("008000000000000108080808"), bytes.fromhex("008200000000000112a512a500001c20"), MAPPED]
+"""A router's good answers: its outer address, and a forwarded port in the older and the newer way."""
 
 
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
