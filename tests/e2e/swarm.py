@@ -1,88 +1,39 @@
-"""``python -m tests.e2e.swarm --nodes 100 --json``: 30 % of many real daemons are killed; the rest must know all bids.
+"""``python -m tests.e2e.swarm --nodes 100 --json``: what becomes of the book of many real daemons when some fail.
 
-Every survivor posts a bid by hand that nobody can meet, right after the deaths; then every survivor's book must hold
-every such bid. Then some of the dead return with the store they died with, and must hold every bid, too. The last line
-is one JSON object; exit 1 when one is missing after ``--wait`` seconds. About 80 MB for each node.
+Three stories (``--story``):
+
+- ``kills``: 30 % are killed. Every survivor posts a bid by hand that nobody can meet, right after the deaths; then
+  every survivor's book must hold every such bid, and so must some of the dead that return with their old store.
+- ``away``: nodes that were off or asleep come back to a book that has changed (``swarm_away``).
+- ``split``: a network is cut in halves and joined again (``swarm_split``), in namespaces; exit 77 where the machine
+  does not allow them.
+
+The last line is one JSON object; exit 1 when a bid is missing, or not gone, after ``--wait`` seconds. About 80 MB for
+each node.
 """
 
 import argparse
 import json
 import random
-import resource
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from nanobarter.cli.demo_nodes import Node, Stage, free_address
-from nanobarter.daemon.config import Config, Market, Offer
-from nanobarter.daemon.config_network import Network
+from tests.e2e.nats import ALONE, SKIPPED, why_not
+from tests.e2e.swarm_away import away
+from tests.e2e.swarm_nodes import bring_up, build, each, peers_of, post, rss_mb, wait_all_know
+from tests.e2e.swarm_split import split
 
-FIRST = 3  # nodes that the others know at their start
-TOGETHER = 8  # asked or started at once
 RETURN = 5  # of the dead
+STORIES = {"kills": 100, "away": 20, "split": 12}  # and how many nodes by default
 
 
-def build(stage: Stage, count: int) -> None:
-    """Make the homes; each node knows the first three."""
-    addresses = [free_address() for _ in range(count)]
-    for number, address in enumerate(addresses):
-        network = Network(listen=address, bootstrap=tuple(addresses[:FIRST]), same_host_ok=True)
-        # Nothing is wanted beyond the folders, of which there are none: only the bids by hand are in the book.
-        config = Config(offer=Offer(space="1GB"), market=Market(reserve="0B"), network=network)
-        stage.add(f"n{number}", config, address)
-
-
-def each(nodes: list[Node], do: Callable[[Node], Any]) -> list[Any]:
-    """Do something with every node, some at once."""
-    with ThreadPoolExecutor(TOGETHER) as pool:
-        return list(pool.map(do, nodes))
-
-
-def bring_up(node: Node) -> None:
-    node.start()
-    node.wait_up()
-
-
-def post(node: Node) -> str:
-    """Post a bid that gives next to nothing, so that nobody meets it; return its id."""
-    asked = {"quantity": "1MiB", "omega": "1/1000", "gives": "", "wants": "", "floor": "", "best": False}
-    return str(node.client.post("/v1/market/bid", asked)["bid"]["bid"])
-
-
-def book(node: Node) -> set[str]:
-    told = node.ask("/v1/market/book")
-    return {row["bid"] for row in told["bids"]} if told else set[str]()
-
-
-def wait_all_know(nodes: list[Node], bids: set[str], seconds: float) -> tuple[float, int]:
-    """Return how long it took until all books held all bids, and how many were missing at the end."""
-    began = time.monotonic()
-    while True:
-        missing = sum(len(bids - known) for known in each(nodes, book))
-        took = time.monotonic() - began
-        if not missing or took > seconds:
-            return took, missing
-        time.sleep(0.5)
-
-
-def connected(node: Node) -> int:
-    told = node.ask("/v1/status")
-    return int(told["peers_connected"]) if told else 0
-
-
-def rss_mb(node: Node) -> float:
-    assert node.process is not None
-    pages = int(Path(f"/proc/{node.process.pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
-
-
-def campaign(stage: Stage, *, nodes: int, kill: float, seed: int, wait: float) -> dict[str, object]:
-    """Run the whole story; return the figures."""
-    build(stage, nodes)
+def kills(stage: Stage, *, nodes: int, kill: float, seed: int, wait: float) -> dict[str, object]:
+    """Run the story; return the figures."""
+    build(stage, [free_address() for _ in range(nodes)])
     began = time.monotonic()
     each(stage.nodes, bring_up)
     up = time.monotonic() - began
@@ -99,6 +50,7 @@ def campaign(stage: Stage, *, nodes: int, kill: float, seed: int, wait: float) -
     back_s, back_missing = wait_all_know(back, fresh, wait)
     return {
         "type": "swarm",
+        "story": "kills",
         "ok": not spread_missing and not killed_missing and not back_missing,
         "nodes": nodes,
         "killed": len(dead),
@@ -109,26 +61,46 @@ def campaign(stage: Stage, *, nodes: int, kill: float, seed: int, wait: float) -
         "returned_know_s": round(back_s, 1),
         "missing": spread_missing + killed_missing + back_missing,
         "rss_mb_median": round(memory[len(memory) // 2], 1),
-        "connected_min": min(each(alive, connected)),
+        "connected_min": min(len(peers) for peers in each(alive, peers_of)),
     }
+
+
+def tell(asked: argparse.Namespace) -> dict[str, object]:
+    """Run a story on a stage of its own."""
+    nodes = asked.nodes or STORIES[asked.story]
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder) / "stage")
+        stage.folder.mkdir()
+        try:
+            match asked.story:
+                case "away":
+                    return away(stage, nodes=nodes, seed=asked.seed, wait=asked.wait)
+                case "split":
+                    return split(stage, nodes=nodes, wait=asked.wait)
+                case _:
+                    return kills(stage, nodes=nodes, kill=asked.kill, seed=asked.seed, wait=asked.wait)
+        finally:
+            stage.close(keep=False)
 
 
 def main() -> int:
     """Run the campaign that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.swarm")
-    parser.add_argument("--nodes", type=int, default=100)
+    parser.add_argument("--story", choices=STORIES, default="kills")
+    parser.add_argument("--nodes", type=int, default=0, help=f"how many; by default {STORIES}")
     parser.add_argument("--kill", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--wait", type=float, default=300)
+    parser.add_argument("--inside", action="store_true", help="a namespace for all was made already")
     parser.add_argument("--json", action="store_true", help="accepted: the answer is JSON anyway")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder) / "stage")
-        stage.folder.mkdir()
-        try:
-            told = campaign(stage, nodes=asked.nodes, kill=asked.kill, seed=asked.seed, wait=asked.wait)
-        finally:
-            stage.close(keep=False)
+    if asked.story == "split" and not asked.inside:
+        if reason := why_not():
+            print(json.dumps({"type": "swarm", "story": "split", "skipped": reason}))  # noqa: T201 - as below
+            return SKIPPED
+        again = [*ALONE, sys.executable, "-m", "tests.e2e.swarm", *sys.argv[1:], "--inside"]
+        return subprocess.run(again, check=False).returncode
+    told = tell(asked)
     print(json.dumps(told))  # noqa: T201 - the line that other programs read
     return 0 if told["ok"] else 1
 
