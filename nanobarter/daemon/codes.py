@@ -1,9 +1,10 @@
 """Under which code a backup stores: what it stores again for that, and what a person hears when the code gets worse."""
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
 
-from nanobarter.core.ids import PackId, short_node
+from nanobarter.core.ids import NodeId, PackId, short_node
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.geometry import Geometry, outgrown
 from nanobarter.translator.plan import Plan
@@ -11,6 +12,7 @@ from nanobarter.translator.plan import Plan
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
 
+BID_SECONDS: Final = 10.0  # after a peer connected: it settles for three, and may be slow
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +28,17 @@ def outgrown_of(auditor: Auditor, now: Geometry) -> list[PackId]:
         for h in auditor.health()
         if h.row.kind != "catalog" and h.verdict != "lost" and outgrown(Geometry(h.row.k, h.row.n), now)
     ]
+
+
+def yet_to_bid(
+    connected: Iterable[NodeId], heard: Collection[NodeId], met_at: Mapping[NodeId, float], now: float
+) -> set[NodeId]:
+    """Return the peers of whom no bid was heard, and who have been connected for too short a time to have none.
+
+    A peer has its keys before it connects; to hear of us, to settle its plan and to bid takes some seconds more. One
+    that is still silent then wants nothing, and there is nothing to be had from it.
+    """
+    return {node for node in connected if node not in heard and now < met_at.get(node, 0.0) + BID_SECONDS}
 
 
 async def step_down(node: "Node", plan: Plan) -> str:

@@ -16,13 +16,13 @@ import trio
 
 from nanobarter.core.errors import InvariantBroken, Reason, UsageError
 from nanobarter.core.heap import give_back
-from nanobarter.core.ids import PackId
+from nanobarter.core.ids import NodeId, PackId
 from nanobarter.core.pathtext import received
 from nanobarter.core.units import SECOND
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.backup_words import in_words
-from nanobarter.daemon.codes import lost_of, outgrown_of, step_down
+from nanobarter.daemon.codes import lost_of, outgrown_of, step_down, yet_to_bid
 from nanobarter.storage import backup as engine
 from nanobarter.translator.plan import Plan
 
@@ -35,7 +35,7 @@ LISTED_MAX: Final = 100  # paths told of files that could not be read
 SKIPPED_MAX: Final = 10  # sockets and FIFOs told of: programs make them anew
 FILLS_MAX: Final = 3  # passes over packs that miss shares before a backup says what it has
 FILL_AGAIN: Final = 2.0  # seconds between two passes: a peer that restarts needs one or two
-YOUNG_SECONDS: Final = 60.0  # by then even a slow machine that started with us has made its keys and bid
+YOUNG_SECONDS: Final = 60.0  # by then even a slow network that started with us has met
 TRIM_SECONDS: Final = 300.0  # between two returns of free memory to the system; each takes milliseconds
 LOOK_AGAIN: Final = 0.25  # seconds between two looks at what was bartered
 
@@ -188,25 +188,25 @@ class BackupJob:
             plan, held = await node.keeper.look(), node.held()
             needed = plan.per_issuer if plan is not None else 0
             filled = sum(h.total >= needed for h in held.values())
-            if plan is not None and filled >= plan.geometry.n and node.keeper.is_settled and not self._hears_more(plan):
+            silent = self._silent(plan) if plan is not None else set[NodeId]()
+            if plan is not None and filled >= plan.geometry.n and node.keeper.is_settled and not silent:
                 return plan
             wanted = plan.geometry.n if plan is not None else 0
-            say(facade.Progress(phase="bartering for space", done=filled, total=wanted, unit="peers"))
+            note = f"{filled} of {wanted} peers, and hearing what {len(silent)} more offer" if silent else ""
+            say(facade.Progress(phase="bartering for space", done=filled, total=wanted, unit="peers", note=note))
             if trio.current_time() > ends or self._is_hopeless(plan, filled):
                 if plan is not None and filled >= plan.geometry.k:
                     return plan
                 raise refuse(Reason.NO_CAPACITY, self._why_not(plan, filled))
             await trio.sleep(LOOK_AGAIN)
 
-    def _hears_more(self, plan: Plan) -> bool:
-        """Tell whether a node that has just started may still hear of peers that would make its packs less thin.
-
-        A peer needs seconds after its start to make keys and bid; its connection is there before.
-        """
-        node = self._node
-        young = trio.current_time() < node.started_at + YOUNG_SECONDS
-        silent = set(node.network.connected()) - set(node.market.offering()) - set(node.held())
-        return young and plan.geometry.thin and not node.config.market.wants and bool(silent)
+    def _silent(self, plan: Plan) -> set[NodeId]:
+        """Return the peers that a node that has just started may yet hear bids of, where its packs would be thin."""
+        node, now = self._node, trio.current_time()
+        if now >= node.started_at + YOUNG_SECONDS or not plan.geometry.thin or node.config.market.wants:
+            return set()
+        heard = {*node.market.offering(), *node.held()}
+        return yet_to_bid(node.network.connected(), heard, node.met_at, now)
 
     def _is_hopeless(self, plan: Plan | None, filled: int) -> bool:
         """Tell whether all space on offer, traded away at par, would not bring enough: then waiting is in vain."""
