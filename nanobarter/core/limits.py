@@ -219,6 +219,9 @@ class Limits:
     swap_overtaken: Span = Span(1 * SECOND)  # how long a LOCKED is held that came before its AGREED was recorded
     swap_push_tries: int = 8  # an issuer's push helps those who are up; who was down asks by itself
     swap_kept: Span = Span(40 * DAY)  # ended drafts answer late questions until all their locks have lapsed
+    swap_refused_kept: Span = Span(10 * MINUTE)  # drafts that ended before an agreement: a draft is good for 2 min
+    swap_refused_max: int = 1024  # of them, 0.6 KB each; more end sooner only where somebody wants to fill the disk
+    swap_broken_max: int = 10_000  # agreements that came to nothing, 0.6 KB each and 0.2 KB a party
     swap_questions_max: int = 64  # drafts that wait for persons, at once: more than anybody reads
     swap_questions_bid_max: int = 4  # of them about one own bid, or from one proposer
     swap_questions_over_max: int = 1024  # kept until they expire, so that nobody is asked twice; 70 KB each at most

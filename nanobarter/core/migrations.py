@@ -1,6 +1,7 @@
 """A component's tables as ordered steps, and how a database is brought up to date by them."""
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,11 +13,15 @@ APPLICATION_ID: Final = 0x6E626172  # "nbar": tells our file from any other SQLi
 
 @dataclass(frozen=True)
 class Migration:
-    """One step of a component's tables. ``version`` counts from 1 without gaps."""
+    """One step of a component's tables. ``version`` counts from 1 without gaps.
+
+    ``fill`` comes after the statements, for what SQL cannot read from the rows that are there.
+    """
 
     component: str
     version: int
     sql: str
+    fill: Callable[[sqlite3.Connection], None] | None = None
 
 
 def migrate(writer: sqlite3.Connection, path: Path, migrations: list[Migration]) -> None:
@@ -35,6 +40,8 @@ def migrate(writer: sqlite3.Connection, path: Path, migrations: list[Migration])
             for step in steps[have.get(component, 0) :]:
                 for statement in _statements(step.sql):
                     writer.execute(statement)
+                if step.fill is not None:
+                    step.fill(writer)
             writer.execute(
                 "INSERT INTO schema_versions VALUES (?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
                 (component, newest),

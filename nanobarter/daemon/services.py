@@ -41,8 +41,8 @@ from nanobarter.daemon.terms import terms_of
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.net.address import Address
 from nanobarter.storage.audit import Auditor
+from nanobarter.swap.ended import settled_quantity
 from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
-from nanobarter.swap.tables import settled_quantity
 from nanobarter.translator.budget import Spent, month_of, spent
 from nanobarter.translator.ledger import Ledger, read_deals
 from nanobarter.translator.once import Once

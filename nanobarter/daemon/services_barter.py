@@ -32,8 +32,9 @@ from nanobarter.mint.service import Mint
 from nanobarter.net.address import Address
 from nanobarter.net.network import Network
 from nanobarter.storage.excludes import Excludes
+from nanobarter.swap.ended import settled_quantity
 from nanobarter.swap.service import Swap
-from nanobarter.swap.tables import settled_quantity, words_kept
+from nanobarter.swap.tables import words_kept
 from nanobarter.swap.terms import SwapTimes
 from nanobarter.translator.by_hand import ByHand
 from nanobarter.translator.lastlook import PING, PING_BYTES_MAX, LastLook, answer_ping

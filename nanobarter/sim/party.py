@@ -14,6 +14,7 @@ from nanobarter.sim.people import TERMS, Person
 from nanobarter.sim.purse import lock_key
 from nanobarter.sim.seat import Seat
 from nanobarter.swap import tables
+from nanobarter.swap.ended import is_over
 from nanobarter.swap.making import make_approve
 from nanobarter.swap.messages import (
     draft_id_of,
@@ -231,7 +232,7 @@ class Party:
         elif any(isinstance(s.state, Approved) for s in self.seats.values()):
             self._hold(agreement, signed, ack)
         else:
-            ack(tables.is_over(self.node.db, agreement))
+            ack(is_over(self.node.db, agreement))
 
     def _hold(self, agreement: AgreementId, signed: Signed, ack: Ack) -> None:
         """Keep a LOCKED for a moment that came before its AGREED was recorded."""
@@ -242,7 +243,7 @@ class Party:
                 held.clear()
                 seat = self._under(agreement)
                 if seat is None:
-                    ack(tables.is_over(self.node.db, agreement))
+                    ack(is_over(self.node.db, agreement))
                 else:
                     seat.give(LockedReceived(signed), lambda: ack(True))
 

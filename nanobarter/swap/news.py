@@ -4,6 +4,7 @@ from nanobarter.core.ids import BidId, DraftId, NodeId, node_id_of
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Instant
 from nanobarter.swap import tables
+from nanobarter.swap.ended import ended_agreements
 from nanobarter.swap.events import Aborted, Amount, DraftRefused, RingOver, Settled
 from nanobarter.swap.messages import Approve, open_approve
 from nanobarter.swap.positions import agreement_in, draft_of, mine_in
@@ -36,7 +37,7 @@ def endings(db: tables.Db) -> list[RingOver]:
     """Return how the agreements of the last weeks ended, for a ledger that may have missed the news."""
     return [
         RingOver(agreement, state.outcome, amount_of(open_approve(state.mine.approval)), at)
-        for agreement, state, at in tables.ended_agreements(db)
+        for agreement, state, at in ended_agreements(db)
     ]
 
 

@@ -11,7 +11,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span
-from nanobarter.swap import caution, tables
+from nanobarter.swap import caution, ended, tables
 from nanobarter.swap.carrier import Carrier
 from nanobarter.swap.caution import Circle, held_in
 from nanobarter.swap.machine import step
@@ -97,7 +97,7 @@ class Rings:
 
     def is_over(self, agreement: AgreementId) -> bool:
         """Tell whether an agreement of ours has ended. One whose record is just being made has not."""
-        return self._store.read_now(lambda db: tables.is_over(db, agreement))
+        return self._store.read_now(lambda db: ended.is_over(db, agreement))
 
     def objection(self, draft: Draft, index: int, limits: Limits) -> Refused | None:
         """Return why a draft is not taken, or not whole, by what others hold of our stock and who they are."""
@@ -195,6 +195,8 @@ class Rings:
                 if isinstance(move.state, Ended) and move.state.outcome == "owing" and owed is not None:
                     tables.put_debt(db, draft, owed, move.state.mine.index)
             tables.learn(db, taught, now)
+            if isinstance(moves[-1].state, Ended):
+                ended.forget_most(db, self._limits)
 
         await self._store.write(write)
         for move in moves:

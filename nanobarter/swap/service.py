@@ -15,7 +15,7 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
-from nanobarter.core.units import HOUR, SECOND, before
+from nanobarter.core.units import HOUR, SECOND
 from nanobarter.matching.network import Match
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
@@ -186,7 +186,7 @@ class Swap:
 
     async def _prune(self) -> None:
         now = self._clock.now()
-        await self._store.write(lambda db: tables.prune(db, now, before(now, self._limits.swap_kept)))
+        await self._store.write(lambda db: tables.prune(db, self._limits, now))
         await self._store.write(lambda db: tables.prune_standings(db, self._limits.swap_standings_max))
         if self._pusher is not None:
             await self._pusher.forget()

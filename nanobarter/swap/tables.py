@@ -2,15 +2,17 @@
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final
 
 from nanobarter.core.canonical import decode, encode
-from nanobarter.core.ids import AgreementId, BidId, DraftId, Hash, NodeId
+from nanobarter.core.ids import AgreementId, DraftId, Hash, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.limits import Limits
 from nanobarter.core.store import Migration
-from nanobarter.core.units import Instant, Quantity
-from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
+from nanobarter.core.units import Instant
+from nanobarter.swap import ended
+from nanobarter.swap.ended import STATE_MAX, read_state
+from nanobarter.swap.messages import AGREED_MAX
 from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.questions import Question
 from nanobarter.swap.standing import NEWCOMER, Lesson, Standing, is_vetted, learned
@@ -82,9 +84,9 @@ MIGRATIONS: Final = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration("swap", 7, ended.TABLES, ended.fill),
 )
 
-STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
 Db = sqlite3.Connection
 _STANDING: Final = "SELECT kept, broken, at, settled, since FROM swap_standings"
 
@@ -106,6 +108,7 @@ def put_state(
     if isinstance(state, Ended):
         db.execute("DELETE FROM swap_claims WHERE draft = ?", (draft,))
         db.execute("DELETE FROM swap_pays_under WHERE draft = ?", (draft,))
+        ended.note(db, draft, state, now)
     elif agreement is not None and isinstance(given, LockedReceived):
         paying = agreement.incoming(mine_in(state).index)
         if locked_objection(agreement, given.signed) is None and open_locked(given.signed).terms.index == paying:
@@ -157,7 +160,7 @@ def drop_debt(db: Db, draft: DraftId) -> None:
 def find_agreed(db: Db, agreement: AgreementId) -> tuple[DraftId, State] | None:
     """Return the draft that became an agreement of ours, and its state."""
     row = db.execute("SELECT draft, state FROM swap_drafts WHERE agreement = ?", (agreement,)).fetchone()
-    return None if row is None else (DraftId(row[0]), _state(row[1]))
+    return None if row is None else (DraftId(row[0]), read_state(row[1]))
 
 
 def put_hashes(db: Db, hashes: Iterable[Hash], draft: DraftId, until: Instant) -> None:
@@ -175,33 +178,13 @@ def all_fresh(db: Db, hashes: Iterable[Hash], draft: DraftId) -> bool:
 def live_states(db: Db) -> dict[DraftId, State]:
     """Return the states of all drafts that have not ended."""
     rows = db.execute("SELECT draft, state FROM swap_drafts WHERE ended = 0").fetchall()
-    return {DraftId(draft): _state(blob) for draft, blob in rows}
+    return {DraftId(draft): read_state(blob) for draft, blob in rows}
 
 
 def find_state(db: Db, draft: DraftId) -> State | None:
     """Return a draft's state, ended or not."""
     row = db.execute("SELECT state FROM swap_drafts WHERE draft = ?", (draft,)).fetchone()
-    return None if row is None else _state(row[0])
-
-
-def settled_quantity(db: Db, bid: BidId) -> Quantity:
-    """Return how much a bid of ours gave in the settled drafts that are still remembered."""
-    ended = (_state(blob) for (blob,) in db.execute("SELECT state FROM swap_drafts WHERE ended = 1"))
-    ours = (state for state in ended if isinstance(state, Ended) and state.mine.bid == bid)
-    return Quantity(sum(open_approve(s.mine.approval).quantity for s in ours if s.outcome == "settled"))
-
-
-def ended_agreements(db: Db) -> list[tuple[AgreementId, Ended, Instant]]:
-    """Return the ended drafts that had become agreements, and when each ended, the first one first."""
-    sql = "SELECT agreement, state, changed FROM swap_drafts WHERE ended = 1 AND agreement IS NOT NULL ORDER BY changed"
-    found = [(AgreementId(a), _state(blob), Instant(at)) for a, blob, at in db.execute(sql).fetchall()]
-    return [(a, state, at) for a, state, at in found if isinstance(state, Ended)]
-
-
-def is_over(db: Db, agreement: AgreementId) -> bool:
-    """Tell whether we were a party of an agreement that has ended."""
-    sql = "SELECT 1 FROM swap_drafts WHERE agreement = ? AND ended = 1"
-    return db.execute(sql, (agreement,)).fetchone() is not None
+    return None if row is None else read_state(row[0])
 
 
 def put_watched(db: Db, agreement: Agreement) -> None:
@@ -265,13 +248,9 @@ def prune_standings(db: Db, most: int) -> None:
     db.execute(sql, (max(0, count - most),))
 
 
-def prune(db: Db, now: Instant, ended_before: Instant) -> None:
+def prune(db: Db, limits: Limits, now: Instant) -> None:
     """Forget what can no longer matter: long ended drafts, and hashes and agreements whose locks have lapsed."""
-    db.execute("DELETE FROM swap_drafts WHERE ended = 1 AND changed < ?", (ended_before,))
+    ended.forget_old(db, limits, now)
     db.execute("DELETE FROM swap_hashes WHERE until < ?", (now,))
     db.execute("DELETE FROM swap_watched WHERE until < ?", (now,))
     db.execute("DELETE FROM swap_questions WHERE until < ?", (now,))
-
-
-def _state(blob: bytes) -> State:
-    return decode(blob, cast("type[State]", State), size_max=STATE_MAX)

@@ -11,10 +11,10 @@ import trio.testing
 
 from nanobarter.core.errors import Malformed, Reason, Refused
 from nanobarter.core.ids import DraftId, NodeId
-from nanobarter.core.item import Item
+from nanobarter.swap.ended import settled_quantity
 from nanobarter.swap.events import Aborted, Approved, DraftRefused, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
-from nanobarter.swap.tables import settled_quantity
+from nanobarter.swap.policy import ApproveAll
 from tests.swap.whole import Node, World, quiet, world_of
 
 
@@ -170,12 +170,9 @@ async def test_who_sleeps_right_after_its_vote_finds_its_notes_when_it_wakes(
 async def test_a_policy_that_objects_is_named_as_the_one_who_refused(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:
-    class Never:
+    class Never(ApproveAll):
         async def last_look(self, draft: Draft, index: int, draft_id: DraftId) -> Refused | None:
             return Refused(Reason.POLICY, "not today")
-
-        def newest(self, item: Item) -> Item | None:
-            return item
 
     async with world_of(tmp_path, 3, mock_clock, policies={2: Never()}) as world:
         parties = world.nodes
