@@ -19,6 +19,7 @@ from nanobarter.translator.reliability import next_ping
 from nanobarter.translator.watch import Outcome, Watch
 
 NONCE_BYTES: Final = 16
+ROUNDS_MAX: Final = 8  # at once: a round does not wait for a peer that the last one still waits for
 
 
 def choose(held: Iterable[NodeId], offering: Iterable[NodeId], me: NodeId, most: int) -> list[NodeId]:
@@ -41,15 +42,25 @@ class Pinger:
     ) -> None:
         self._watch, self._caller, self._peers = watch, caller, peers
         self._clock, self._entropy, self._limits = clock, entropy, limits
+        self._rounds = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ping until cancelled."""
         task_status.started()
-        while True:
-            now = self._clock.now()
-            wait = span_between(now, next_ping(now, int.from_bytes(self._entropy.token(4), "big")))
-            await trio.sleep(wait / SECOND)
+        async with trio.open_nursery() as nursery:
+            while True:
+                now = self._clock.now()
+                wait = span_between(now, next_ping(now, int.from_bytes(self._entropy.token(4), "big")))
+                await trio.sleep(wait / SECOND)
+                if self._rounds < ROUNDS_MAX:
+                    self._rounds += 1
+                    nursery.start_soon(self._round)
+
+    async def _round(self) -> None:
+        try:
             await self.round_now()
+        finally:
+            self._rounds -= 1
 
     async def round_now(self) -> list[Outcome]:
         """Ping everybody once, note and return what came of it."""

@@ -24,7 +24,7 @@ from nanobarter.matching.network import Match, bid_from_item, quality_of
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.translator.choosing import Chooser
 from nanobarter.translator.market_ports import Board, Drawer, Pace, Proposer
-from nanobarter.translator.orders import Order, bid_for
+from nanobarter.translator.orders import Order, bid_for, hardly_differs
 from nanobarter.translator.wanted import Wanted, Who
 
 
@@ -224,7 +224,7 @@ class Market:
                 continue
             if wanted is None:
                 await self._withdraw(bid_id, standing)
-            elif wanted != standing.order or standing.item.expires < renew_before:
+            elif not hardly_differs(wanted, standing.order) or standing.item.expires < renew_before:
                 await self._publish(bid_id, wanted, standing.item.sequence)
         for bid_id, order in every.items():
             if bid_id not in self._own:

@@ -4,7 +4,7 @@ An order is private and says why; a bid is public and says only what is given fo
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from nanobarter.core.ids import BidId, NodeId, sha256
@@ -18,6 +18,7 @@ ORDERS_MAX: Final = 32  # bids one node may have open; gossip holds others to th
 BARGAINS_MAX: Final = 6  # issuers beyond the plan whose notes are taken below their worth, for when a slot is free
 PROBES_MAX: Final = 3  # strangers tried out at a time, within their caps
 SPARE_MIN: Final = 8  # issuers asked beyond those that are missing, so that the market chooses
+PRICE_STEP: Final = 0.03  # half of what a dealer's margins make of a price; a score is not known any better
 BY_HAND_MAX: Final = 8  # of them placed by hand: the folders must not wait for want of a bid
 
 
@@ -130,6 +131,20 @@ def orders_for_renewal(plan: Plan, held: Mapping[NodeId, Held], room: Quantity, 
             found.append(Order(plan.kind, issuer, Quantity(wanted), patient=True))
             left -= wanted
     return found
+
+
+def hardly_differs(wanted: Order, said: Order) -> bool:
+    """Tell whether a bid may go on saying what it says.
+
+    Scores move a little with every ping, and prices with them. A bid that followed each step would be another one in
+    every draft that others have just made of it, and be refused for that.
+    """
+    if wanted.key or wanted.omega == said.omega:
+        return wanted == said
+    price, before = wanted.omega[0] / wanted.omega[1], said.omega[0] / said.omega[1]
+    near = abs(price - before) <= PRICE_STEP * before
+    near = near and abs(wanted.quantity - said.quantity) <= max(1, PRICE_STEP * said.quantity)
+    return near and replace(wanted, omega=said.omega, quantity=said.quantity) == said
 
 
 def crumb(order: Order, me: NodeId, lock_min: int) -> int:

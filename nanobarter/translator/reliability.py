@@ -25,6 +25,7 @@ from nanobarter.core.units import DAY, SECOND, Instant, Span, after, span_betwee
 WINDOW: Final = Span(DAY // 4)
 PING_PERIOD: Final = Span(max(DAY // 96, SECOND))  # a quarter of an hour; where tests shorten the day, no hail of pings
 MARKS: Final = WINDOW // PING_PERIOD  # rounds of pings in a window, as often as a node notes that it is on itself
+MARK_PERIODS_MAX: Final = 3  # less than an hour: who is off for longer is off
 MISSED_MAX: Final = 400  # windows that a node was off, counted when it is back: older ones weigh nothing any more
 FORGETTING: Final = 0.99  # per window
 FAULT_WEIGHT: Final = 20.0  # windows: a fifth of all that is remembered
@@ -121,8 +122,11 @@ def audited(observed: Observed, now: Instant, *, proven: bool) -> Observed:
 def marked(own: Observed, now: Instant) -> Observed:
     """Return what a node knows of itself after it noted that it is on and that others answer it.
 
-    Windows in which it noted nothing count as off, as they do for those who ping it. It believes in its own disk.
+    Windows in which it noted nothing count as off, as they do for those who ping it. It believes in its own disk. A
+    mark stands for all the time since the last one, up to ``MARK_PERIODS_MAX`` periods of pings: a busy machine that
+    comes to its pings late was on all the same.
     """
+    late = round(span_between(own.heard, now) / PING_PERIOD)
     window, missed = own.window, 0
     while span_between(window.start, now) >= WINDOW and missed < MISSED_MAX:
         full = replace(window, asked=MARKS, answered=min(MARKS, window.answered), proven=int(window.answered > 0))
@@ -130,7 +134,8 @@ def marked(own: Observed, now: Instant) -> Observed:
         own = closed(own, full, end, end if window.answered else None)
         window, missed = own.window, missed + 1
     start = window.start if span_between(window.start, now) < WINDOW else now
-    return replace(own, window=Window(start, window.asked, window.answered + 1), heard=now, gone=None)
+    stands_for = min(max(late, 1), MARK_PERIODS_MAX)
+    return replace(own, window=Window(start, window.asked, window.answered + stands_for), heard=now, gone=None)
 
 
 def rolled(observed: Observed, now: Instant) -> Observed:

@@ -8,8 +8,11 @@ from nanobarter.core.units import MIB, LeaseKind, Quantity
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import (
     ORDERS_MAX,
+    PRICE_STEP,
     PROBES_MAX,
+    Order,
     bid_for,
+    hardly_differs,
     order_for_reserve,
     orders_for_plan,
     orders_for_renewal,
@@ -104,3 +107,20 @@ def test_the_reserve_waits_for_the_notes_that_will_lengthen_leases_and_for_no_mo
         assert order.issuer not in bad
         assert held[order.issuer].lease_used
         assert held[order.issuer].notes + order.quantity <= plan.per_issuer
+
+
+prices = st.tuples(st.integers(1, 20_000), st.just(1000))
+quantities = st.integers(1, 500).map(Quantity)
+
+
+@given(prices, prices, quantities, quantities)
+def test_a_bid_stays_as_it_is_only_while_its_price_has_hardly_moved(
+    price: tuple[int, int], before: tuple[int, int], quantity: Quantity, was: Quantity
+) -> None:
+    said, wanted = Order(KIND, NODES[0], was, omega=before), Order(KIND, NODES[0], quantity, omega=price)
+    assert hardly_differs(said, said)
+    if hardly_differs(wanted, said) and wanted != said:
+        assert abs(price[0] / before[0] - 1) <= PRICE_STEP * 1.001
+        assert abs(quantity - was) <= max(1, PRICE_STEP * was)
+    assert not hardly_differs(Order(KIND, NODES[1], was, omega=before), said)
+    assert not hardly_differs(Order(KIND, NODES[0], Quantity(was + 1), omega=before), said)

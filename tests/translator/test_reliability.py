@@ -1,9 +1,11 @@
 """At stake: who is trusted with data. A score must fall when a peer fails, and never rise by what others say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -246,6 +248,55 @@ def test_who_is_always_on_is_worth_more_than_who_is_on_by_day() -> None:
         by_day = marked(by_day, now) if step % 96 < 48 else by_day
     assert always.reach.lower > 0.95
     assert 0.4 < by_day.reach.lower < 0.6
+
+
+@given(st.lists(st.floats(0.7, 3.4), min_size=400, max_size=400))
+def test_a_machine_that_comes_to_its_pings_late_was_on_all_the_same(pauses: list[float]) -> None:
+    own, now = first_seen(START), START
+    for pause in pauses:
+        now = after(now, Span(int(pause * PING_PERIOD)))
+        own = marked(own, now)
+    assert own.reach.lower > 0.8
+    assert own.reach.mean > 0.9
+
+
+async def test_a_round_of_pings_does_not_wait_for_a_silent_peer_of_the_last_one(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    del autojump_clock
+    hub, clock = MemoryNetwork(LIMITS), ManualClock(START)
+    me, other, mute = (hub.node(SigningKey(bytes([n]) * 32)) for n in range(1, 4))
+    asked = list[float]()
+
+    async def count(peer: NodeId, body: bytes) -> bytes:
+        asked.append(trio.current_time())
+        return await answer_ping(peer, body)
+
+    async def never(_peer: NodeId, _body: bytes) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    other.add(PING, count, body_max=32)
+    mute.add(PING, never, body_max=32)
+    limits = replace(LIMITS, ping_timeout=Span(4 * PING_PERIOD))
+    store = Store.open(tmp_path / "s", MIGRATIONS)
+    watch = Watch(store=store, clock=clock, limits=limits)
+    pinger = Pinger(
+        watch=watch,
+        caller=me,
+        peers=lambda: [other.node_id, mute.node_id],
+        clock=clock,
+        entropy=SeededEntropy(1, "pings"),
+        limits=limits,
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        nursery.start_soon(pinger.run)
+        while len(asked) < 3:  # noqa: ASYNC110 - pings tell nobody
+            await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    store.close()
+    assert asked[2] <= 4.01 * PING_PERIOD / 1000  # the first round waits for the mute one for longer than that
 
 
 async def test_a_round_without_any_answer_is_our_own_fault(tmp_path: Path) -> None:
