@@ -167,7 +167,7 @@ class Limits:
     sign_timeout: Span = Span(1 * SECOND)  # a peer that failed shows within it that it is back: a round trip, no more
     share_peer_rest: Span = Span(2 * MINUTE)  # a peer that failed is asked last for so long
     share_full_rest: Span = Span(1 * DAY)  # a peer without room for what it owes: people rarely make room sooner
-    share_transfer_bytes_max: int = 16 * 1024 * 1024  # of shares under way at once, in memory with their masks
+    share_transfer_bytes_max: int = 8 * 1024 * 1024  # of shares under way at once, in memory with their masks
     throttle_wait_max: Span = Span(8 * SECOND)  # of a peer's range under a limit of bandwidth; well below call_timeout
     share_packs_max: int = 3  # packs put together at once in a search without a head, 16 MiB each; bounds memory
     share_pack_bytes_max: int = 28 * 1024 * 1024  # of packs under way at once, with their coded parts

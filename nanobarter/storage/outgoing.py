@@ -70,6 +70,7 @@ class Outgoing:
     def arrived(self, index: int, seconds: float) -> None:
         """Note that a share was placed."""
         self.placed.add(index)
+        self.pieces[index] = b""  # it is not needed any more, and is up to 2 MiB
         self.taken -= 1
         self.slowest = max(self.slowest or 0.0, seconds)
 

@@ -135,7 +135,7 @@ class Pipeline:
         self._open: dict[PackKind, _Open] = {"data": _Open("data", self.data), "meta": _Open("meta", self.meta)}
         self._in, self._out = trio.open_memory_channel[_Batch](self.limits.storage_workers_max)
         self._slots = trio.Semaphore(self.limits.storage_uploads_max)
-        self._sealing = trio.Lock()
+        self._sealing, self._adding = trio.Lock(), trio.Lock()
 
     async def run(self, feed: Callable[["Pipeline"], Awaitable[None]]) -> None:
         """Run ``feed`` and everything that it sends; returns when all but the open packs are stored."""
@@ -153,15 +153,15 @@ class Pipeline:
     async def _work(self, nursery: trio.Nursery) -> None:
         async for batch in self._out:
             pieces = await trio.to_thread.run_sync(_make_pieces, batch)
-            for piece in pieces:
-                self.counts.new_chunks += 1
-                self.counts.new_bytes += piece.length
-                await self._add(piece, nursery)
+            async with self._adding:  # while one waits to ship a pack, the other does not fill a further one
+                for piece in pieces:
+                    self.counts.new_chunks += 1
+                    self.counts.new_bytes += piece.length
+                    await self._add(piece, nursery)
 
     async def _add(self, piece: Piece, nursery: trio.Nursery) -> None:
         target = self._open["data" if piece.role == DATA else "meta"]
         if target.is_full_with(piece):
-            # Taken before the wait: the other worker must find the list empty.
             taken = target.take()
             target.add(piece)
             size = share_size_full(target.geometry.k)
