@@ -68,27 +68,26 @@ async def _bulk(stream, size):
     return size / 1e6 / (time.perf_counter() - begun)
 
 
-async def _calls(streams, count):
+async def _calls(streams, seconds):
     import trio  # noqa: PLC0415
 
     latencies = []
 
     async def ask(stream):
-        while len(latencies) < count:
+        while time.perf_counter() < until:
             begun = time.perf_counter()
             await stream.write(b"ping")
             await _exactly(stream, 4)
             latencies.append(time.perf_counter() - begun)
 
-    begun = time.perf_counter()
+    until = time.perf_counter() + seconds
     async with trio.open_nursery() as nursery:
         for stream in streams:
             nursery.start_soon(ask, stream)
-    took = time.perf_counter() - begun
-    return len(latencies) / took, sorted(latencies)[len(latencies) * 99 // 100] * 1000
+    return len(latencies) / seconds, sorted(latencies)[len(latencies) * 99 // 100] * 1000
 
 
-async def _measure(address, size, calls):
+async def _measure(address, size, seconds):
     import multiaddr  # noqa: PLC0415
     from libp2p.peer.peerinfo import info_from_p2p_addr  # noqa: PLC0415
 
@@ -98,18 +97,18 @@ async def _measure(address, size, calls):
         await host.connect(there)
         bulk = await _bulk(await host.new_stream(there.peer_id, [_BULK]), size)
         streams = [await host.new_stream(there.peer_id, [_ECHO]) for _ in range(_IN_FLIGHT)]
-        per_s, p99 = await _calls(streams, calls)
+        per_s, p99 = await _calls(streams, seconds)
         print(json.dumps({"bulk_mb_s": bulk, "rpc_per_s": per_s, "rpc_p99_ms": p99}), flush=True)
         os._exit(0)  # a host's end waits for streams that the other side does not close
 
 
-def _both(size, calls):
+def _both(size, seconds):
     command = [sys.executable, __file__]
     server = subprocess.Popen([*command, "serve"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None  # noqa: S101 - asked for above
         address = server.stdout.readline().strip()
-        subprocess.run([*command, "ask", address, size, calls], check=True, timeout=200)
+        subprocess.run([*command, "ask", address, size, seconds], check=True, timeout=300)
     finally:
         server.kill()
         server.wait()
@@ -122,10 +121,10 @@ def _main():
     match sys.argv[1:]:
         case ["serve"]:
             trio.run(_serve)
-        case ["ask", address, size, calls]:
-            trio.run(_measure, address, int(size), int(calls))
-        case [size, calls]:
-            _both(size, calls)
+        case ["ask", address, size, seconds]:
+            trio.run(_measure, address, int(size), float(seconds))
+        case [size, seconds]:
+            _both(size, seconds)
 
 
 if __name__ == "__main__":

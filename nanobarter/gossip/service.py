@@ -141,14 +141,6 @@ class Gossip:
         held = self._held.get((topic, author, key))
         return max(self._clock.now(), held.sequence + 1 if held is not None else 0)
 
-    def score_of(self, peer: NodeId) -> float:
-        """Return what a peer has been good for: above zero for bringing news, below it for what was not valid."""
-        return self._machine.scores.of(peer, trio.current_time())
-
-    def in_mesh(self, peer: NodeId) -> bool:
-        """Tell whether this node and a peer pass on everything to each other."""
-        return peer in self._machine.mesh
-
     # -- what the machine wants done
 
     def _moment(self) -> Moment:

@@ -1,12 +1,12 @@
 """One connection to a known peer, and its end. The handshake came before (handshake.py).
 
-A reader task and a writer task (writer.py) live as long as the connection; requests are served by others
-(serving.py). What we ask is in calls.py, streams are in streams.py, signs of life in pulse.py. The dialling side
-numbers its requests and streams oddly, the other evenly, so no number has two meanings.
+A reader task and a writer task (writer.py) live as long as the connection. What is read goes where it belongs
+(intake.py); requests are served by tasks of their own (serving.py). What we ask is in calls.py, streams are in
+streams.py, signs of life in pulse.py. The dialling side numbers its requests and streams oddly, the other evenly, so no
+number has two meanings.
 
-Two connections to one peer arise when both dial at once. Both sides prefer the same one (links.py) and *retire*
-the other: no new calls start on it, and when its last call was answered the side says DONE. After both said it,
-nothing can be under way and it closes; so no call is lost.
+Two connections to one peer arise when both dial at once. Both sides prefer the same one (links.py) and retire the
+other (retiring.py).
 """
 
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from typing import Final
 
 import trio
 
-from nanobarter.core.canonical import decode, encode
+from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed, PeerFault
 from nanobarter.core.ids import PublicKey, node_id_of, short_node
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Body, Priority
 from nanobarter.core.units import SECOND, Span
 from nanobarter.net.calls import Calls, Numbers, Retired
-from nanobarter.net.frames import GIVEN_UP, PART_BYTES, FrameDecoder, Kind, Message, frames_of
+from nanobarter.net.frames import GIVEN_UP, FrameDecoder, Kind, Message, frames_of
+from nanobarter.net.intake import Intake
 from nanobarter.net.messages import Bye, Hello, Parting
 from nanobarter.net.methods import Methods
 from nanobarter.net.outbox import Dropped, Outbox
 from nanobarter.net.pulse import Pulse, Rhythm, Sign
 from nanobarter.net.punch import Ends
+from nanobarter.net.retiring import Retirement
 from nanobarter.net.serving import Serving
-from nanobarter.net.stream import Stream, read_failed
+from nanobarter.net.stream import Stream
 from nanobarter.net.streams import Streams
 from nanobarter.net.timers import Timers
 from nanobarter.net.tls import TlsStream
 from nanobarter.net.writer import Writer
 
 _READ_BYTES: Final = 256 * 1024
-_RECORD_MAX: Final = 1024  # of a BYE
-_STREAM_KINDS: Final = frozenset({Kind.DATA, Kind.END, Kind.CREDIT, Kind.RESET, Kind.FAILED})
 
 Channel = trio.abc.Stream
 """The encrypted bytes below: a ``tls.TlsStream`` in life."""
@@ -70,8 +70,6 @@ class Connection:
         self.closed = trio.Event()
         self.fault: PeerFault | None = None
         self.since = trio.current_time()
-        self.last_work = self.since
-        """When it was last used for anything but signs of life."""
         self.ends: Ends | None = None
         """Both ends of its socket; none over a relay."""
         self.path = "out" if self.dialled else "in"  # how it came up, for people
@@ -83,6 +81,13 @@ class Connection:
         self.pulse = Pulse(limits, self._rhythm, self.since)
         self._channel, self._decoder, self._limits = channel, decoder, limits
         self._receive = channel.receive_view if isinstance(channel, TlsStream) else channel.receive_some
+        self._is_over = False
+        self._scope = trio.CancelScope()
+        self._retirement = Retirement(
+            has_own=lambda: bool(self.calls) or self.streams.has_own,
+            say_done=lambda: self._post(Kind.DONE, 0),
+            over=self._scope.cancel,
+        )
         self._numbers = Numbers(dialled=self.dialled)
         self.calls = Calls(
             self.peer,
@@ -96,9 +101,20 @@ class Connection:
         self.serving = Serving(
             self.peer, methods, limits, self._post, unsent=lambda: self.outbox.held, timers=shared.timers
         )
-        self.streams = Streams(self.peer, self._numbers, methods, limits, self._post, forgotten=self._maybe_done)
-        self._is_over = self._retiring = self._done_said = self._done_heard = False
-        self._scope = trio.CancelScope()
+        self.streams = Streams(self.peer, self._numbers, methods, limits, self._post, forgotten=self._retirement.look)
+        self._intake = Intake(
+            numbers=self._numbers,
+            calls=self.calls,
+            serving=self.serving,
+            streams=self.streams,
+            outbox=self.outbox,
+            pulse=self.pulse,
+            retirement=self._retirement,
+            post=self._post,
+            give_up=self._give_up,
+            over=self._scope.cancel,
+            limits=limits,
+        )
         self._writer = Writer(channel, self.outbox, self.pulse, broken=self._scope.cancel)
         self._nursery: trio.Nursery | None = None
         self._sign: trio.Event | None = None
@@ -139,9 +155,14 @@ class Connection:
         return self._writer.bytes_out
 
     @property
+    def last_work(self) -> float:
+        """When it was last used for anything but signs of life."""
+        return self.pulse.last_work
+
+    @property
     def is_usable(self) -> bool:
         """Whether new calls may start here: not ended and not retired by either side."""
-        return not (self._is_over or self._retiring or self._done_heard)
+        return not (self._is_over or self._retirement.has_begun)
 
     @property
     def is_busy(self) -> bool:
@@ -150,8 +171,7 @@ class Connection:
 
     def retire(self) -> None:
         """Start no more calls here, and say DONE once those under way were answered."""
-        self._retiring = True
-        self._maybe_done()
+        self._retirement.begin()
 
     def look_after(self, now: float) -> None:
         """Ping a silent peer; close when a ping or a write got nowhere for too long."""
@@ -186,13 +206,6 @@ class Connection:
         self.calls.end()
         self.streams.end()
 
-    def _maybe_done(self) -> None:
-        if self._retiring and not self._done_said and not self.calls and not self.streams.has_own:
-            self._done_said = True
-            self._post(Kind.DONE, 0)
-        if self._done_said and self._done_heard:
-            self._scope.cancel()
-
     # -- what we ask
 
     async def call(self, method: str, body: Body, *, timeout: Span, priority: Priority) -> bytes:
@@ -205,8 +218,8 @@ class Connection:
                 method, body, timeout, bulk=priority == "bulk", usable=lambda: self.is_usable, streams=self.streams
             )
         finally:
-            if self._retiring:
-                self._maybe_done()
+            if self._retirement.has_begun:
+                self._retirement.look()
 
     def open_stream(self, method: str, body: bytes) -> Stream:
         """Open a stream; a refusal shows when it is used. Raises Retired, or Unreachable when too many are open."""
@@ -233,8 +246,7 @@ class Connection:
     async def _read(self, messages: list[Message], nursery: trio.Nursery) -> None:
         try:
             while True:
-                for message in messages:
-                    self._take(message, nursery)
+                await self._intake.take_all(messages, nursery)
                 data = await self._receive(_READ_BYTES)
                 if not data:
                     return
@@ -251,63 +263,3 @@ class Connection:
             self.part(Parting.MALFORMED, str(error))
             with trio.move_on_after(1):
                 await trio.sleep_forever()
-
-    def _take(self, message: Message, nursery: trio.Nursery) -> None:
-        kind, number, body = message
-        if kind is Kind.REQUEST:
-            self.last_work = self.pulse.last_heard
-            self._check_new(number)
-            self.serving.take_request(number, body, nursery)
-            self._check_outbox()
-        elif kind is Kind.ANSWER:
-            self.last_work = self.pulse.last_heard
-            self.calls.take_answer(number, body)
-        elif kind in _STREAM_KINDS and number in self.streams:
-            self.last_work = self.pulse.last_heard
-            self.streams.take(message)
-        else:
-            self._take_other(message, nursery)
-
-    def _take_other(self, message: Message, nursery: trio.Nursery) -> None:
-        kind, number, body = message
-        match kind:
-            case Kind.FAILED:
-                self.calls.take_answer(number, read_failed(body))
-            case Kind.CANCEL if not self._numbers.owns(number):
-                self.serving.cancel(number)
-                self._give_up(number)
-            case Kind.OPEN:
-                self._check_new(number)
-                self.streams.take_open(number, body, nursery)
-                self._check_outbox()
-            case _:
-                self._take_control(kind, number, body)
-
-    def _take_control(self, kind: Kind, number: int, body: bytes) -> None:
-        match kind:
-            case Kind.PING:
-                # A peer that pings and does not read must not fill our memory; and what waits in the outbox is
-                # a sign of life as good as a pong.
-                if self.outbox.held < PART_BYTES:
-                    self._post(Kind.PONG, number)
-            case Kind.PONG:
-                self.pulse.ponged(trio.current_time())
-            case Kind.DONE:
-                self._done_heard = self._retiring = True
-                self._maybe_done()
-            case Kind.BYE:
-                decode(body, Bye, size_max=_RECORD_MAX)
-                self._scope.cancel()
-            case Kind.HELLO | Kind.PART:
-                raise Malformed(f"{kind.name} after the handshake")
-            case _:  # the rest of a stream that was abandoned here and crossed our RESET
-                pass
-
-    def _check_new(self, number: int) -> None:
-        if self._numbers.owns(number) or number == 0 or number in self.serving or number in self.streams:
-            raise Malformed(f"the number {number} is not free")
-
-    def _check_outbox(self) -> None:
-        """Refusals are answers too: a peer that floods and never reads is cut off."""
-        if self.outbox.held > 2 * self._limits.owed_bytes_max:
-            raise Malformed("it asks much and reads nothing")

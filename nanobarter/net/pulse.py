@@ -58,7 +58,7 @@ class Pulse:
         self._patience = limits.silence_max / SECOND
         self._span = limits.idle_before_ping / SECOND
         self._rhythm = rhythm
-        self.last_heard = now
+        self.last_heard = self.last_work = now
         self.latency: float | None = None
         """Seconds of a round trip, smoothed; None before the first."""
         self.writing_since: float | None = None
@@ -77,6 +77,10 @@ class Pulse:
             self._span = min(self._span * 2, self._rhythm.ceiling)
             self._silence = 0.0
         self.last_heard = now
+
+    def worked(self) -> None:
+        """Note that what came last was more than a sign of life."""
+        self.last_work = self.last_heard
 
     def ponged(self, now: float) -> None:
         """Note the answer to a ping."""

@@ -227,3 +227,21 @@ async def test_a_late_answer_is_not_waited_for_and_the_peer_is_told(autojump_clo
         await bench.say(Kind.ANSWER, heard[0].number, b"too late")
         await trio.testing.wait_all_tasks_blocked()
         assert bench.connection.fault is None
+
+
+async def test_a_peer_that_asks_much_at_once_is_answered_before_all_of_it_was_taken() -> None:
+    """Else two busy nodes work in turns, each idle while the other works."""
+    taken = list[int]()
+    async with running(Limits()) as bench:
+
+        async def count(_peer: NodeId, _body: bytes) -> bytes:
+            await trio.lowlevel.checkpoint()
+            taken.append(len(bench.connection.serving))
+            return b""
+
+        bench.methods.add("t.count", count, body_max=10)
+        frames = [encode_message(Kind.REQUEST, number, request("t.count")) for number in range(2, 202, 2)]
+        await bench.wire.send_all(b"".join(piece for frame in frames for piece in frame))
+        while len(taken) < len(frames):
+            await bench.hear()
+    assert max(taken) < len(frames) / 2
