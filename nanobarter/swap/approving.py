@@ -11,7 +11,7 @@ import msgspec
 
 from nanobarter.core.errors import Reason
 from nanobarter.core.units import Instant, after
-from nanobarter.swap.ending import Moved, ended, put
+from nanobarter.swap.ending import Moved, ended, put, refuses_itself
 from nanobarter.swap.messages import open_approve, open_draft, open_refuse
 from nanobarter.swap.objections import agreed_objection, approval_objection
 from nanobarter.swap.orders import Blame
@@ -39,7 +39,7 @@ from nanobarter.swap.terms import SwapTimes, agreement_of
 _OTHER_TERMS: Final = "what pays us stands under other terms than its issuer names"
 
 
-def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> Moved:
+def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> Moved:  # noqa: PLR0912 - one per fact
     """Move a party that has reserved and waits for the agreement."""
     match given:
         case AgreementReceived():
@@ -59,7 +59,11 @@ def approved(state: Approved, given: Given, now: Instant, times: SwapTimes) -> M
             return ended(state, "refused", given.reason, now, detail=given.detail, by=None, tell=True), ()
         case Restarted():  # state and reservation are on disk, and the others may have agreed meanwhile
             return state, ()
-        case ApprovalReceived() | RefusalReceived() | VoteReceived():
+        case RefusalReceived():  # handed on by the proposer, or meant for it: the ring cannot be
+            if not refuses_itself(given.signed, [arc.giver for arc in open_draft(state.draft).arcs]):
+                return state, (Blame(given.signed.signer, "refuses a position that is not its own"),)
+            return ended(state, "cancelled", open_refuse(given.signed).reason, now, by=given.signed.signer), ()
+        case ApprovalReceived() | VoteReceived():
             return state, ()  # for the proposer only; a stray one
         case LockedReceived() | LegSeen() | LegTaken() | TimePassed():
             return state, ()  # a LOCKED may overtake its AGREED; the sender repeats it
@@ -73,8 +77,8 @@ def gathering(state: Gathering, given: Given, now: Instant, times: SwapTimes) ->
         case ApprovalReceived():
             return _approval(state, given, now)
         case RefusalReceived():
-            refuse, giver = open_refuse(given.signed), open_draft(state.draft).arcs
-            if refuse.index >= len(giver) or giver[refuse.index].giver != given.signed.signer:
+            refuse = open_refuse(given.signed)
+            if not refuses_itself(given.signed, [arc.giver for arc in open_draft(state.draft).arcs]):
                 return state, (Blame(given.signed.signer, "refuses a position that is not its own"),)
             detail, by = refuse.detail, given.signed.signer
             return ended(state, "refused", refuse.reason, now, detail=detail, by=by, tell=True), ()

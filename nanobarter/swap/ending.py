@@ -1,13 +1,15 @@
 """After the vote, or without it: collect, pay, fetch back, and end. Nothing here can be refused by a party any more."""
 
+from collections.abc import Sequence
 from typing import Final, TypeVar, assert_never
 
 import msgspec
 
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import NodeId
+from nanobarter.core.keys import Signed
 from nanobarter.core.units import HOUR, Instant, Span, after
-from nanobarter.swap.messages import open_approve, open_draft
+from nanobarter.swap.messages import open_approve, open_draft, open_refuse
 from nanobarter.swap.orders import Blame
 from nanobarter.swap.states import (
     Aborted,
@@ -160,6 +162,12 @@ def aborted(deal: Deal, reason: Reason, detail: str, now: Instant, *, tell: bool
     agreement, own = agreement_of(deal.agreed), deal.mine.index
     to = tuple(n for i, n in enumerate(agreement.nodes) if i != own) if own == 0 else agreement.nodes[:1]
     return Aborted(deal, Notice(to if tell else (), after(now, NOTICE_SPAN), reason, detail))
+
+
+def refuses_itself(signed: Signed, nodes: Sequence[NodeId]) -> bool:
+    """Tell whether a REFUSE is of the party whose position it names."""
+    index = open_refuse(signed).index
+    return index < len(nodes) and nodes[index] == signed.signer
 
 
 def ended(

@@ -35,6 +35,7 @@ from nanobarter.swap.states import (
     CancelReceived,
     Collecting,
     Committing,
+    Doomed,
     Ended,
     Gathering,
     Given,
@@ -46,6 +47,7 @@ from nanobarter.swap.states import (
     Opened,
     RefusalReceived,
     Restarted,
+    Spoilt,
     State,
     Voted,
     VoteReceived,
@@ -60,14 +62,21 @@ AGES: Final[dict[type, set[type]]] = {
     Collecting: {Aborted},
     Committing: {Voted},
     Voted: {Ended},
+    Doomed: {Ended},
     Opened: {Ended},
     Aborted: {Ended},
+    Spoilt: {Ended},
     Ended: set(),
 }
 """Where time alone may lead a state, besides staying."""
 
 MOVES: Final[dict[type, dict[type, set[type]]]] = {
-    Approved: {AgreementReceived: {Locking, Ended}, CancelReceived: {Ended}, LockFailed: {Ended}},
+    Approved: {
+        AgreementReceived: {Locking, Ended},
+        CancelReceived: {Ended},
+        RefusalReceived: {Ended},
+        LockFailed: {Ended},
+    },
     Gathering: {
         ApprovalReceived: {Ended},
         AgreementReceived: {Collecting},
@@ -79,19 +88,22 @@ MOVES: Final[dict[type, dict[type, set[type]]]] = {
         LockedReceived: {Voted},
         LockFailed: {Aborted},
         CancelReceived: {Aborted},
+        RefusalReceived: {Aborted},
         LegSeen: {Aborted, Opened},
     },
     Collecting: {
         LockedReceived: {Committing},
         VoteReceived: {Committing},
         LockFailed: {Aborted},
-        RefusalReceived: {Aborted},
+        RefusalReceived: {Spoilt},
         LegSeen: {Aborted, Opened},
     },
     Committing: {LegSeen: {Opened, Aborted}},
-    Voted: {LegSeen: {Opened, Aborted}},
+    Voted: {LegSeen: {Opened, Aborted}, RefusalReceived: {Doomed}},
+    Doomed: {LegSeen: {Opened, Aborted}},
     Opened: {LegSeen: {Ended}, LegTaken: {Ended}},
     Aborted: {LegSeen: {Opened, Ended}, LegTaken: {Ended}},
+    Spoilt: {LegSeen: {Opened, Ended}, LegTaken: {Ended}},
     Ended: {},
 }
 """Where a fact may lead a state, besides staying. What is not listed is ignored or blamed."""

@@ -1,8 +1,7 @@
-"""What a state wants done: standing orders, derived from the state alone.
+"""What a state wants done: standing orders, derived from the state alone, in place of all earlier ones of its draft.
 
-The orders of a state replace all earlier ones of its draft. Each is repeated until its answer changes the state
-or its time is over; one that was acknowledged is not repeated by the same process. So a restart needs no list of
-what was under way: it asks the state again, and repeats calmly.
+Each is repeated until its answer changes the state or its time is over; one that was acknowledged is not repeated by
+the same process. So a restart needs no list of what was under way: it asks the state again, and repeats calmly.
 """
 
 from collections.abc import Iterable
@@ -29,6 +28,7 @@ from nanobarter.swap.states import (
     Opened,
     Preimages,
     Receipts,
+    Spoilt,
     State,
     Voted,
 )
@@ -263,6 +263,8 @@ def _aborted(state: Aborted, now: Instant) -> tuple[Order, ...]:
     agreement, own = agreement_of(state.deal.agreed), state.deal.mine.index
     paying = agreement.incoming(own)
     wanted = list[Order](_notices(state.notice, state.deal.mine, now))
+    if isinstance(state, Spoilt) and state.refusal is not None:  # shows whose fault it is, as a CANCEL does not
+        wanted = [_handed_on(order, state.refusal) for order in wanted]
     if state.incoming == "pending":
         wanted.append(Release(paying, agreement.terms[paying]))
     if state.outgoing == "pending":
@@ -270,6 +272,12 @@ def _aborted(state: Aborted, now: Instant) -> tuple[Order, ...]:
     if state.outgoing == "returned" and not state.taken_back and not agreement.is_fresh(own):
         wanted.append(Take(own, agreement.terms[own]))
     return (*wanted, WakeAt(after(max(now, agreement.take_until), _AFTER)))
+
+
+def _handed_on(order: Order, refusal: Signed) -> Order:
+    if isinstance(order, Send) and order.to != refusal.signer:
+        return Send(order.to, refusal, "swap.refuse", order.until)
+    return order
 
 
 def _notices(notice: Notice, mine: Mine, now: Instant) -> tuple[Order, ...]:

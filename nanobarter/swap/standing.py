@@ -7,7 +7,8 @@ newcomer has 2/3, one broken draft takes it to 1/2, more shut it out until they 
 
 Before an agreement only time is lost, and a draft that is cancelled at once costs next to nothing. Afterwards our lock
 stands: a CANCEL then costs half a draft however soon it comes, and who could have released the lock, and let it stay
-until its deadline, half a draft more. It may be as stuck as we are, having voted; so it is not the whole.
+until its deadline, half a draft more; not where we had voted, since it may be as stuck as we are. A party that refuses
+what it had approved pays as the proposer would for its CANCEL, who shows its signed word and pays a quarter.
 
 Who has settled some rings with us over some weeks is vetted. What whoever is not may have of our stock is for
 ``caution``. Everything here is pure.
@@ -28,12 +29,14 @@ from nanobarter.swap.states import (
     Approved,
     CancelReceived,
     Collecting,
+    Doomed,
     Ended,
     Given,
     LegSeen,
     LockFailed,
     Locking,
     Opened,
+    RefusalReceived,
     Restarted,
     State,
     Voted,
@@ -44,6 +47,10 @@ HALVED_IN: Final = Span(DAY)
 SCORE_MIN: Final = 0.5
 LEFT: Final = 0.5
 """Of a broken draft: what a cancelled agreement costs at least, and a lock of ours that was left until its deadline."""
+CHOSE: Final = 0.25
+"""Of what a refusal costs: the part of the proposer, who chose the party, and could have a new one refuse each time."""
+MUTE: Final = 0.25
+"""Of a broken draft: a lock that was missing at another's mint, which may be mute, and nobody can show that."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def lessons(before: State | None, state: State, given: Given | None, now: Instan
     """Yield what a step of a draft teaches about others. What we ourselves broke off or slept through: nothing."""
     if before is None:
         return
-    if isinstance(before, Voted | Aborted) and isinstance(state, Aborted | Ended) and isinstance(given, LegSeen):
+    if isinstance(before, Aborted) and isinstance(state, Aborted | Ended) and isinstance(given, LegSeen):
         yield from _of_receiver(before, given, now)
     if type(before) is type(state):
         return
@@ -123,6 +130,10 @@ def lessons(before: State | None, state: State, given: Given | None, now: Instan
     is_late = agreement is not None and now >= agreement.vote_by
     if isinstance(before, Locking | Collecting) and isinstance(state, Aborted) and is_late:
         yield from _absent(before)
+    elif isinstance(before, Doomed) and isinstance(state, Aborted) and before.refusal is not None:
+        yield from _shared(before, before.refusal.signer, 1.0)
+    elif isinstance(given, RefusalReceived):
+        yield from _of_refuser(before, state, given, now)
     elif own:
         yield from _of_proposer(before, state, given, now)
 
@@ -132,24 +143,54 @@ def _absent(before: Locking | Collecting) -> Iterator[Lesson]:
 
     Only the proposer knows who did not vote, and may blame for it where nobody had to wait for a lock.
     """
-    nodes, own = agreement_of(before.deal.agreed).nodes, before.deal.mine.index
+    agreement, own = agreement_of(before.deal.agreed), before.deal.mine.index
+    nodes = agreement.nodes
     words = before.receipts
     if isinstance(before, Collecting) and None not in words:
         words = before.votes
     for j, word in enumerate(words):
         if word is None and j != own:
-            yield Lesson(nodes[j], broken=1.0)
+            is_its_own = agreement.is_fresh(j) or words is not before.receipts
+            yield Lesson(nodes[j], broken=1.0 if is_its_own else MUTE)
 
 
-def _of_receiver(before: Voted | Aborted, given: LegSeen, now: Instant) -> Iterator[Lesson]:
+def _of_refuser(before: State, state: State, given: RefusalReceived, now: Instant) -> Iterator[Lesson]:
+    """Blame who refused what it had approved, and its proposer for a part."""
+    match before, state:
+        case Approved(), Ended():
+            if state.outcome != "cancelled":
+                yield from _of_proposer(before, state, given, now)  # it had expired before
+                return
+            draft = open_draft(before.draft)
+            cost = _part(draft.time, now, draft.pace.approve + draft.pace.lock)
+        case Locking() | Collecting(), Aborted():
+            agreement = agreement_of(before.deal.agreed)
+            part = _part(agreement.start, now, agreement.pace.vote)
+            is_locked = before.receipts[before.deal.mine.index] is not None
+            cost = max(part, LEFT) if is_locked else part
+        case _:
+            return
+    yield from _shared(before, given.signed.signer, cost)
+
+
+def _shared(before: State, refuser: NodeId, cost: float) -> Iterator[Lesson]:
+    yield Lesson(refuser, broken=cost)
+    if mine_in(before).index:
+        agreement = agreement_in(before)
+        proposer = (
+            before.draft.signer if isinstance(before, Approved) else None if agreement is None else agreement.nodes[0]
+        )
+        if proposer is not None:
+            yield Lesson(proposer, broken=CHOSE * cost)
+
+
+def _of_receiver(before: Aborted, given: LegSeen, now: Instant) -> Iterator[Lesson]:
     """Blame whom our lock should have paid for as much as went by, after T_vote, of the time that it can stay.
 
     Who released it did what it could; when, only the issuer says, which may be another's friend and date it late.
     """
     agreement, own = agreement_of(before.deal.agreed), before.deal.mine.index
-    if given.index != own or given.leg != "returned" or (isinstance(before, Aborted) and before.outgoing != "pending"):
-        return
-    if given.released:
+    if given.index != own or given.leg != "returned" or before.outgoing != "pending" or given.released:
         return
     stays = span_between(agreement.vote_by, agreement.deadline(own))
     part = _part(agreement.vote_by, min(given.at, now), stays)

@@ -74,6 +74,12 @@ class Voted(Record, frozen=True, tag="voted"):
     receipt: Signed | None
 
 
+class Doomed(Voted, frozen=True, tag="doomed"):
+    """As Voted; but a party has refused meanwhile, so that it is not the proposer's fault if nobody opens the ring."""
+
+    refusal: Signed | None = None
+
+
 class Gathering(Record, frozen=True, tag="gathering"):
     """Proposer: the draft is out, the approvals come in."""
 
@@ -119,6 +125,12 @@ class Aborted(Record, frozen=True, tag="aborted"):
     taken_back: bool = False
 
 
+class Spoilt(Aborted, frozen=True, tag="spoilt"):
+    """Proposer: aborted since a party refused what it had approved. Its signed word shows the others who it was."""
+
+    refusal: Signed | None = None
+
+
 class Ended(Record, frozen=True, tag="ended"):
     """Nothing is left to do but to tell those who may still wait."""
 
@@ -129,7 +141,7 @@ class Ended(Record, frozen=True, tag="ended"):
     notice: Notice
 
 
-State = Approved | Locking | Voted | Gathering | Collecting | Committing | Opened | Aborted | Ended
+State = Approved | Locking | Voted | Doomed | Gathering | Collecting | Committing | Opened | Aborted | Spoilt | Ended
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import msgspec
 
 from nanobarter.core.errors import Reason
 from nanobarter.core.units import Instant
-from nanobarter.swap.ending import Moved, aborted, put, second_agreement, seen_dead, seen_open
+from nanobarter.swap.ending import Moved, aborted, put, refuses_itself, second_agreement, seen_dead, seen_open
 from nanobarter.swap.messages import open_refuse, open_vote
 from nanobarter.swap.orders import Blame
 from nanobarter.swap.states import (
@@ -16,6 +16,7 @@ from nanobarter.swap.states import (
     Collecting,
     Committing,
     Deal,
+    Doomed,
     Given,
     LegSeen,
     LegTaken,
@@ -25,6 +26,7 @@ from nanobarter.swap.states import (
     Receipts,
     RefusalReceived,
     Restarted,
+    Spoilt,
     State,
     TimePassed,
     Voted,
@@ -51,7 +53,12 @@ def locking(state: Locking, given: Given, now: Instant, times: SwapTimes) -> Mov
             return _before_vote(state, given, now), ()
         case AgreementReceived():
             return state, second_agreement(state.deal, given)
-        case ApprovalReceived() | RefusalReceived() | VoteReceived() | LegTaken():
+        case RefusalReceived():  # as the proposer hands it on: not all will lock, or vote
+            if not refuses_itself(given.signed, agreement_of(state.deal.agreed).nodes):
+                return state, (Blame(given.signed.signer, "refuses a position that is not its own"),)
+            refuse = open_refuse(given.signed)
+            return aborted(state.deal, refuse.reason, refuse.detail, now, tell=False), ()
+        case ApprovalReceived() | VoteReceived() | LegTaken():
             return state, ()  # for the proposer only, or about nothing
         case TimePassed() | Restarted():
             return state, ()  # AGREED before T_vote: the orders repeat the LOCK and go on
@@ -77,9 +84,10 @@ def collecting(state: Collecting, given: Given, now: Instant, times: SwapTimes) 
             return aborted(state.deal, given.reason, given.detail, now), ()
         case RefusalReceived():  # refused after approving; who has voted already waits for the deadlines
             refuse, agreement = open_refuse(given.signed), agreement_of(state.deal.agreed)
-            if given.signed.signer not in agreement.nodes:
-                return state, (Blame(given.signed.signer, "refuses a ring that it is not in"),)
-            return aborted(state.deal, refuse.reason, refuse.detail, now), ()
+            if not refuses_itself(given.signed, agreement.nodes):
+                return state, (Blame(given.signed.signer, "refuses a position that is not its own"),)
+            left = aborted(state.deal, refuse.reason, refuse.detail, now)
+            return Spoilt(left.deal, left.notice, refusal=given.signed), ()
         case LegSeen():
             return _before_vote(state, given, now), ()
         case AgreementReceived() | ApprovalReceived() | CancelReceived() | LegTaken():
@@ -123,6 +131,10 @@ def voted(state: Voted | Committing, given: Given, now: Instant) -> Moved:
             return state, ()
         case AgreementReceived():
             return state, second_agreement(state.deal, given)
+        case RefusalReceived() if isinstance(state, Voted) and not isinstance(state, Doomed) and state.deal.mine.index:
+            if not refuses_itself(given.signed, agreement_of(state.deal.agreed).nodes):
+                return state, (Blame(given.signed.signer, "refuses a position that is not its own"),)
+            return Doomed(state.deal, state.receipt, refusal=given.signed), ()
         case LockFailed() | CancelReceived() | RefusalReceived():
             return state, ()  # after the vote nobody's no counts, not even our own
         case ApprovalReceived() | LockedReceived() | VoteReceived() | LegTaken():
