@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from nanobarter.core.errors import Reason, Refused
-from nanobarter.mint import pending, rows, rules, times
+from nanobarter.mint import pending, restoration, rows, rules, times
 from nanobarter.mint.messages import LockBody, Locked, LockTerms, OpenBody, RefundBody, ReleaseBody, TakeBody
 from nanobarter.mint.outcomes import Locking, Outcome, Settling
 from nanobarter.mint.rules import Lot
@@ -72,7 +72,11 @@ def return_lock(work: Steps, body: RefundBody | ReleaseBody, how: str) -> Outcom
         return Refused(Reason.UNKNOWN_LOCK, body.lock_id.hex())
     times.mark_alive(work.db, work.now, work.book.alive_gap, heard=False)
     known = times.outages(work.db, lock.locked_at)
-    refused = rules.may_release(lock) if how == "release" else rules.may_refund(lock, known, work.now)
+    if how == "release":
+        refused = rules.may_release(lock)
+    else:
+        since = restoration.past(work.db).since
+        refused = rules.may_refund(lock, known, work.now) or rules.surely_pending(lock, since)
     if refused:
         return refused
     rows.return_lock(work.db, body.lock_id, how, work.now)

@@ -209,6 +209,17 @@ def may_refund(lock: Lock, outages: Sequence[Outage], now: Instant) -> Refused |
     return None
 
 
+def surely_pending(lock: Lock, restored: Instant) -> Refused | None:
+    """Refuse to give a lock on own space back that stands in a copy: it may have been released, or opened, since.
+
+    A refund would then be a second word about it, which convicts the mint. Nobody else has anything of it: the space
+    is free again when the lock lapses. Those made of others' notes are refunded, for these have nothing else.
+    """
+    if lock.fresh and not lock.outcome and lock.locked_at <= restored:
+        return Refused(Reason.NOT_YET, "the lock is older than what this mint remembers; it ends when it lapses")
+    return None
+
+
 def may_release(lock: Lock) -> Refused | None:
     """Judge a release: its receiver gives it back at any time before it is opened."""
     return _may_return(lock)

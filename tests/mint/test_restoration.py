@@ -12,7 +12,17 @@ from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.ids import Signature
 from nanobarter.core.keys import Signed, seal_signed
 from nanobarter.core.units import DAY, HOUR, Span
-from nanobarter.mint.messages import Answer, Contract, Leased, LockAnswer, Minted, Refusal, Request, RestoreBody
+from nanobarter.mint.messages import (
+    Answer,
+    Contract,
+    Leased,
+    LockAnswer,
+    LockState,
+    Minted,
+    Refusal,
+    Request,
+    RestoreBody,
+)
 from nanobarter.mint.proofs.records import Exchange
 from nanobarter.mint.restoration import (
     EXPOSED_WITHIN,
@@ -206,3 +216,37 @@ async def test_a_second_restoration_within_a_season_exposes(tmp_path: Path, keys
         assert not exposes(second, open_restored(third))
         with pytest.raises(Malformed):
             open_restored(structs.replace(third, signature=Signature(bytes(64))))
+
+
+async def test_a_restored_mint_gives_its_own_lock_back_to_itself_only_when_it_lapses(
+    tmp_path: Path, keys: list[bytes]
+) -> None:
+    bench, copy = Bench(tmp_path / "m", keys), tmp_path / "copy"
+    peer = Peer(bench)
+    async with bench.open():
+        notes = await peer.issue(16)
+        own, paid = peer.terms("own", 16), peer.terms("paid", 16)
+        assert isinstance(await peer.lock(own), LockAnswer)
+        assert isinstance(await peer.lock(paid, notes), LockAnswer)
+    shutil.copy(bench.path, copy)
+    async with bench.open():
+        assert isinstance(await peer.release("own", own.lock_id), LockState)  # which the copy does not know
+    shutil.copy(copy, bench.path)
+    bench.clock.advance(Span(2 * DAY))
+    async with bench.open() as mint:
+        await mint.restored()
+        bench.clock.advance(Span(2 * DAY))
+        no = await peer.refund("own", own.lock_id)
+        assert isinstance(no, Refusal)
+        assert (no.reason, "older than" in no.detail) == (Reason.NOT_YET, True)
+        assert isinstance(await peer.refund("paid", paid.lock_id), LockState)  # notes are all that its giver has
+        later = peer.terms("later", 16)
+        assert isinstance(await peer.lock(later), LockAnswer)
+        bench.clock.advance(Span(3 * DAY))
+        await mint.alive()
+        bench.clock.advance(Span(2 * DAY))
+        assert isinstance(await peer.refund("later", later.lock_id), LockState)
+        bench.clock.advance(Span(40 * DAY))
+        await mint.expire()
+        assert [c.locked for c in mint.capacity() if c.kind == KIND] == [0]
+        assert list(mint.audit()) == []
