@@ -246,10 +246,3 @@ def refusal(deal: Deal, desk: Desk, limits: Limits, now: Instant) -> str:
         (desk.lost + max(lost, 0) > limits.loss, "the loss that is allowed is used up"),
     )
     return next((why for holds, why in reasons if holds), "")
-
-
-def revalued(desk: Desk, before: Mapping[NodeId, float], after: Mapping[NodeId, float]) -> int:
-    """Return what the stock lost, in thousandths of a reference MiB, when reliabilities changed; a gain is negative."""
-    return sum(
-        desk.surplus(node) * (worth(before.get(node, 0.0))[0] - worth(after.get(node, 0.0))[0]) for node in desk.held
-    )

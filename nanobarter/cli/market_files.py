@@ -7,11 +7,12 @@ as a JSON pointer (RFC 6901) on stderr; nothing is printed on stdout then.
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
-from nanobarter.matching.bids import Bid, Name, Pattern, Ratio
+from nanobarter.cli.json_places import Fault, Node, parse
+from nanobarter.matching.bids import Bid, Name, Pattern
 from nanobarter.matching.clearing import Agreement, Clearing
 from nanobarter.matching.openbarter import openbarter_flow
 from nanobarter.matching.quantities import Leg, product
@@ -19,101 +20,11 @@ from nanobarter.matching.rules import OPENBARTER, OWN, Rules
 
 RulesName = Literal["own", "openbarter"]
 
-QUANTITY_MAX: Final = 2**62
 FLOW_BIDS_MIN: Final = 2
 FLOW_BIDS_MAX: Final = 64  # openBarter's own bound on a cycle
-_DIGITS_MAX: Final = 4000  # of a number; Python reads 4300 at most
 _BID_KEYS: Final = ("id", "type", "owner", "requ", "qtt_requ", "prov", "qtt_prov")
 _BID_OPTIONS: Final = ("floor", "refuse", "discount")
 _NODE_KEYS: Final = ("type", "owner", "qtt_requ", "qtt_prov", "qtt")
-
-
-class _Fault(Exception):
-    """The file breaks its format, at a place."""
-
-    def __init__(self, pointer: str, problem: str) -> None:
-        super().__init__(f"{pointer or '/'}: {problem}")
-
-
-class _Object(dict[str, Any]):
-    """A JSON object that knows which key of it was given twice, if any."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.twice: str | None = None
-        if len(self) < len(pairs):
-            keys = [key for key, _ in pairs]
-            self.twice = next(key for place, key in enumerate(keys) if key in keys[:place])
-
-
-def _number(text: str) -> int | float:
-    """Return a whole number; one that is too long to be read becomes an infinite one, refused where it stands."""
-    return int(text) if len(text) <= _DIGITS_MAX else float(text)
-
-
-@dataclass(frozen=True)
-class _Node:
-    """A JSON value and its place in the file."""
-
-    value: Any
-    pointer: str = ""
-
-    def fault(self, wanted: str) -> _Fault:
-        found = json.dumps(self.value)
-        return _Fault(self.pointer, f"wanted {wanted}, found {found if len(found) <= 60 else found[:57] + '...'}")  # noqa: PLR2004 - a line of a terminal
-
-    def items(self, wanted: str) -> list["_Node"]:
-        value: object = self.value
-        if not isinstance(value, list):
-            raise self.fault(wanted)
-        return [_Node(each, f"{self.pointer}/{i}") for i, each in enumerate(cast("list[Any]", value))]
-
-    def fields(self, wanted: str) -> dict[str, "_Node"]:
-        value: object = self.value
-        if not isinstance(value, dict):
-            raise self.fault(wanted)
-        fields = cast("dict[str, Any]", value)
-        if isinstance(value, _Object) and value.twice is not None:
-            raise _Fault(f"{self.pointer}/{_escaped(value.twice)}", "the key is given twice")
-        return {key: _Node(each, f"{self.pointer}/{_escaped(key)}") for key, each in fields.items()}
-
-    def exactly(self, what: str, keys: tuple[str, ...], options: tuple[str, ...] = ()) -> dict[str, "_Node"]:
-        fields = self.fields(what)
-        for key, each in fields.items():
-            if key not in keys and key not in options:
-                raise _Fault(each.pointer, f"unknown key of {what}")
-        for key in keys:
-            if key not in fields:
-                raise _Fault(self.pointer, f"{what} lacks the key {json.dumps(key)}")
-        return fields
-
-    def integer(self, low: int = 1, high: int = QUANTITY_MAX) -> int:
-        if type(self.value) is not int or not low <= self.value <= high:
-            raise self.fault(f"an integer from {low} to {high}")
-        return self.value
-
-    def text(self) -> str:
-        if not isinstance(self.value, str) or not self.value:
-            raise self.fault("a text")
-        return self.value
-
-    def name(self) -> int | str:
-        if type(self.value) is int:
-            return self.value
-        if not isinstance(self.value, str) or not self.value:
-            raise self.fault("an integer or a text")
-        return self.value
-
-    def ratio(self) -> Ratio:
-        parts = self.items("[numerator, denominator]")
-        if len(parts) != 2:  # noqa: PLR2004 - a numerator and a denominator
-            raise self.fault("[numerator, denominator]")
-        return (parts[0].integer(), parts[1].integer())
-
-    def limit(self) -> bool:
-        if self.value not in ("limit", "best"):
-            raise self.fault('"limit" or "best"')
-        return self.value == "limit"
 
 
 def clear(path: Path, rules: RulesName, as_json: bool) -> int:  # noqa: FBT001 - the command line's own flag
@@ -128,7 +39,7 @@ def flow(path: Path, as_json: bool) -> int:  # noqa: FBT001 - the command line's
 
 def _answered(
     path: Path,
-    answer: Callable[[_Node], dict[str, Any]],
+    answer: Callable[[Node], dict[str, Any]],
     show: Callable[[dict[str, Any]], Iterator[str]],
     *,
     as_json: bool,
@@ -138,12 +49,12 @@ def _answered(
     except (OSError, UnicodeDecodeError) as error:
         return _refuse(f"cannot read {path}: {error}")
     try:
-        result = answer(_Node(json.loads(text, object_pairs_hook=_Object, parse_int=_number)))
+        result = answer(parse(text))
     except json.JSONDecodeError as error:
         return _refuse(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
     except RecursionError:
         return _refuse(f"{path}: /: nested too deeply")
-    except _Fault as fault:
+    except Fault as fault:
         return _refuse(f"{path}: {fault}")
     if as_json:
         print(json.dumps(result, separators=(", ", ": ")))
@@ -158,30 +69,26 @@ def _refuse(message: str) -> int:
     return 2
 
 
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
-
-
-def _clear(root: _Node, rules: RulesName) -> dict[str, Any]:
+def _clear(root: Node, rules: RulesName) -> dict[str, Any]:
     if isinstance(root.value, list):
         books = [(None, _bids(root), _rules(rules, {}))]
     else:
         cases = root.fields("a list of bids, or an object with the key cases").get("cases")
         if cases is None:
-            raise _Fault(root.pointer, 'an object lacks the key "cases"')
+            raise Fault(root.pointer, 'an object lacks the key "cases"')
         books = [_case(case, rules) for case in cases.items("a list of cases")]
     return {"type": "agreements", "cases": [_cleared(*book) for book in books]}
 
 
-def _case(case: _Node, rules: RulesName) -> tuple[Name | None, list[Bid], Rules]:
+def _case(case: Node, rules: RulesName) -> tuple[Name | None, list[Bid], Rules]:
     fields = case.fields("a case")
     if "bids" not in fields:
-        raise _Fault(case.pointer, 'a case lacks the key "bids"')
+        raise Fault(case.pointer, 'a case lacks the key "bids"')
     identity = fields["id"].name() if "id" in fields and fields["id"].value is not None else None
     return identity, _bids(fields["bids"]), _rules(rules, fields)
 
 
-def _rules(name: RulesName, fields: dict[str, _Node]) -> Rules:
+def _rules(name: RulesName, fields: dict[str, Node]) -> Rules:
     """Return the rules of a case. Under our own rules a case may only ask for fewer partners than are allowed."""
     rules = OPENBARTER if name == "openbarter" else OWN
     if "max_cycle" in fields:
@@ -192,19 +99,19 @@ def _rules(name: RulesName, fields: dict[str, _Node]) -> Rules:
     return rules
 
 
-def _bids(node: _Node) -> list[Bid]:
+def _bids(node: Node) -> list[Bid]:
     bids = [_bid(each, age) for age, each in enumerate(node.items("a list of bids"))]
     seen = set[Name]()
     for age, bid in enumerate(bids):
         if bid.id in seen:
-            raise _Fault(f"{node.pointer}/{age}/id", f"the id {json.dumps(bid.id)} is used twice")
+            raise Fault(f"{node.pointer}/{age}/id", f"the id {json.dumps(bid.id)} is used twice")
         if type(bid.id) is not type(bids[0].id):
-            raise _Fault(f"{node.pointer}/{age}/id", "ids of one book must be all numbers or all texts")
+            raise Fault(f"{node.pointer}/{age}/id", "ids of one book must be all numbers or all texts")
         seen.add(bid.id)
     return bids
 
 
-def _bid(node: _Node, age: int) -> Bid:
+def _bid(node: Node, age: int) -> Bid:
     fields = node.exactly("a bid", _BID_KEYS, _BID_OPTIONS)
     gives = fields["prov"].text()
     if gives.startswith("*"):
@@ -264,23 +171,23 @@ def _agreement(trigger: Name, agreed: Agreement) -> dict[str, Any]:
     }
 
 
-def _flows(root: _Node) -> dict[str, Any]:
+def _flows(root: Node) -> dict[str, Any]:
     flows = root
     if not isinstance(root.value, list):
         fields = root.fields("a list of flows, or an object with the key flows")
         if "flows" not in fields:
-            raise _Fault(root.pointer, 'an object lacks the key "flows"')
+            raise Fault(root.pointer, 'an object lacks the key "flows"')
         flows = fields["flows"]
     return {"type": "flows", "flows": [_flow(each) for each in flows.items("a list of flows")]}
 
 
-def _flow(node: _Node) -> list[int] | None:
+def _flow(node: Node) -> list[int] | None:
     fields = node.fields("a flow")
     if "nodes" not in fields:
-        raise _Fault(node.pointer, 'a flow lacks the key "nodes"')
+        raise Fault(node.pointer, 'a flow lacks the key "nodes"')
     nodes = fields["nodes"].items("a list of nodes")
     if not FLOW_BIDS_MIN <= len(nodes) <= FLOW_BIDS_MAX:
-        raise _Fault(fields["nodes"].pointer, f"a cycle has 2 to {FLOW_BIDS_MAX} bids, not {len(nodes)}")
+        raise Fault(fields["nodes"].pointer, f"a cycle has 2 to {FLOW_BIDS_MAX} bids, not {len(nodes)}")
     legs = [_leg(each) for each in nodes]
     if product(legs) < 1 and any(leg.cap is not None for leg in legs):
         return None
@@ -288,7 +195,7 @@ def _flow(node: _Node) -> list[int] | None:
     return None if given is None else list(given)
 
 
-def _leg(node: _Node) -> Leg:
+def _leg(node: Node) -> Leg:
     fields = node.exactly("a node", _NODE_KEYS)
     omega = (fields["qtt_prov"].integer(), fields["qtt_requ"].integer())
     return Leg(

@@ -17,7 +17,7 @@ Ratios are rounded down to thousandths: never is more given than the estimate sa
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -151,8 +151,3 @@ def preferring(offering: Sequence[NodeId], terms: Terms) -> list[NodeId]:
     """Return who offers, the preferred first, without the refused."""
     first = [node for node in terms.preferred if node in offering and node not in terms.refused]
     return [*first, *(node for node in offering if node not in first and node not in terms.refused)]
-
-
-def share_values(held: Mapping[NodeId, int], trust: Trust) -> float:
-    """Return what is held in units of a reference note: each MiB at v(r), of strangers at nothing."""
-    return sum(value_by_reliability(trust.reliability.get(node, 0.0)) * quantity for node, quantity in held.items())

@@ -28,7 +28,6 @@ ARBITRAGE_DAYS: Final = 3  # a dealer looks through the book so often; it costs 
 WATCHED: Final = 128  # the daemon would watch 256
 RESERVE_PART: Final = 2  # of the capacity, as the daemon has it
 FILLED_PART: Final = 10  # a day on which a tenth of what was missing came in is one on which orders were filled
-ROUND_LOT: Final = 16  # MiB: nobody bothers with less
 
 
 @dataclass(frozen=True)
