@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
-from nanobarter.cli.table import mib, short, table, when
+from nanobarter.cli.table import short, table, when
 from nanobarter.daemon import facade_drafts as f
 from nanobarter.daemon.shape import Shape
 
@@ -29,8 +29,8 @@ def _brief(text: str) -> str:
 def _list(shown: f.DraftList) -> Iterator[str]:
     rows = (
         (row.draft[:12], _STATES[row.state], "me" if row.mine else short(row.proposer), str(row.partners),
-         f"{mib(row.gives_mib)} {_brief(row.gives)}", f"{mib(row.gets_mib)} {_brief(row.gets)}",
-         "" if row.said_mib is None else mib(row.said_mib), when(row.expires) if row.expires else "")
+         f"{row.gives_mib} MiB {_brief(row.gives)}", f"{row.gets_mib} MiB {_brief(row.gets)}",
+         "" if row.said_mib is None else f"{row.said_mib} MiB", when(row.expires) if row.expires else "")
         for row in shown.drafts
     )  # fmt: skip
     head = ("draft", "state", "by", "partners", "you give", "you get", "approved", "until")

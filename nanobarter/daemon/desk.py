@@ -159,10 +159,10 @@ class Desk:
         return Quality(parse_node(issuer) if issuer else self._node.me, kind)
 
     def _read(self, text: str) -> tuple[LeaseKind, str]:
-        kind, _, issuer = text.partition("@")
+        kind, at, issuer = text.partition("@")
         if not text:
             return self._node.kind, ""
-        if not _KIND.fullmatch(kind):
+        if not _KIND.fullmatch(kind) or (at and not issuer):
             raise UsageError(f"{text!r} is not a quality", hint="write it like 30d, 30d@any or 30d@nb1...")
         return LeaseKind(kind), issuer
 

@@ -19,6 +19,7 @@ def home(tmp_path: Path) -> Home:
 async def test_a_draft_is_listed_and_shown_with_its_ring(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     node = FakeNode()
     code, out, _ = await spoken(node, home, capsys, "draft", "list")
+    assert "100 MiB 30d" in out
     assert code == Exit.DONE
     assert out.splitlines()[1].split()[:3] == ["abababababab", "waits", "for"]
     code, out, _ = await spoken(node, home, capsys, "draft", "show", "abab")
