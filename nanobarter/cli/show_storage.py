@@ -76,9 +76,11 @@ def _check(done: f.Checked) -> Iterator[str]:
     yield from (f"damaged: {one}" for one in done.damaged)
     if done.missing_chunks:
         yield f"{done.missing_chunks} pieces that snapshots need are in no known pack: back up again"
+    if done.mended:
+        yield f"{done.mended} entries of the index here were wrong, and are as the packs say again; check once more"
     if done.below_threshold:
         yield f"{done.below_threshold} packs are below their repair threshold: see nbctl health"
-    if not (done.unreadable or done.damaged or done.missing_chunks or done.below_threshold):
+    if not (done.mended or done.unreadable or done.damaged or done.missing_chunks or done.below_threshold):
         yield "all is there"
 
 

@@ -73,7 +73,7 @@ def check(asked: argparse.Namespace) -> int:
     """Check what is stored."""
     done = follow(client_of(asked).stream("/v1/check", {"read_data": asked.read_data}))
     _put(done, as_json=asked.json)
-    if done["unreadable"] or done["damaged"] or done["missing_chunks"]:
+    if done["unreadable"] or done["damaged"] or done["missing_chunks"] or done["mended"]:
         return Exit.FAILED
     return Exit.BELOW_THRESHOLD if done["below_threshold"] else Exit.DONE
 

@@ -116,6 +116,7 @@ class LookJob:
                 unreadable=tuple(why for _, why in done.unreadable),
                 damaged=tuple(f"pack {pack_id.hex()[:16]}: {why}" for pack_id, why in done.damaged[:LISTED_MAX]),
                 missing_chunks=done.missing,
+                mended=done.mended,
                 below_threshold=health.below_threshold,
                 seconds=round(trio.current_time() - started, 3),
             )

@@ -118,7 +118,10 @@ class Differences(Shape, frozen=True, kw_only=True, tag="diff"):
 
 
 class Checked(Shape, frozen=True, kw_only=True, tag="check"):
-    """What a check found; all of the lists are empty when all is well."""
+    """What a check found; all of the lists are empty when all is well.
+
+    ``mended`` entries of the index here were not what the packs say, and are now.
+    """
 
     snapshots: int = 0
     packs: int = 0
@@ -126,6 +129,7 @@ class Checked(Shape, frozen=True, kw_only=True, tag="check"):
     unreadable: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     missing_chunks: int = 0
+    mended: int = 0
     below_threshold: int = 0
     seconds: float = 0.0
 

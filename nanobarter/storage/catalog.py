@@ -5,7 +5,7 @@ never ahead of the truth: a pack is recorded only after the sink said that it is
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +23,7 @@ from nanobarter.storage.catalog_lines import (
     snapshot_lines,
 )
 from nanobarter.storage.chunks import ChunkId
+from nanobarter.storage.listings import guarded, unguarded
 from nanobarter.storage.ports import Pack, PackKind
 
 _ASKED_MAX: Final = 512  # SQLite's oldest bound on the question marks of a statement is 999
@@ -89,6 +90,39 @@ class Catalog:
             db.executemany(question + "WHERE chunk_id = ?", [(line.pack_id, chunk.chunk_id) for chunk in line.chunks])
 
         await self.store.write(change)
+
+    async def mend(self, pack_id: PackId, held: Mapping[ChunkId, int]) -> tuple[int, list[ChunkId]]:
+        """Make the rows of a pack what its own index says, as (chunk, length).
+
+        Returns how many were wrong or missing, and the chunks of it for which the catalog names another pack: that is
+        right unless that one turns out not to have them, so give these to ``add_missing`` when all packs were read.
+        """
+
+        def change(db: sqlite3.Connection) -> tuple[int, list[ChunkId]]:
+            row = db.execute("SELECT pack FROM storage_packs WHERE pack_id = ?", (pack_id,)).fetchone()
+            if row is None:
+                return 0, []
+            known = dict(db.execute("SELECT chunk_id, length FROM storage_chunks WHERE pack = ?", row))
+            wrong = [chunk_id for chunk_id, length in known.items() if held.get(chunk_id) != length]
+            db.executemany("DELETE FROM storage_chunks WHERE chunk_id = ?", [(chunk_id,) for chunk_id in wrong])
+            added, elsewhere = set[ChunkId](), list[ChunkId]()
+            for chunk_id in held.keys() - (known.keys() - set(wrong)):
+                insert = "INSERT INTO storage_chunks VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+                if db.execute(insert, (chunk_id, row[0], held[chunk_id])).rowcount:
+                    added.add(chunk_id)
+                else:
+                    elsewhere.append(chunk_id)
+            return len(added.union(wrong)), elsewhere
+
+        return await self.store.write(change)
+
+    async def add_missing(self, pack_id: PackId, held: Mapping[ChunkId, int]) -> None:
+        """Note for chunks that no row is left of that this pack has them."""
+        insert = (
+            "INSERT INTO storage_chunks SELECT ?, pack, ? FROM storage_packs WHERE pack_id = ? ON CONFLICT DO NOTHING"
+        )
+        rows = [(chunk_id, length, pack_id) for chunk_id, length in held.items()]
+        await self.store.write(lambda db: db.executemany(insert, rows).rowcount)
 
     async def mark_lost(self, packs: Collection[PackId]) -> None:
         """Count these packs, and no others, as lost, so that the next backup stores again what it meets of them.
@@ -185,7 +219,7 @@ class Catalog:
     async def save_listings(self, run: int, rows: list[tuple[bytes, bytes]]) -> None:
         """Keep what directories held, as (path, listing) pairs."""
         question = "INSERT OR REPLACE INTO storage_files VALUES (?, ?, ?)"
-        values = [(path, run, listing) for path, listing in rows]
+        values = [(path, run, guarded(path, listing)) for path, listing in rows]
         await self.store.write(lambda db: db.executemany(question, values).rowcount)
 
     def listing_now(self, directory: bytes) -> bytes:
@@ -194,7 +228,7 @@ class Catalog:
             "SELECT listing FROM storage_files WHERE directory = ? AND run <= (SELECT finished FROM storage_runs)"
         )
         row = self.store.read_now(lambda db: db.execute(question, (directory,)).fetchone())
-        return b"" if row is None else bytes(row[0])
+        return b"" if row is None else unguarded(directory, row[0])
 
     async def export(self) -> bytes:
         """Return packs, chunks and snapshots as compressed canonical records, the same for the same catalog.

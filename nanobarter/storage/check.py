@@ -1,7 +1,7 @@
 """Checking what is stored: every snapshot's trees, every needed chunk, and, when asked, every byte of every pack."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import trio
 
@@ -10,7 +10,7 @@ from nanobarter.core.ids import Hash, PackId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.storage.browse import with_reader
 from nanobarter.storage.catalog import Catalog
-from nanobarter.storage.chunks import ChunkIds
+from nanobarter.storage.chunks import ChunkId, ChunkIds
 from nanobarter.storage.fetch import ChunkReader, fetch_pack
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.marks import Marks, NotMarked, mark_all
@@ -18,7 +18,7 @@ from nanobarter.storage.packs import OpenPack, piece_of
 from nanobarter.storage.ports import PackMissing, PackSource
 from nanobarter.storage.prune import Step
 from nanobarter.storage.snapshot import open_snapshot
-from nanobarter.storage.sweep import measure
+from nanobarter.storage.sweep import PackUse, measure
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Checked:
     """What was found.
 
     ``unreadable`` snapshots have a tree that cannot be had; ``missing`` counts needed chunks that no pack is known to
-    hold; ``damaged`` packs cannot be had or are not what they should be.
+    hold; ``damaged`` packs cannot be had or are not what they should be. ``mended`` rows of the catalog were not what
+    the packs' own indexes say, and are now.
     """
 
     snapshots: int
@@ -35,6 +36,7 @@ class Checked:
     unreadable: tuple[tuple[Hash, str], ...]
     damaged: tuple[tuple[PackId, str], ...]
     missing: int
+    mended: int = 0
 
 
 async def check(
@@ -62,16 +64,40 @@ async def check(
 
         await with_reader(keys, catalog, source, limits, work)
         uses, missing = await catalog.store.read(lambda db: measure(db, marks))
-    damaged = list[tuple[PackId, str]]()
-    for done, use in enumerate(uses if read_data else ()):
+        found = await _read_packs(uses if read_data else [], keys, catalog, source, progress)
+        if found.mended:
+            uses, missing = await catalog.store.read(lambda db: measure(db, marks))
+    read = len(uses) if read_data else 0
+    return Checked(len(snapshots), len(uses), read, tuple(unreadable), tuple(found.damaged), missing, found.mended)
+
+
+@dataclass
+class _Found:
+    damaged: list[tuple[PackId, str]] = field(default_factory=list[tuple[PackId, str]])
+    mended: int = 0
+
+
+async def _read_packs(
+    uses: Sequence[PackUse], keys: VaultKeys, catalog: Catalog, source: PackSource, progress: Callable[[Step], None]
+) -> _Found:
+    """Fetch packs and check every chunk; where the catalog is at odds with a pack that is whole, the pack is right."""
+    found, elsewhere = _Found(), dict[PackId, dict[ChunkId, int]]()
+    for done, use in enumerate(uses):
         progress(Step("reading packs", done, len(uses), "packs"))
         try:
             pack = await fetch_pack(source, use.pack.pack_id, keys)
             await trio.to_thread.run_sync(_check_pack, pack, ChunkIds(keys))
         except (PackMissing, Malformed, Unreachable) as error:
-            damaged.append((use.pack.pack_id, str(error)))
-    read = len(uses) if read_data else 0
-    return Checked(len(snapshots), len(uses), read, tuple(unreadable), tuple(damaged), missing)
+            found.damaged.append((use.pack.pack_id, str(error)))
+        else:
+            held = {entry.chunk_id: entry.length for entry in pack.index.entries}
+            wrong, others = await catalog.mend(use.pack.pack_id, held)
+            found.mended += wrong
+            elsewhere[use.pack.pack_id] = {chunk_id: held[chunk_id] for chunk_id in others}
+    if found.mended:
+        for pack_id, held in elsewhere.items():
+            await catalog.add_missing(pack_id, held)
+    return found
 
 
 def _check_pack(pack: OpenPack, ids: ChunkIds) -> None:

@@ -14,7 +14,7 @@ from nanobarter.core.ids import PackId
 from nanobarter.core.limits import Limits
 from nanobarter.storage.catalog import StoredPack, point_snapshots
 from nanobarter.storage.chunks import ChunkId
-from nanobarter.storage.listings import decode_listing
+from nanobarter.storage.listings import decode_listing, unguarded
 from nanobarter.storage.marks import Marks
 from nanobarter.storage.ports import PackKind
 from nanobarter.storage.tree import File, decode_entry
@@ -104,7 +104,7 @@ def stale_listings(db: sqlite3.Connection, marks: Marks) -> list[bytes]:
     A backup takes over remembered entries without reading the files, so none may name what is about to go.
     """
     rows = db.execute("SELECT directory, listing FROM storage_files")
-    return [directory for directory, listing in rows if not _is_needed(listing, marks)]
+    return [directory for directory, kept in rows if not _is_needed(unguarded(directory, kept), marks)]
 
 
 def _is_needed(listing: bytes, marks: Marks) -> bool:

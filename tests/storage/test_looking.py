@@ -110,3 +110,25 @@ async def test_a_check_sees_what_is_gone(tmp_path: Path, kind: str) -> None:
             assert (await checked(engine, read_data=False)).damaged == ()
             await engine.catalog.forget_pack(gone)
             assert (await checked(engine, read_data=False)).missing > 0
+
+
+async def test_rotten_rows_of_the_index_are_mended_from_the_packs(tmp_path: Path) -> None:
+    source = plant(tmp_path / "source")
+    async with opened(tmp_path / "home") as engine:
+        made = await engine.backup(source)
+        (source / "more").write_bytes(b"more" * 9000)
+        await engine.backup(source)
+        question = "SELECT chunk_id, pack_id, length FROM storage_chunks JOIN storage_packs USING (pack) ORDER BY 1"
+        sound = await engine.catalog.store.read(lambda db: db.execute(question).fetchall())
+        for rot in (
+            "UPDATE storage_chunks SET chunk_id = CAST(zeroblob(32) AS BLOB) WHERE chunk_id = ?",
+            "UPDATE storage_chunks SET pack = (SELECT max(pack) FROM storage_packs) WHERE chunk_id = ?",
+            "UPDATE storage_chunks SET length = length + 1 WHERE chunk_id = ?",
+            "DELETE FROM storage_chunks WHERE chunk_id = ?",
+        ):
+            await engine.catalog.store.write(lambda db, rot=rot: db.execute(rot, (sound[0][0],)).rowcount)
+            assert (await checked(engine, read_data=True)).mended > 0
+            assert await engine.catalog.store.read(lambda db: db.execute(question).fetchall()) == sound
+            again = await checked(engine, read_data=True)
+            assert (again.mended, again.missing, again.unreadable) == (0, 0, ())
+        assert (await engine.restore(made.snapshot, tmp_path / "back")).lost == ()

@@ -186,3 +186,20 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_kept(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     wanted = ["True 0", "closed unreadable", "closed folder unreadable", "False 2"]
     assert done.stdout.splitlines() == wanted, done.stderr
+
+
+async def test_a_rotten_listing_has_the_files_read_again(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(b"file" * 1000)
+    async with opened(tmp_path / "home") as engine:
+        sound = await engine.backup(source)
+        (kept,) = await engine.catalog.store.read(lambda db: db.execute("SELECT listing FROM storage_files").fetchone())
+        for at in range(len(kept)):
+            rotten = kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :]
+            await engine.catalog.store.write(
+                lambda db, row=rotten: db.execute("UPDATE storage_files SET listing = ?", (row,)).rowcount
+            )
+            assert engine.catalog.listing_now(os.fsencode(source)) == b""
+        again = await engine.backup(source)
+        assert again.snapshot.roots == sound.snapshot.roots
