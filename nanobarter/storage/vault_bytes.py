@@ -57,6 +57,7 @@ def read_request(body: bytes, size_max: int) -> tuple[Signed, memoryview]:
     return view.ask, view.data
 
 
+_LENGTH_BYTES: Final = 5  # the tag 0xc6 and four bytes
 _DATA: Final = encode(Data(b""))[: -len(_EMPTY)]
 
 
@@ -64,8 +65,8 @@ def read_answer(raw: bytes, size_max: int) -> Answer:
     """Return an answer; a long ``Data`` is copied once, and not encoded again to be compared. Raises Malformed."""
     if len(raw) > size_max:
         raise Malformed(f"{len(raw)} bytes where at most {size_max} are allowed")
-    if raw.startswith(_DATA + b"\xc6"):
-        before = _before(Data(b""), len(raw) - len(_DATA) - 5)
+    if raw.startswith(_DATA + b"\xc6") and len(raw) >= len(_DATA) + _LENGTH_BYTES:
+        before = _before(Data(b""), len(raw) - len(_DATA) - _LENGTH_BYTES)
         if raw.startswith(before) and before.startswith(_DATA + b"\xc6"):
             return Data(raw[len(before) :])
     return decode(raw, ANSWER, size_max=size_max)

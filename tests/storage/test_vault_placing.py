@@ -149,6 +149,13 @@ def test_requests_and_answers_are_the_canonical_bytes(one: One, size: int) -> No
             short()
 
 
+def test_an_answer_that_is_cut_off_anywhere_is_malformed() -> None:
+    answer = encode(Data(bytes(2**16)))
+    for end in range(32):
+        with pytest.raises(Malformed):
+            read_answer(answer[:end], MIB)
+
+
 def _longer(raw: bytes, data: bytes) -> bytes:
     """Return the same with a longer header of the last bytes than is canonical; nothing for the longest."""
     head = raw[: len(raw) - len(data)]
