@@ -112,7 +112,7 @@ class Approver:
         newest = self._policy.newest(draft.bids[index])
         if newest is None or newest.sequence != draft.bids[index].sequence:
             return Refused(Reason.UNKNOWN_BID, "this version of the bid no longer stands")
-        consent = self._asker.consent_to(draft, index)
+        consent = self._asker.consents.find(draft, index)
         terms = self._wallet.terms_hash(arcs[index].quality) or ours.terms
         return Looked(ours.key, terms, theirs.terms, None if isinstance(consent, Refused) else consent)
 
@@ -120,7 +120,7 @@ class Approver:
         """Return our position with its quantity reserved, or why we do not take it."""
         draft, draft_id = open_draft(signed), draft_id_of(signed)
         arc, until = draft.arcs[index], after(draft.time, Span(draft.pace.approve + draft.pace.lock))
-        if looked.consent is not None and (no := await self._asker.use(looked.consent, draft_id)) is not None:
+        if looked.consent is not None and (no := await self._asker.consents.use(looked.consent, draft_id)) is not None:
             return no
         refused = await self._wallet.reserve(draft_id, arc.quality, arc.quantity, until)
         if refused is not None:
@@ -142,14 +142,14 @@ class Approver:
 
     def taken_back(self, looked: Looked) -> Refused | None:
         """Return why the consent of a position stands no more, or None. She may refuse while we record things."""
-        return None if looked.consent is None else self._asker.taken_back(looked.consent)
+        return None if looked.consent is None else self._asker.consents.taken_back(looked.consent)
 
     def _refusal(self, draft: Draft, index: int) -> Refused | None:
         """Return what can be said against a draft without asking anybody."""
         refused = draft_objection(draft, index, self._times, self._clock.now())
         if refused := refused or crumb_objection(draft, self._limits.mint_lock_min):
             return refused
-        consent = self._asker.consent_to(draft, index)
+        consent = self._asker.consents.find(draft, index)
         if not isinstance(consent, Refused):
             return None  # a person has spoken
         return consent if asks(draft, index) else self._objection(draft, index, self._limits)

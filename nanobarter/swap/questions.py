@@ -6,7 +6,7 @@ makes an ordinary draft, of which the parties find that their persons have agree
 the same bids, up to its quantity, at a price that is no worse than the one that was shown. Everything here is pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -277,3 +277,15 @@ def who_is_told(question: Question) -> tuple[NodeId, ...]:
     if question.index:
         return (draft.arcs[0].giver,)
     return tuple(arc.giver for j, arc in enumerate(draft.arcs) if j and asks(draft, j))
+
+
+def own_about(waiting: Mapping[DraftId, Question], draft: Draft) -> tuple[DraftId, Question] | None:
+    """Return our own question about the ring that a partner asks about; theirs takes its place.
+
+    The partner's person has spoken already, ours perhaps not. Were both to insist, each would refuse the other's
+    for ever. Where both have spoken, the question of the node with the lower id stays: both ends choose alike.
+    """
+    for known, question in waiting.items():
+        if not question.index and question.used is None and is_turned(question.draft, draft):
+            return known, question
+    return None

@@ -168,12 +168,12 @@ async def test_a_word_serves_one_swap(tmp_path: Path, mock_clock: trio.testing.M
     async with world_of(tmp_path, 2, mock_clock) as world:
         first, second = parties = world.nodes
         draft = (await question_of(world, first, parties, second)).draft
-        assert isinstance(second.swap.questions.consent_to(draft, 1), Refused)
+        assert isinstance(second.swap.questions.consents.find(draft, 1), Refused)
         await say(second)
-        assert not isinstance(second.swap.questions.consent_to(draft, 1), Refused)
+        assert not isinstance(second.swap.questions.consents.find(draft, 1), Refused)
         await pass_time(world, 10)
         assert [p.held(parties[i - 1]) for i, p in enumerate(parties)] == [101, 100]
-        assert isinstance(second.swap.questions.consent_to(draft, 1), Refused)
+        assert isinstance(second.swap.questions.consents.find(draft, 1), Refused)
 
 
 async def test_the_same_ring_is_asked_about_once(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
