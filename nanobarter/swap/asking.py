@@ -1,8 +1,8 @@
 """Carries questions to persons and their words back: both sides of what ``questions`` decides.
 
-The proposer asks its own person first, then the others', and drafts when all have agreed; nobody reserves before. What is
-said is durable before it leaves the node. One task pursues each question until it is over: it repeats what was not
-acknowledged, and from time to time everything, since the other side may have lost its notice. ``shelf`` keeps them.
+The proposer asks its own person first, then the others', and drafts when all have agreed; nobody reserves before. What
+is said is durable before it leaves the node. One task pursues each question until it is over: it repeats what was not
+acknowledged, and from time to time all, since the other side may have lost its notice. ``shelf`` keeps the questions.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
