@@ -84,8 +84,13 @@ class Rebuilding:
         """Return what a person should know of it."""
         if self._state is None or self.index_is_here:
             return []
-        said = f" ({self._said})" if self._said else ""
-        return [f"the database was made anew; the index of your backups is fetched from peers{said}"]
+        told = "the database was made anew; the index of your backups is fetched from peers"
+        if not self._said:
+            return [told]
+        told += f" ({self._said})"
+        if self._state.index == "missing":
+            told += "; only if none of them will ever have it: nbctl down, nbctl rebuild --give-up-snapshots, nbctl up"
+        return [told]
 
     # -- the work
 
