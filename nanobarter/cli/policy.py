@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -16,11 +16,14 @@ from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
+from nanobarter.daemon.terms import terms_of
 from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY
 from nanobarter.translator.budget import own_worth
 from nanobarter.translator.plan import Plan
+from nanobarter.translator.pricing import Terms, own_value, price_of
 from nanobarter.translator.standing import Standing
 
+_KNOWN: Final = 0.93  # what is believed of a good peer after some weeks: bounds lie below the truth
 _PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
 _MODES: Final = {
     "ticket": "one for one, at the nodes that the plan names, and nothing of anybody's",
@@ -110,6 +113,7 @@ def _shape(found: Estimate) -> dict[str, object]:
         "folder_bytes": found.found.size_bytes, "files": found.found.files, "peers": found.peers, "k": code.k,
         "n": code.n, "lend_bytes": found.lend_bytes, "offered_bytes": found.config.offer.space_bytes,
         "upload_seconds": found.plan.upload_seconds, "recover_probability": code.recovery, "enough": found.enough,
+        "lend_bytes_by_hours_on": {str(hours): lent_for(found, hours) for hours in (24, 16, 8)},
     }  # fmt: skip
 
 
@@ -160,6 +164,7 @@ def _lines(found: Estimate) -> Iterator[str]:
     yield f"{what} become {code.n} shares at {code.n} of {found.peers} peers; any {code.k} bring it back"
     yield f"for that you lend {show_size(found.lend_bytes)} at par; you offer {offered}"
     yield from _cost(found)
+    yield from _by_hours(found)
     if not found.enough:
         yield f"that is too little: offer {show_size(found.lend_bytes - found.config.offer.space_bytes)} more"
     yield f"the first upload takes about {show_duration(found.plan.upload_seconds)} at 20 Mbit/s"
@@ -182,6 +187,30 @@ def _cost(found: Estimate) -> Iterator[str]:
         yield f"a budget of {pet.show(budget)} a month does not pay for that at once: part of it waits"
     if config.market.bargain is not None and config.market.bargain[0] < found.found.size_bytes:
         yield f"the bargain is for {show_size(config.market.bargain[0])}, and the folders are larger"
+
+
+def _terms(config: Config, hours: int) -> Terms:
+    """Return the terms on which a machine trades that is on for so many hours a day, once others know it."""
+    return replace(terms_of(config), own=own_value(_KNOWN * hours / 24))
+
+
+def lent_for(found: Estimate, hours: int) -> int:
+    """Return about how many bytes are lent for the folders by a machine that is on for so many hours a day."""
+    price = price_of(_KNOWN, _terms(found.config, hours))
+    return found.lend_bytes * price[0] // price[1]
+
+
+def _by_hours(found: Estimate) -> Iterator[str]:
+    """Tell what is lent where orders are priced: it goes by how much of the time the machine is on."""
+    if found.config.market.mode != "discount":
+        return
+    pet, names = pet_of(found.config), {24: "always", 16: "16 hours a day", 8: "8 hours a day"}
+    yield "your space is priced by how much of the time your machine is on, so that you lend at most, about:"
+    for hours, name in names.items():
+        lent = lent_for(found, hours)
+        cost = own_worth(lent // MIB, found.plan.kind, pet)
+        short = "" if lent <= found.config.offer.space_bytes else ", more than you offer"
+        yield f"  on {name:<14} {show_size(lent)} ({pet.show(cost)} each {found.plan.kind[:-1]} days){short}"
 
 
 def _more(found: Estimate) -> Iterator[str]:

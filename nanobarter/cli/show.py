@@ -205,6 +205,9 @@ def _leases(leases: f.Leases) -> Iterator[str]:
 
 def _plan(plan: f.Plan) -> Iterator[str]:
     yield f"{show_size(plan.folder_bytes)} in {plan.files} files need {show_size(plan.lend_bytes)} lent"
+    if plan.planned_bytes > plan.folder_bytes:
+        kept, change, all_ = map(show_size, (plan.old_bytes, plan.change_bytes_day, plan.planned_bytes))
+        yield f"older versions hold {kept} more, and {change} change in a day: planned for {all_}"
     yield f"{show_size(plan.offered_bytes)} offered; {plan.peers} peers: any {plan.k} of {plan.n} shares suffice"
     yield from plan.problems
 

@@ -9,9 +9,15 @@ Fate = Literal["whole", "away", "part", "lost", "unknown"]
 
 
 class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
-    """What the folders need. ``problems`` says what stands against it, for a person."""
+    """What the folders need. ``problems`` says what stands against it, for a person.
+
+    ``old_bytes`` are kept of older versions, ``change_bytes_day`` come in a day; ``planned_bytes`` allow for both.
+    """
 
     folder_bytes: int
+    old_bytes: int = 0
+    change_bytes_day: int = 0
+    planned_bytes: int = 0
     files: int
     peers: int
     k: int

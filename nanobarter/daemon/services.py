@@ -38,6 +38,7 @@ from nanobarter.daemon.services_dealers import Thrifty, dealers_of
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.daemon.takeover import Claim
 from nanobarter.daemon.terms import terms_of
+from nanobarter.daemon.usage import Usage
 from nanobarter.matching.wire import bid_id_of
 from nanobarter.net.address import Address
 from nanobarter.storage.audit import Auditor
@@ -83,6 +84,7 @@ class Node(Storage):
             store=self.store, clock=self.clock, ledger=self.ledger, wallet=self.wallet, mint=self.mint
         )
         self.folders = Folders([Path(p) for p in self.config.backup.folders], self.excludes, self.clock)
+        self.usage = Usage(self.folders, self.catalog, self.vault_keys, self.clock)
         policy = Policy(
             self.kind,
             reserve_quantity(self.config.market.reserve_bytes(self.config.offer.space_bytes)),
@@ -223,7 +225,7 @@ class Node(Storage):
         self.swap.questions.bid_changed(bid_id_of(item))
 
     async def _folder_bytes(self) -> int:
-        return (await self.folders.measure()).size_bytes
+        return (await self.usage.look()).planned_bytes
 
     async def _last_snapshot(self) -> Instant | None:
         return max((line.started for line in await self.catalog.snapshots()), default=None)

@@ -230,10 +230,11 @@ class NodeView:
     async def plan(self) -> facade.Plan:
         """Work out what the folders need."""
         node = self._node
-        measured = await node.folders.measure(anew=True)
+        use = await node.usage.look(anew=True)
+        measured = await node.folders.measure()
         peers = len({*node.held(), *node.market.offering()})
         geometry = node.geometry(peers)
-        plan = make_plan(measured.size_bytes, node.kind, geometry)
+        plan = make_plan(use.planned_bytes, node.kind, geometry)
         offered = node.config.offer.space_bytes
         lend = plan.lent * 2**20
         problems = list[str]()
@@ -243,6 +244,9 @@ class NodeView:
             problems.append(f"the folders need {plan.lent} MiB lent, and {offered // 2**20} MiB are offered")
         return facade.Plan(
             folder_bytes=measured.size_bytes,
+            old_bytes=use.old_bytes,
+            change_bytes_day=use.change_bytes_day,
+            planned_bytes=use.planned_bytes,
             files=measured.files,
             peers=peers,
             k=geometry.k,

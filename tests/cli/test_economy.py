@@ -147,3 +147,6 @@ def test_a_policy_is_explained_before_it_is_accepted(tmp_path: Path, capsys: pyt
     assert "that is too little" in out
     code, out, _ = alone(capsys, "--home", home, "policy", "test", str(other), "--peers", "5", "--json")
     assert json.loads(out)["then"]["k"] < json.loads(out)["now"]["k"]
+    lent = json.loads(out)["now"]["lend_bytes_by_hours_on"]
+    assert json.loads(out)["now"]["lend_bytes"] < lent["24"] < lent["16"] < lent["8"]  # where orders are priced
+    assert set(json.loads(out)["then"]["lend_bytes_by_hours_on"].values()) == {json.loads(out)["then"]["lend_bytes"]}
