@@ -43,8 +43,8 @@ def figures(quick: bool) -> Iterator[Figure]:  # noqa: FBT001 - the signature th
         yield from rivals.libp2p(quick=quick)
         yield from table.figures(quick)
         with ThreadPoolExecutor() as pool:
-            quiet = pool.submit(idle.watch, node, 20 if quick else 180)
-            rival = pool.submit(lambda: list(rivals.kademlia(table.NODES, 4, table.DEAD, quick=quick)))
+            quiet = pool.submit(idle.watch, node, 20 if quick else 150)
+            rival = pool.submit(lambda: list(rivals.kademlia(table.NODES, 3, table.DEAD, quick=quick)))
             yield from spread.figures(quick)
             yield from rival.result()
             yield from quiet.result()

@@ -17,6 +17,7 @@ from nanobarter.sim.member import Member
 
 Row = dict[str, object]
 _IDENTITIES: Final = 10_000
+_HELD_MAX: Final = 1_000_000  # by all nodes together: what the machine that simulates them has memory and hours for
 _FLOODERS: Final = 4  # with a few addresses and eight connections of each, an attacker is linked to everybody
 
 
@@ -53,10 +54,14 @@ def eclipse(plan: Plan, seed: int) -> Row:
 
 
 def sybils(plan: Plan, seed: int) -> Row:
-    """Flood with one item of each of 10,000 authors, through four members; the book has room for half of them."""
-    limits = replace(LIMITS, items_max=_IDENTITIES // 2)
+    """Flood with one item of each of many authors, through four members; the book has room for half of them.
+
+    There are 10,000 of them, fewer among more than a hundred nodes.
+    """
+    identities = min(_IDENTITIES, _HELD_MAX // plan.nodes)
+    limits = replace(LIMITS, items_max=identities // 2)
     world = found(plan, seed, limits)
-    authors = [world.crowd.key(f"sybil {number}") for number in range(_IDENTITIES)]
+    authors = [world.crowd.key(f"sybil {number}") for number in range(identities)]
     expires = Instant(world.crowd.scheduler.now + 12 * HOUR)
     items = [make_item(key, "bid", b"", sequence=1, expires=expires, body=bytes(BODY_BYTES)) for key in authors]
     for number, member in enumerate(world.members[-_FLOODERS:]):
@@ -71,7 +76,7 @@ def sybils(plan: Plan, seed: int) -> Row:
     world.said = {}
     late = asdict(play(world, plan))  # the book is full now
     world.said |= said
-    return {**row, "identities": _IDENTITIES, **_fill(world, limits), "full_reach": late["reach"]}
+    return {**row, "identities": identities, **_fill(world, limits), "full_reach": late["reach"]}
 
 
 def _fill(world: World, limits: Limits) -> Row:

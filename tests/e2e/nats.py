@@ -101,11 +101,11 @@ def lay_out(router: str) -> None:
         run(*within(home), "nft", "-f", "-", into=RULES % ("fully-random" if router == "symmetric" else ""))
 
 
-def start(node: Node, space: str) -> None:
+def launch(node: Node, space: str) -> None:
+    """Start a daemon in a namespace."""
     with said_path(node.home).open("wb") as said:
         command = [*within(space), *daemon_command(node.home)]
         node.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-    node.wait_up()
 
 
 def path_to(node: Node, other: Node) -> str:
@@ -130,7 +130,8 @@ def story(stage: Stage, router: str) -> dict[str, object]:
         )
         pair.append(stage.add(name, config, ""))
     for node, space in ((middle, "c"), (pair[0], "a"), (pair[1], "b")):
-        start(node, space)
+        launch(node, space)
+        node.wait_up()
     began, codes = time.monotonic(), list[int]()
     for node in pair:
         code, _ = nbctl("--home", str(node.home.path), "backup")

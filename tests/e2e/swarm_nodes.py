@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from nanobarter.cli.demo_nodes import Node, Stage
+from nanobarter.cli.node import wait_ready
 from nanobarter.daemon.config import Config, Market, Offer
 from nanobarter.daemon.config_network import Network
 
 FIRST: Final = 3  # nodes that the others know at their start
 TOGETHER: Final = 8  # asked or started at once
+READY_SECONDS: Final = 300.0
 T = TypeVar("T")
 
 
@@ -34,7 +36,13 @@ def each(nodes: Iterable[Node], do: Callable[[Node], T]) -> list[T]:
 
 def bring_up(node: Node) -> None:
     node.start()
-    node.wait_up()
+    wait_up(node)
+
+
+def wait_up(node: Node) -> None:
+    """Wait until a daemon that was started answers; many start at once, so it may take minutes."""
+    assert node.process is not None
+    wait_ready(node.home, node.process, READY_SECONDS)
 
 
 def post(node: Node) -> str:

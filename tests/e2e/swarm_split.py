@@ -9,8 +9,8 @@ taken back may return. Needs unshare, ip and nsenter.
 """
 
 from nanobarter.cli.demo_nodes import Stage
-from tests.e2e.nats import run, start, within
-from tests.e2e.swarm_nodes import build, post_all, take_back, wait_all_know, wait_parted
+from tests.e2e.nats import launch, run, within
+from tests.e2e.swarm_nodes import build, each, post_all, take_back, wait_all_know, wait_parted, wait_up
 
 PORT = 4773
 
@@ -39,7 +39,8 @@ def split(stage: Stage, *, nodes: int, wait: float) -> dict[str, object]:
     lay_out(nodes)
     build(stage, [f"11.0.0.{number + 1}:{PORT}" for number in range(nodes)])
     for node in stage.nodes:
-        start(node, node.name)
+        launch(node, node.name)
+    each(stage.nodes, wait_up)
     halves = stage.nodes[::2], stage.nodes[1::2]
     old = post_all(stage.nodes)
     _, missing = wait_all_know(stage.nodes, set(old.values()), wait)
