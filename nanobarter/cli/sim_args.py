@@ -11,7 +11,7 @@ Add = Callable[..., argparse.ArgumentParser]
 
 SimParent = Any  # argparse's class of subparsers is private
 
-SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers", "restored")
+SIM_CAMPAIGNS = ("honest", "byzantine", "crashes", "issuers", "sleepers", "restored", "twice")
 SIM_ATTACKS = ("none", "stormy", "mute", "garbage", "eclipse", "sybils", "equivocation", "replay", "partition")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-from nanobarter.core.units import SECOND
+from nanobarter.core.units import SECOND, Quantity
 from nanobarter.sim.backups import put_back
 from nanobarter.sim.check import Verdict, judge
 from nanobarter.sim.coalition import STYLES, Coalition
@@ -154,6 +154,13 @@ def _restored(random: Random, ring: Ring, trace: bool) -> World:  # noqa: FBT001
     return world
 
 
+def _twice(random: Random, ring: Ring, trace: bool) -> World:  # noqa: FBT001 - see ``run``
+    """Cheats let rings hang past their vote, and more are drafted through the same bids, which offer two."""
+    world = _byzantine(random, replace(ring, offered=Quantity(2 * ring.quantity)), trace)
+    world.more = 3
+    return world
+
+
 CAMPAIGNS: Final[dict[str, Setup]] = {
     "honest": _honest,
     "byzantine": _byzantine,
@@ -161,6 +168,7 @@ CAMPAIGNS: Final[dict[str, Setup]] = {
     "issuers": _issuers,
     "sleepers": _sleepers,
     "restored": _restored,
+    "twice": _twice,
 }
 
 

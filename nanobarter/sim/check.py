@@ -4,6 +4,7 @@ Asked of the tables, not of what the nodes believe: a lock at an honest mint pay
 A party is *protected* when the issuers of its own two arcs are honest; no such party may pay without being paid.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from nanobarter.core.units import after
@@ -71,8 +72,20 @@ def judge(world: World) -> Verdict:
     ends = [s for node in world.nodes if node.honest for s in ends_of(node) if s.draft in drafts]
     verdict.completed = verdict.outcome == "settled" and all(end.outcome == "settled" for end in ends)
     _judge_rest(world, verdict)
+    verdict.honest_losses += _beyond_bids(world, agreements)
     verdict.convicted_honest += _convicted_honest(world)
     return verdict
+
+
+def _beyond_bids(world: World, agreements: list[Agreement]) -> list[str]:
+    """Return the honest parties that gave more than their bids offer, in all rings together."""
+    offered, gave = world.ring.offered or world.ring.quantity, Counter[str]()
+    for agreement in agreements:
+        for terms, giver in zip(agreement.terms, agreement.nodes, strict=True):
+            node, lock = world.post.nodes[giver], rows.find_lock(world.post.nodes[terms.issuer].db, terms.lock_id)
+            if node.honest and not node.restored and Leg(world.post.nodes[terms.issuer], lock).paid:
+                gave[node.name] += terms.quantity
+    return [f"{name}: gave {quantity} of {offered}" for name, quantity in gave.items() if quantity > offered]
 
 
 def agreements_of(world: World) -> list[Agreement]:

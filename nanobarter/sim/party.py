@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from nanobarter.core.errors import Malformed
+from nanobarter.core.errors import Malformed, Refused
 from nanobarter.core.ids import AgreementId, DraftId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.limits import LIMITS
-from nanobarter.core.units import Instant, Span, after
+from nanobarter.core.units import Instant, Quantity, Span, after
 from nanobarter.mint.messages import LockState
 from nanobarter.sim.home import Home
 from nanobarter.sim.node import Node
@@ -14,21 +14,15 @@ from nanobarter.sim.people import TERMS, Person
 from nanobarter.sim.purse import lock_key
 from nanobarter.sim.seat import Seat
 from nanobarter.swap import tables
-from nanobarter.swap.ended import is_over
+from nanobarter.swap.caution import hangs, promised_in, shortage
+from nanobarter.swap.ended import is_over, settled_quantity
 from nanobarter.swap.making import make_approve
-from nanobarter.swap.messages import (
-    draft_id_of,
-    open_approve,
-    open_cancel,
-    open_draft,
-    open_refuse,
-    open_vote,
-)
+from nanobarter.swap.messages import Draft, draft_id_of, open_approve, open_cancel, open_draft, open_refuse, open_vote
 from nanobarter.swap.objections import draft_objection
-from nanobarter.swap.positions import agreement_in
+from nanobarter.swap.positions import agreement_in, mine_in
+from nanobarter.swap.questions import body_of
 from nanobarter.swap.receipts import open_answer
 from nanobarter.swap.states import (
-    Aborted,
     AgreementReceived,
     ApprovalReceived,
     Approved,
@@ -160,12 +154,26 @@ class Party:
         draft, draft_id = open_draft(signed), draft_id_of(signed)
         if draft_id not in self._considering or self.state(draft_id) is not None:
             return
-        if draft_objection(draft, index, self.home.times, self.node.now) is not None:
+        if draft_objection(draft, index, self.home.times, self.node.now) or self._shortage(draft, index):
             self._considering.discard(draft_id)
             return
         mine = self.mine(signed, index, self.home.people[draft.arcs[index].quality.issuer])
         blank = (None,) * (len(draft.arcs) - 1)
         self.adopt(draft_id, Approved(signed, mine) if index else Gathering(signed, mine, (mine.approval, *blank)))
+
+    def _shortage(self, draft: Draft, index: int) -> Refused | None:
+        """Return why our bid has too little left, as swap.joining does."""
+        bid, body = draft.arcs[index].bid, body_of(draft.bids[index])
+        left = (body.quantity if body else 0) - settled_quantity(self.node.db, bid)
+        held = [promised_in(s.state) for s in self.seats.values() if mine_in(s.state).bid == bid]
+        return shortage(draft, index, Quantity(left), held)
+
+    def hanging(self) -> bool:
+        """Tell whether a ring of ours is past its vote and goes on."""
+        return any(hangs(state, self.node.now) for state in self._live())
+
+    def _live(self) -> list[State]:
+        return [seat.state for seat in self.seats.values() if not isinstance(seat.state, Ended)]
 
     def agreed(self) -> bool:
         """Tell whether a draft became an agreement in which we are, or were: the disk knows, after a crash too."""
@@ -173,9 +181,8 @@ class Party:
         return rows.fetchone() is not None
 
     def busy(self) -> bool:
-        """Tell whether a draft holds our bid: one at a time."""
-        live = (s for s in self.seats.values() if not isinstance(s.state, Aborted | Ended))
-        return bool(self._considering) or any(True for _ in live)
+        """Tell whether a draft holds our bid: one at a time up to its vote."""
+        return bool(self._considering) or any(not hangs(state, self.node.now) for state in self._live())
 
     # -- messages
 

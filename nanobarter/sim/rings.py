@@ -24,6 +24,8 @@ class Ring:
 
     issuers: tuple[str, ...]
     quantity: Quantity
+    offered: Quantity | None = None
+    """What each bid offers, if that is more."""
 
     @property
     def size(self) -> int:
@@ -60,7 +62,7 @@ def matched(ring: Ring) -> tuple[Match, tuple[Item, ...]]:
 def _bid(ring: Ring, index: int) -> Item:
     gives = Quality(key_of(ring.issuers[index]).node_id, KIND)
     wants = Want(KIND, key_of(ring.issuers[index - 1]).node_id, (), ())
-    body = encode(BidBody("limit", gives, wants, (1, 1), ring.quantity, None))
+    body = encode(BidBody("limit", gives, wants, (1, 1), ring.offered or ring.quantity, None))
     return make_item(
         party_key(index), "bid", bytes([index]) * 16, sequence=1, expires=Instant(START + 10 * DAY), body=body
     )
@@ -69,5 +71,5 @@ def _bid(ring: Ring, index: int) -> Item:
 def draft_of(ring: Ring, times: SwapTimes, nonce: bytes, now: Instant) -> Signed:
     """Return the draft of the ring, signed by P_0, as ``Swap.propose`` makes it."""
     match, items = matched(ring)
-    arcs = tuple(DraftArc(a.bid, a.giver, a.quality, a.quantity) for a in match.arcs)
+    arcs = tuple(DraftArc(a.bid, a.giver, a.quality, ring.quantity) for a in match.arcs)
     return make_draft(party_key(0), Draft(arcs, items, times.pace, nonce, now))

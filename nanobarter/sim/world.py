@@ -61,6 +61,8 @@ class World:
         self.asleep = dict[str, int]()
         """Parties that fall asleep for so long as soon as they have voted."""
         self.proposals = 0
+        self.more = 0
+        """How many more rings P_0 proposes through the same bids while an earlier one hangs."""
         self.words = dict[NodeId, list[Word]]()
         """What each node has read of issuers' signed words, for the checker."""
         self.agreed = dict[Signed, None]()
@@ -199,6 +201,9 @@ class World:
             self.scheduler.run(after(self.scheduler.now, Span(step)))
             if self._may_propose() and self.random.random() < 0.5:  # noqa: PLR2004 - a random backoff
                 self.propose()
+            elif self.more and self._may_go_on():
+                self.more -= 1
+                self.propose()
 
     def _may_propose(self) -> bool:
         proposer = self.by_name["party 0"]
@@ -210,6 +215,11 @@ class World:
             and not tables.watched(proposer.db)
             and not self.parties[proposer.node].agreed()
         )
+
+    def _may_go_on(self) -> bool:
+        proposer = self.by_name["party 0"]
+        party = self.parties[proposer.node]
+        return proposer.up and not proposer.restored and party.hanging() and not party.busy()
 
     def over(self) -> bool:
         """Tell whether nothing that matters can happen any more."""

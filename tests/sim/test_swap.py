@@ -21,7 +21,9 @@ def test_most_rings_complete_though_everybody_crashes_and_the_others_end_clean()
     assert tally.completed >= 18, tally.outcomes
 
 
-@pytest.mark.parametrize(("name", "runs"), [("byzantine", 30), ("issuers", 20), ("sleepers", 10), ("restored", 20)])
+@pytest.mark.parametrize(
+    ("name", "runs"), [("byzantine", 30), ("issuers", 20), ("sleepers", 10), ("restored", 20), ("twice", 15)]
+)
 def test_no_honest_party_is_robbed_and_no_honest_node_is_convicted(name: str, runs: int) -> None:
     tally = campaign(name, parties=(2, 8), runs=runs, seed=1)
     assert (tally.honest_losses, tally.convicted_honest, tally.failures) == (0, 0, [])
