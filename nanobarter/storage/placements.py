@@ -88,15 +88,15 @@ def packs_to_judge(db: sqlite3.Connection) -> list[PlacedPackRow]:
 
     A backup that is cut off, or under way, leaves packs noted of which no share came to be held and on which no
     snapshot rests. They are nobody's, and their absence is no loss. Nor is that of a pack on its way for the first
-    time, whose first shares are held while the others are being placed.
+    time, whose first shares are held while the others are being placed, or of a catalog that is noted only.
     """
     where = (
         "AS wanted WHERE given_up = 0 AND ("
         "EXISTS (SELECT 1 FROM storage_packs AS known WHERE known.pack_id = wanted.pack_id) "
         "OR NOT EXISTS (SELECT 1 FROM storage_placements AS p WHERE p.pack_id = wanted.pack_id "
         "AND p.state = 'placing') "
-        "AND (kind = 'catalog' OR EXISTS (SELECT 1 FROM storage_placements AS p WHERE p.pack_id = wanted.pack_id "
-        "AND p.state IN ('held', 'bad'))))"
+        "AND EXISTS (SELECT 1 FROM storage_placements AS p WHERE p.pack_id = wanted.pack_id "
+        "AND (kind = 'catalog' OR p.state IN ('held', 'bad'))))"
     )
     return _packs(db, where, ())
 

@@ -126,6 +126,9 @@ async def test_a_pack_that_a_cut_off_backup_only_noted_is_no_loss(tmp_path: Path
         cut = PlacedPackRow(pack_of("b", 1, 3).pack_id, "data", 1, 3, 4096, thin=True)
         await here.store.write(lambda db: rows.keep_pack(db, cut))
         assert [health.verdict for health in here.auditor.health()] == ["healthy"]
+        noted = PlacedPackRow(pack_of("c", 1, 3).pack_id, "catalog", 1, 3, 4096, thin=True)
+        await here.store.write(lambda db: rows.keep_pack(db, noted))
+        assert [health.verdict for health in here.auditor.health()] == ["healthy"]
         known = "INSERT INTO storage_packs (pack_id, kind, share_size, k, n) VALUES (?, 'data', 4096, 1, 3)"
         await here.store.write(lambda db: db.execute(known, (cut.pack_id,)).rowcount)
         assert sorted(health.verdict for health in here.auditor.health()) == ["healthy", "lost"]
