@@ -42,10 +42,10 @@ class Numbers:
         """Tell whether a number is one of this side."""
         return number % 2 == self._parity
 
-    def fresh(self, *taken: Container[int]) -> int:
+    def fresh(self, taken: Container[int], also: Container[int]) -> int:
         """Return a number that nothing open has."""
         number = self._next
-        while number == 0 or any(number in group for group in taken):
+        while number == 0 or number in taken or number in also:
             number = (number + 2) % _NUMBERS
         self._next = (number + 2) % _NUMBERS
         return number
