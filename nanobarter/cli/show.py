@@ -22,7 +22,7 @@ _HEALTH_TEXT: Final = {
     "below_threshold": "in danger: packs are below their repair threshold",
 }
 _FATE_TEXT: Final = {
-    "away": "not now: its peers are silent",
+    "away": "not now: too few peers prove it",
     "part": "PARTLY LOST",
     "lost": "LOST",
     "unknown": "cannot be told now",

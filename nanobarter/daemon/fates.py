@@ -111,7 +111,7 @@ def _told(missing: Missing) -> Iterator[tuple[str, str]]:
         yield "lost", f"{gone}, {show_size(missing.gone_bytes)} in files: no peer can bring them back; first: {first}"
     away = _counted(missing.away_files, missing.away_folders)
     if away:
-        yield "away", f"{away}: only peers who are silent have them"
+        yield "away", f"{away}: they are with peers who are silent or have not proven them yet"
 
 
 def _counted(files: int, folders: int) -> str:

@@ -167,7 +167,7 @@ async def test_a_name_cannot_forge_lines_or_move_the_cursor(home: Home, capsys: 
     ("fate", "code", "word"),
     [
         ("whole", Exit.DONE, "complete"),
-        ("away", Exit.BELOW_THRESHOLD, "its peers are silent"),
+        ("away", Exit.BELOW_THRESHOLD, "too few peers prove it"),
         ("part", Exit.BELOW_THRESHOLD, "PARTLY LOST"),
         ("lost", Exit.BELOW_THRESHOLD, "LOST"),
         ("unknown", Exit.DONE, "cannot be told now"),
