@@ -21,7 +21,9 @@ from tests.e2e.village import CHECKOUT, Machine, environment, finish, start, str
 if TYPE_CHECKING:
     from tests.e2e.misbehaviour import Scene
 
-_ROOM_BYTES: Final = 6 * 1024 * 1024  # less than the shares of one backup, beyond what a vault leaves free
+_FILLING_MAX: Final = 5  # backups until the smallest disk of all is full
+_ROOM_BYTES: Final = 12 * 1024 * 1024  # less than the shares of some backups, beyond what a vault leaves free
+_LEFT_MAX: Final = 5 * 1024 * 1024  # of it when a share was refused: two that come at once count beside it
 _STALL_SECONDS: Final = 5.0
 """What one hung peer may cost a backup."""
 
@@ -74,14 +76,18 @@ def _only_needed(scene: "Scene") -> bool:
 
 def full(scene: "Scene") -> None:
     """The disk of one peer fills up in a backup: it refuses, and the others take its part."""
-    victim = scene.peers[0]
-    scene.change(2 * 12_000_000)
-    scene.begin()
-    done = scene.owner.nbctl("backup", "--json")
-    scene.mark("the backup took")
-    scene.expect(that=done.code == Exit.DONE, problem=f"the backup ended with {done.code}: {done.err[-500:]}")
-    free = shutil.disk_usage(victim.path).free
-    scene.expect(that=free < LIMITS.vault_disk_reserve_bytes + 2**21, problem=f"the disk did not fill up: {free} free")
+    victim, free = scene.peers[0], 0
+    for _ in range(_FILLING_MAX):  # seven peers for six shares: where the barter brought least, shares go last
+        scene.change(2 * 12_000_000)
+        scene.begin()
+        done = scene.owner.nbctl("backup", "--json")
+        scene.mark("the backup took")
+        scene.expect(that=done.code == Exit.DONE, problem=f"the backup ended with {done.code}: {done.err[-500:]}")
+        free = shutil.disk_usage(victim.path).free
+        if free < LIMITS.vault_disk_reserve_bytes + _LEFT_MAX:
+            break
+    else:
+        scene.fail(f"the disk did not fill up: {free} free")
     halves = list(victim.home.vault_path.rglob("*.part"))
     scene.expect(that=not halves, problem=f"half written shares lie there: {halves}")
     scene.expect(that=truth.is_awake(victim), problem="the full peer died")
