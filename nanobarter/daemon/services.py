@@ -43,7 +43,7 @@ from nanobarter.matching.wire import bid_id_of
 from nanobarter.net.address import Address
 from nanobarter.storage.audit import Auditor
 from nanobarter.swap.ended import settled_quantity
-from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
+from nanobarter.swap.events import DraftRefused, SwapEvent, given_in
 from nanobarter.translator.budget import Spent, month_of, spent
 from nanobarter.translator.ledger import Ledger, read_deals
 from nanobarter.translator.once import Once
@@ -211,8 +211,8 @@ class Node(Storage):
             self.repairer.wake()  # there may be room now for what is missing
 
     def _traded(self, event: SwapEvent) -> None:
-        if isinstance(event, Settled):
-            self.market.executed(event.bid, event.gave[1])
+        if gave := given_in(event):
+            self.market.executed(event.bid, gave)
             self.once.settled(event.bid)
         elif isinstance(event, DraftRefused):
             self.market.asked_in_vain(event.bid, event.reason)

@@ -2,7 +2,7 @@
 
 Both are spoken at the same port of the router, and a router that knows only the older answers the newer with a refusal
 of its version (RFC 6887, appendix A). Some say nothing instead; so silence, too, means to ask again in the old way.
-UPnP, which a few routers speak alone, is left out: docs/decisions/0011-no-upnp.md says why.
+UPnP, which a few routers speak alone, is left out: docs/decisions/0013-no-upnp.md says why.
 
 The router's answer is believed for what others are told to dial, and no further: a wrong one sends dials astray.
 """

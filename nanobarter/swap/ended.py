@@ -3,7 +3,8 @@
 Whoever lets drafts end for nothing must not fill the disk. One that never became an agreement is kept for as long as
 it can be sent again, and no more than a number of them: were it forgotten sooner, its proposer could only draft it
 once more, and our new approval would have a new secret. Of agreements that came to nothing a larger number is kept.
-What settled stays for weeks; each was paid for.
+What took something of a bid stays for weeks: what settled, what paid us and has to be made good, and what we paid for
+nothing. An owner who gives at most so much does not mean so much for each of them.
 """
 
 import sqlite3
@@ -25,6 +26,7 @@ TABLES: Final = """
     CREATE INDEX swap_drafts_over ON swap_drafts (changed) WHERE ended = 1 AND agreement IS NOT NULL;
     CREATE INDEX swap_hashes_draft ON swap_hashes (draft);
 """
+_TAKES: Final = ("settled", "owing", "wronged")
 STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
 Db = sqlite3.Connection
 
@@ -36,7 +38,7 @@ _BROKEN: Final = (
 
 
 def fill(db: Db) -> None:
-    """Note what bids gave in the settled drafts of a file that was written before this was noted."""
+    """Note what bids gave in the drafts of a file that was written before this was noted."""
     for draft, blob, at in db.execute("SELECT draft, state, changed FROM swap_drafts WHERE ended = 1").fetchall():
         state = read_state(blob)
         if isinstance(state, Ended):
@@ -44,14 +46,14 @@ def fill(db: Db) -> None:
 
 
 def note(db: Db, draft: DraftId, state: Ended, now: Instant) -> None:
-    """Note what our bid gave if a draft has settled. Call it in the write that ends the draft."""
-    if state.outcome == "settled":
+    """Note what a draft took of our bid, if it took anything. Call it in the write that ends the draft."""
+    if state.outcome in _TAKES:
         row = (draft, state.mine.bid, open_approve(state.mine.approval).quantity, now)
         db.execute("INSERT OR IGNORE INTO swap_settled VALUES (?, ?, ?, ?)", row)
 
 
 def settled_quantity(db: Db, bid: BidId) -> Quantity:
-    """Return how much a bid of ours gave in the settled drafts that are still remembered."""
+    """Return how much a bid of ours gave, or owes, in the drafts that are still remembered."""
     (quantity,) = db.execute("SELECT coalesce(sum(quantity), 0) FROM swap_settled WHERE bid = ?", (bid,)).fetchone()
     return Quantity(quantity)
 

@@ -99,5 +99,16 @@ class Pending:
     bid: BidId
 
 
+def given_in(event: "SwapEvent") -> Quantity:
+    """Return what a bid has less after an event: what it gave, was made to give for nothing, or has to make good."""
+    match event:
+        case Settled(gave=(_, quantity)):
+            return quantity
+        case Aborted(how="owing" | "wronged", over=RingOver(gave=(_, quantity))):
+            return quantity
+        case _:
+            return Quantity(0)
+
+
 SwapEvent = DraftSeen | Asked | Approved | DraftRefused | Settled | Aborted
 Outcome = Settled | DraftRefused | Aborted | Pending | Asked

@@ -162,7 +162,7 @@ class Market:
         return True
 
     def executed(self, bid: BidId, quantity: Quantity) -> None:
-        """Take what a ring has settled off the order at once, before a bot counts anew and sets its orders.
+        """Take what a ring gave, or owes, off the order at once, before a bot counts anew and sets its orders.
 
         Otherwise the same order would be traded again in the meantime.
         """

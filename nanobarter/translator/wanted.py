@@ -78,7 +78,7 @@ class Wanted:
         return order
 
     def executed(self, bid: BidId, quantity: Quantity) -> None:
-        """Take what a ring has settled off an order; what is too little to move goes with it."""
+        """Take what a ring gave, or owes, off an order; what is too little to move goes with it."""
         who = self.whose(bid)
         if who is None:
             return

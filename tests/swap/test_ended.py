@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import AgreementId, BidId, DraftId, Hash, sha256
 from nanobarter.core.limits import LIMITS
+from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
-from nanobarter.core.units import DAY, SECOND, Instant
+from nanobarter.core.units import DAY, SECOND, Instant, LeaseKind, Quantity
 from nanobarter.swap import ended, tables
+from nanobarter.swap.events import Aborted, RingOver, Settled, given_in
 from nanobarter.swap.making import make_approve, make_draft
 from nanobarter.swap.states import Ended, Mine, Notice, Outcome
 from tests.swap.test_caution import KEYS, NOW, OURS, draft_of
 
 OTHER = BidId(bytes(16))
-OUTCOMES: list[Outcome] = ["settled", "refused", "cancelled", "aborted", "owing"]
+OUTCOMES: list[Outcome] = ["settled", "refused", "cancelled", "aborted", "owing", "wronged"]
 DRAFT = make_draft(KEYS[0], draft_of(10))
 MINE = make_approve(
     KEYS[5],
@@ -51,13 +53,29 @@ def store_in(path: Path, steps: int = 99) -> Store:
 
 
 @given(ends)
-def test_what_a_bid_gave_is_the_sum_of_what_settled(history: list[tuple[Outcome, BidId]]) -> None:
+def test_what_a_bid_gave_is_the_sum_of_what_rings_took(history: list[tuple[Outcome, BidId]]) -> None:
     db = memory()
     for number, (outcome, bid) in enumerate(history):
         put(db, number, outcome, bid)
         put(db, number, outcome, bid)  # written again, as after a restart: once counts
     for bid in (OURS, OTHER):
-        assert ended.settled_quantity(db, bid) == 10 * history.count(("settled", bid))
+        took = sum(of == bid and outcome in {"settled", "owing", "wronged"} for outcome, of in history)
+        assert ended.settled_quantity(db, bid) == 10 * took
+
+
+@given(st.sampled_from(OUTCOMES))
+def test_the_owner_hears_what_is_noted(outcome: Outcome) -> None:
+    quality = Quality(KEYS[0].node_id, LeaseKind("30d"))
+    event: Settled | Aborted
+    if outcome == "settled":
+        amount, parties = (quality, Quantity(10)), (KEYS[0].node_id, KEYS[1].node_id)
+        event = Settled(DraftId(bytes(32)), OURS, AgreementId(bytes(32)), amount, amount, parties)
+    else:
+        over = RingOver(AgreementId(bytes(32)), outcome, (quality, Quantity(10)), NOW)
+        event = Aborted(DraftId(bytes(32)), OURS, outcome, Reason.NOT_FOUND, "", over)
+    db = memory()
+    put(db, 1, outcome)
+    assert given_in(event) == ended.settled_quantity(db, OURS)
 
 
 def test_it_is_found_by_an_index() -> None:
@@ -71,7 +89,7 @@ def test_a_file_of_before_tells_what_its_bids_gave(tmp_path: Path) -> None:
     store.write_now(lambda db: [put(db, number, outcome) for number, outcome in enumerate(OUTCOMES * 2)])
     store.close()
     store = store_in(tmp_path / "store")
-    assert store.read_now(lambda db: ended.settled_quantity(db, OURS)) == 20
+    assert store.read_now(lambda db: ended.settled_quantity(db, OURS)) == 60
     store.close()
 
 
