@@ -18,17 +18,8 @@ from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
 from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity
 from nanobarter.mint import blind
-from nanobarter.mint.messages import (
-    BlindOutput,
-    IssueBody,
-    Minted,
-    Note,
-    Request,
-    SwapBody,
-    make_request,
-    open_answer,
-    request_id_of,
-)
+from nanobarter.mint.answer_messages import Minted, open_answer
+from nanobarter.mint.messages import BlindOutput, IssueBody, Note, Request, SwapBody, make_request, request_id_of
 from nanobarter.mint.notes import Keyset, note_message
 from nanobarter.mint.service import Mint
 from nanobarter.mint.tables import MIGRATIONS

@@ -12,7 +12,8 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.store import Store
 from nanobarter.core.system import SystemClock, SystemEntropy
 from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import IssueBody, Minted, make_request, open_answer, request_id_of
+from nanobarter.mint.answer_messages import Minted, open_answer
+from nanobarter.mint.messages import IssueBody, make_request, request_id_of
 from nanobarter.mint.service import Mint
 from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
 from nanobarter.net.memory import MemoryNetwork

@@ -17,8 +17,9 @@ from nanobarter.core.ids import AgreementId, Hash, NodeId, PublicKey, sha256
 from nanobarter.core.keys import Signed, open_signed
 from nanobarter.core.ports import Caller, Clock, Registrar
 from nanobarter.core.units import DAY, MINUTE, SECOND, LeaseKind, Quantity, Span, after
+from nanobarter.mint.answer_messages import DOMAIN_LOCKED, Locked
 from nanobarter.mint.events import LockOpened, MintEvent
-from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms
+from nanobarter.mint.messages import LockTerms
 from nanobarter.swap.messages import lock_id_of
 from nanobarter.wallet.service import Wallet
 

@@ -20,7 +20,8 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Body, Caller, Handler, Priority, Registrar, whole
 from nanobarter.core.units import Span
 from nanobarter.court.proofs import Convicted, Proof, verify
-from nanobarter.mint.messages import ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Note, OpenBody, Refusal, Request
+from nanobarter.mint.answer_messages import ANSWER_BYTES_MAX, Refusal
+from nanobarter.mint.messages import REQUEST_BYTES_MAX, Note, OpenBody, Request
 from nanobarter.mint.notes import note_id
 from nanobarter.mint.proofs import find
 from nanobarter.mint.proofs.records import Exchange

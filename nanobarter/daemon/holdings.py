@@ -28,7 +28,7 @@ from nanobarter.core.units import (
     span_between,
     term,
 )
-from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract
+from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.holes import stored_bytes
 from nanobarter.storage.leases import LeaseBook

@@ -9,20 +9,20 @@ from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, Quantity
 from nanobarter.mint import rows
-from nanobarter.mint.blind import blind_sign
-from nanobarter.mint.events import LeaseExtended, LeaseStarted, LockMade, LockOpened, LockReturned, MintEvent
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     DOMAIN_ANSWER,
     DOMAIN_CONTRACT,
     DOMAIN_LOCKED,
     Answer,
-    BlindOutput,
     Leased,
     LockAnswer,
     Minted,
     Refusal,
     States,
 )
+from nanobarter.mint.blind import blind_sign
+from nanobarter.mint.events import LeaseExtended, LeaseStarted, LockMade, LockOpened, LockReturned, MintEvent
+from nanobarter.mint.messages import BlindOutput
 from nanobarter.mint.outcomes import Case, Done, Leasing, Locking, Minting, No, Outcome, Settling, Telling
 from nanobarter.mint.recall import history_of, state_of
 from nanobarter.mint.rsa import RawKey, load_key

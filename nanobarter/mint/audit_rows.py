@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.mint.findings import Finding, found, read
-from nanobarter.mint.messages import Contract, LockTerms, Preimage, lock_id_of
+from nanobarter.mint.messages import LockTerms, Preimage, lock_id_of
 from nanobarter.mint.rows import Db, seal_of
 
 

@@ -10,7 +10,8 @@ from typing import Literal
 from nanobarter.core.ids import LeaseId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import Contract, LockTerms, Preimage
+from nanobarter.mint.answer_messages import Contract
+from nanobarter.mint.messages import LockTerms, Preimage
 
 
 @dataclass(frozen=True)

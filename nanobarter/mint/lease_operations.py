@@ -5,7 +5,8 @@ from msgspec.structs import replace as with_fields
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.units import after, term
 from nanobarter.mint import rows, rules
-from nanobarter.mint.messages import Contract, ExtendBody, RedeemBody
+from nanobarter.mint.answer_messages import Contract
+from nanobarter.mint.messages import ExtendBody, RedeemBody
 from nanobarter.mint.outcomes import Leasing, Outcome
 from nanobarter.mint.steps import Steps
 

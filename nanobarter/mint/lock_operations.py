@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.mint import pending, restoration, rows, rules, times
-from nanobarter.mint.messages import LockBody, Locked, LockTerms, OpenBody, RefundBody, ReleaseBody, TakeBody
+from nanobarter.mint.answer_messages import Locked
+from nanobarter.mint.messages import LockBody, LockTerms, OpenBody, RefundBody, ReleaseBody, TakeBody
 from nanobarter.mint.outcomes import Locking, Outcome, Settling
 from nanobarter.mint.rules import Lot
 from nanobarter.mint.steps import Steps

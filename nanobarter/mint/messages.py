@@ -1,4 +1,4 @@
-"""What wallets and mints say to one another: notes, requests, locks, contracts, answers.
+"""What wallets ask of mints, and the notes, locks and leases it is about; answers are in ``answer_messages``.
 
 Every request is a body and its witnesses. The body names its mint and a ``valid_until``; its id is its SHA-256;
 each input (a note's key, a lock's key, a lease's holder) signs the request id. So any peer may carry it, and a
@@ -6,12 +6,11 @@ repeat gets the same answer. Every answer is signed by the mint's node key, refu
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 from msgspec import Meta
 
-from nanobarter.core.canonical import Record, decode, encode
-from nanobarter.core.errors import Malformed, Reason
+from nanobarter.core.canonical import Record, encode
 from nanobarter.core.ids import (
     AgreementId,
     Hash,
@@ -25,7 +24,7 @@ from nanobarter.core.ids import (
     Signature,
     sha256,
 )
-from nanobarter.core.keys import Signed, SigningKey, open_signed
+from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.units import Instant, LeaseKind, Quantity, Span
 
 PARTIES_MAX: Final = 8
@@ -33,7 +32,6 @@ NOTES_MAX: Final = 64
 MODULUS_BYTES: Final = 256  # RSA-2048
 
 REQUEST_BYTES_MAX: Final = 128 * 1024  # 64 notes in, 64 blinded messages out, about 300 bytes each, and witnesses
-ANSWER_BYTES_MAX: Final = 64 * 1024  # 64 blind signatures, or the states of 64 locks with all their preimages
 
 RsaBytes = Annotated[bytes, Meta(min_length=MODULUS_BYTES, max_length=MODULUS_BYTES)]
 Preimage = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -41,9 +39,6 @@ Index = Annotated[int, Meta(ge=0, lt=PARTIES_MAX)]
 
 DOMAIN_ANNOUNCEMENT: Final = "mint/announcement"
 DOMAIN_REQUEST: Final = "mint/request"
-DOMAIN_ANSWER: Final = "mint/answer"
-DOMAIN_LOCKED: Final = "mint/locked"
-DOMAIN_CONTRACT: Final = "mint/contract"
 
 
 class DenominationKey(Record, frozen=True):
@@ -267,107 +262,3 @@ def make_request(body: Body, witnesses: Sequence[SigningKey]) -> Request:
     data = encode(body)
     request = request_id_of(data)
     return Request(data, tuple(key.sign(DOMAIN_REQUEST, request) for key in witnesses))
-
-
-# -- answers: bodies of a ``Signed`` under DOMAIN_ANSWER by the mint's node key
-
-
-class Minted(Record, frozen=True, tag="minted"):
-    """Swap, issue, take and restore: blind signatures in the order of the outputs.
-
-    In the answer to ``restore`` a signature is empty where that output was never issued.
-    """
-
-    request: RequestId
-    committed_at: Instant
-    epoch: int
-    signatures: Annotated[tuple[bytes, ...], Meta(max_length=NOTES_MAX)]
-
-
-class Locked(Record, frozen=True, tag="locked"):
-    """The body of a ``Signed`` under DOMAIN_LOCKED: the issuer promises this leg. It names no notes."""
-
-    terms: LockTerms
-    locked_at: Instant
-
-
-class LockAnswer(Record, frozen=True, tag="lock"):
-    """The lock was made; ``locked`` is the receipt to show to all parties."""
-
-    request: RequestId
-    locked: Signed
-
-
-class LockState(Record, frozen=True, tag="lockstate"):
-    """What became of one lock: opened (with its preimages) or returned (with how), and when."""
-
-    request: RequestId
-    lock_id: LockId
-    agreement: AgreementId
-    state: Annotated[str, Meta(pattern="^(locked|opened|returned|taken|lapsed)$", max_length=8)]
-    how: Annotated[str, Meta(pattern="^(|refund|release)$", max_length=7)]
-    at: Instant
-    preimages: Annotated[tuple[Preimage, ...], Meta(max_length=PARTIES_MAX)]
-
-
-class Contract(Record, frozen=True, tag="contract"):
-    """The body of a ``Signed`` under DOMAIN_CONTRACT by the issuer: the lease itself."""
-
-    lease_id: LeaseId
-    issuer: NodeId
-    terms: LeaseTerms
-    terms_hash: Hash
-    start: Instant
-    end: Instant
-    version: int
-
-
-class Leased(Record, frozen=True, tag="leased"):
-    """Redeem, extend, or take into a lease: the signed contract."""
-
-    request: RequestId
-    contract: Signed
-
-
-class SpentState(Record, frozen=True):
-    """One spent note: the request that spent it and the witness by its key."""
-
-    note: NoteId
-    request: RequestId
-    witness: Signature
-
-
-class States(Record, frozen=True, tag="states"):
-    """Answer to ``state``: the spent ones among the notes, and the state of each known lock."""
-
-    request: RequestId
-    at: Instant
-    spent: Annotated[tuple[SpentState, ...], Meta(max_length=NOTES_MAX)]
-    locks: Annotated[tuple[LockState, ...], Meta(max_length=NOTES_MAX)]
-
-
-class Refusal(Record, frozen=True, tag="refusal"):
-    """A signed no. ``spent`` carries the proof when the reason is SPENT."""
-
-    request: RequestId
-    reason: Reason
-    at: Instant
-    detail: Annotated[str, Meta(max_length=200)]
-    spent: SpentState | None
-
-
-Answer = Minted | LockAnswer | LockState | Leased | States | Refusal
-
-
-def open_answer(data: bytes, mint: NodeId, request: RequestId) -> tuple[Signed, Answer]:
-    """Return a mint's answer to this request, with the signed form that proves it to others.
-
-    Raises Malformed when it is not signed by that mint, or answers another request.
-    """
-    signed = decode(data, Signed, size_max=ANSWER_BYTES_MAX)
-    if signed.signer != mint:
-        raise Malformed("the answer is signed by another node")
-    answer = open_signed(signed, DOMAIN_ANSWER, cast("type[Answer]", Answer), size_max=ANSWER_BYTES_MAX)
-    if answer.request != request:
-        raise Malformed("the answer is to another request")
-    return signed, answer

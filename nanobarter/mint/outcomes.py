@@ -11,17 +11,15 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Refused
 from nanobarter.core.ids import Hash, KeysetId, NodeId, NoteId, PublicKey, RequestId, Signature, sha256
 from nanobarter.core.units import Instant, LeaseKind, Span
+from nanobarter.mint.answer_messages import Contract, Locked, SpentState
 from nanobarter.mint.messages import (
     BlindOutput,
     Body,
-    Contract,
     ExtendBody,
     IssueBody,
     LockBody,
-    Locked,
     Note,
     RedeemBody,
-    SpentState,
     SwapBody,
     TakeBody,
 )

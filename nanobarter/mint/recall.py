@@ -7,13 +7,11 @@ from nanobarter.core.errors import InvariantBroken, Reason, Refused
 from nanobarter.core.ids import RequestId
 from nanobarter.core.units import Instant
 from nanobarter.mint import rows
+from nanobarter.mint.answer_messages import Contract, Locked, LockState
 from nanobarter.mint.messages import (
     BlindOutput,
-    Contract,
     IssueBody,
     LockBody,
-    Locked,
-    LockState,
     OpenBody,
     RefundBody,
     ReleaseBody,

@@ -3,7 +3,7 @@
 from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import AgreementId, LockId, PublicKey
 from nanobarter.core.keys import Signed, open_signed
-from nanobarter.mint.messages import ANSWER_BYTES_MAX, DOMAIN_ANSWER, LockState
+from nanobarter.mint.answer_messages import ANSWER_BYTES_MAX, DOMAIN_ANSWER, LockState
 
 
 def shows_settled(proof: Signed, issuer: PublicKey, agreement: AgreementId, lock_id: LockId) -> bool:

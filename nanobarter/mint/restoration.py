@@ -18,22 +18,18 @@ from nanobarter.core.ids import KeysetId, NodeId, RequestId, sha256
 from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
 from nanobarter.core.units import DAY, Instant, Span, after, before
 from nanobarter.mint import rows
-from nanobarter.mint.heads import rows as head_rows
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     ANSWER_BYTES_MAX,
     DOMAIN_ANSWER,
     DOMAIN_CONTRACT,
     DOMAIN_LOCKED,
-    REQUEST_BYTES_MAX,
     Answer,
-    Body,
     Contract,
     Locked,
     Minted,
-    SwapBody,
-    TakeBody,
-    request_id_of,
 )
+from nanobarter.mint.heads import rows as head_rows
+from nanobarter.mint.messages import REQUEST_BYTES_MAX, Body, SwapBody, TakeBody, request_id_of
 from nanobarter.mint.notes import check_announcement
 from nanobarter.mint.proofs.records import Exchange
 from nanobarter.mint.rows import Db

@@ -14,7 +14,8 @@ from nanobarter.core.errors import InvariantBroken
 from nanobarter.core.ids import Hash, KeysetId, LeaseId, LockId, NoteId, RequestId, Signature, sha256
 from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.mint import pending
-from nanobarter.mint.messages import NOTES_MAX, Contract, LockTerms, Preimage, SpentState
+from nanobarter.mint.answer_messages import Contract, SpentState
+from nanobarter.mint.messages import NOTES_MAX, LockTerms, Preimage
 from nanobarter.mint.rules import Lock
 
 ROW_BYTES_MAX = 16 * 1024  # what is read back was bounded when it was written

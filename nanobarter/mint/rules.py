@@ -14,9 +14,9 @@ from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import Hash, KeysetId, NodeId, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import DAY, HOUR, Instant, LeaseKind, Quantity, Span, after, before, span_between, term
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.mint.messages import (
     BlindOutput,
-    Contract,
     LeaseTerms,
     LockTerms,
     Note,

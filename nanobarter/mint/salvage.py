@@ -15,8 +15,9 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.keys import SigningKey, seal_signed
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, Span, before
 from nanobarter.mint import pledge, restoration, rows, times
+from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, DOMAIN_LOCKED, Contract, Locked
 from nanobarter.mint.audit import audit
-from nanobarter.mint.messages import DOMAIN_CONTRACT, DOMAIN_LOCKED, Contract, Locked, LockTerms, Preimage
+from nanobarter.mint.messages import LockTerms, Preimage
 from nanobarter.mint.restoration import Remembered
 from nanobarter.mint.rows import Db
 

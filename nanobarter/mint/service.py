@@ -18,10 +18,10 @@ from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.mint import audit, keysets, lapses, pledge, restoration, rows, sweep, times
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.mint.answers import Speaker
 from nanobarter.mint.desk import Desk
 from nanobarter.mint.events import LeaseEnded, LeaseStarted, MintEvent, PromisesLapsed
-from nanobarter.mint.messages import Contract
 from nanobarter.mint.notes import Keyset
 from nanobarter.mint.outcomes import Book
 from nanobarter.mint.pledge import Capacity

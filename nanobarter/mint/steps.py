@@ -7,7 +7,8 @@ from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import Hash
 from nanobarter.core.units import Instant, after, term
 from nanobarter.mint import rows, rules
-from nanobarter.mint.messages import BlindOutput, Contract, LeaseTerms, Note, lease_id_of
+from nanobarter.mint.answer_messages import Contract
+from nanobarter.mint.messages import BlindOutput, LeaseTerms, Note, lease_id_of
 from nanobarter.mint.outcomes import Book, Case, Leasing, Minting, No, inputs_of
 from nanobarter.mint.rows import Db
 

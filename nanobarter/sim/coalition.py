@@ -15,7 +15,8 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import AgreementId, NodeId, RequestId
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import SECOND, Instant
-from nanobarter.mint.messages import LockState, OpenBody, Preimage, States
+from nanobarter.mint.answer_messages import LockState, States
+from nanobarter.mint.messages import OpenBody, Preimage
 from nanobarter.mint.outcomes import Case
 from nanobarter.sim.clock import Act
 from nanobarter.sim.node import Node

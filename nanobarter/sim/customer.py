@@ -5,7 +5,8 @@ from collections.abc import Callable
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import DraftId
 from nanobarter.core.keys import Signed, SigningKey
-from nanobarter.mint.messages import LockAnswer, LockTerms, Minted, Refusal
+from nanobarter.mint.answer_messages import LockAnswer, Minted, Refusal
+from nanobarter.mint.messages import LockTerms
 from nanobarter.mint.outcomes import Case
 from nanobarter.sim.home import Home
 from nanobarter.sim.node import Node

@@ -10,10 +10,11 @@ from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Instant, Span, after
 from nanobarter.mint import operations
+from nanobarter.mint.answer_messages import Answer, Minted
 from nanobarter.mint.answers import Speaker
 from nanobarter.mint.authority import authorise
 from nanobarter.mint.events import LockMade, LockOpened, LockReturned, MintEvent
-from nanobarter.mint.messages import Answer, BlindOutput, Minted, OpenBody
+from nanobarter.mint.messages import BlindOutput, OpenBody
 from nanobarter.mint.outcomes import Case, Done, No
 from nanobarter.mint.recall import replay
 from nanobarter.mint.rules import epoch_of

@@ -7,7 +7,7 @@ from nanobarter.core.ids import AgreementId, DraftId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Instant, Quantity, Span, after
-from nanobarter.mint.messages import LockState
+from nanobarter.mint.answer_messages import LockState
 from nanobarter.sim.home import Home
 from nanobarter.sim.node import Node
 from nanobarter.sim.people import TERMS, Person

@@ -7,8 +7,9 @@ from typing import Final
 from nanobarter.core.errors import Reason
 from nanobarter.core.keys import Signed, seal_signed
 from nanobarter.mint import rows
+from nanobarter.mint.answer_messages import DOMAIN_ANSWER, Answer, LockState, Refusal, States
 from nanobarter.mint.events import MintEvent
-from nanobarter.mint.messages import DOMAIN_ANSWER, Answer, LockState, OpenBody, RefundBody, Refusal, StateBody, States
+from nanobarter.mint.messages import OpenBody, RefundBody, StateBody
 from nanobarter.mint.outcomes import Case
 from nanobarter.mint.recall import state_of
 from nanobarter.sim.coalition import Coalition

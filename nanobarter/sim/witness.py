@@ -12,7 +12,8 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import LockId, NodeId
 from nanobarter.core.keys import Signed
 from nanobarter.court.proofs import Proof, verify
-from nanobarter.mint.messages import LockAnswer, LockState, OpenBody, Refusal, States
+from nanobarter.mint.answer_messages import LockAnswer, LockState, Refusal, States
+from nanobarter.mint.messages import OpenBody
 from nanobarter.mint.proofs.records import FalseOutcome, OpenRefused, TwoLocked, TwoOutcomes
 from nanobarter.mint.proofs.verdict import Convicted
 from nanobarter.sim.world import Word, World

@@ -12,7 +12,7 @@ from nanobarter.core.damage import open_to_read
 from nanobarter.core.errors import PeerFault
 from nanobarter.core.ids import PublicKey
 from nanobarter.core.keys import Signed
-from nanobarter.mint.messages import Contract
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.storage.leases import keep_contract, read_contract
 
 _BATCH: Final = 1000

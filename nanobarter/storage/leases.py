@@ -23,7 +23,7 @@ from nanobarter.core.ports import Clock
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import MIB, Instant, Quantity, after, quantity_for, span_between, term
-from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract
+from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract
 
 _CONTRACT_MAX: Final = 4096
 _CONTRACTS_KEPT: Final = 1024  # decoded: each share that is placed looks at all leases

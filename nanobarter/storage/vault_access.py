@@ -8,7 +8,7 @@ from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import NodeId, PublicKey
 from nanobarter.core.keys import Signed, verify
 from nanobarter.core.units import MIB, Instant, Span, after, span_between
-from nanobarter.mint.messages import Contract
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.storage.vault_messages import (
     DOMAIN_ASK,
     ENVELOPE_BYTES,

@@ -18,7 +18,7 @@ from nanobarter.core.ids import LeaseId, PublicKey, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.units import Instant, after
-from nanobarter.mint.messages import Contract
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.storage import vault_rows as rows
 from nanobarter.storage.head import read_head
 from nanobarter.storage.vault_access import lease_of

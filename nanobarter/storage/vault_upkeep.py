@@ -11,7 +11,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Instant, after, before
-from nanobarter.mint.messages import Contract
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.storage import vault_rows as rows
 from nanobarter.storage.vault_access import lease_of
 from nanobarter.storage.vault_files import ShareFiles

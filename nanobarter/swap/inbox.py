@@ -16,7 +16,7 @@ from nanobarter.core.keys import Signed
 from nanobarter.core.ports import Clock, Handler, Registrar
 from nanobarter.core.store import Store
 from nanobarter.core.units import Span
-from nanobarter.mint.messages import LockState
+from nanobarter.mint.answer_messages import LockState
 from nanobarter.swap import tables
 from nanobarter.swap.amends import Debtor
 from nanobarter.swap.asking import Asker

@@ -3,7 +3,7 @@
 from typing import Final, cast
 
 from nanobarter.core.keys import Signed, open_signed
-from nanobarter.mint.messages import DOMAIN_ANSWER, Answer, LockState, States
+from nanobarter.mint.answer_messages import DOMAIN_ANSWER, Answer, LockState, States
 from nanobarter.swap.states import Leg, LegSeen
 from nanobarter.swap.terms import Agreement
 

@@ -15,7 +15,8 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import AgreementId, DraftId, NodeId, PublicKey, node_id_of
 from nanobarter.core.keys import Signed, open_signed
 from nanobarter.core.units import DAY, MINUTE, SECOND, Instant, Span, after, span_between
-from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms, Preimage
+from nanobarter.mint.answer_messages import DOMAIN_LOCKED, Locked
+from nanobarter.mint.messages import LockTerms, Preimage
 from nanobarter.swap.messages import (
     AGREED_MAX,
     DOMAIN_AGREED,

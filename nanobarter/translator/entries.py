@@ -27,7 +27,7 @@ from typing import assert_never
 from nanobarter.core.ids import AgreementId, LeaseId, NodeId, short_node
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import Contract
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.wallet.events import LeaseEnded, LeaseReceived, NotesReceived, NotesSpent, WalletEvent
 
 Side = str | Callable[[Quality], str]

@@ -17,7 +17,7 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.mint import events as mint_events
-from nanobarter.mint.messages import Contract
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.swap import events as swap_events
 from nanobarter.translator.entries import (
     Draft,

@@ -10,7 +10,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, after
-from nanobarter.mint.messages import Answer, Refusal
+from nanobarter.mint.answer_messages import Answer, Refusal
 from nanobarter.wallet import rows
 from nanobarter.wallet.courier import Courier
 from nanobarter.wallet.rows import Cheque

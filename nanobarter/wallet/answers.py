@@ -10,24 +10,26 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import NodeId, NoteId, PublicKey, RequestId, sha256
 from nanobarter.core.keys import Signed, open_signed, verify
 from nanobarter.core.units import Instant, after, term
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     DOMAIN_ANSWER,
     DOMAIN_CONTRACT,
     DOMAIN_LOCKED,
-    DOMAIN_REQUEST,
     Answer,
     Contract,
-    ExtendBody,
     LockAnswer,
-    LockBody,
     Locked,
     LockState,
+    States,
+)
+from nanobarter.mint.messages import (
+    DOMAIN_REQUEST,
+    ExtendBody,
+    LockBody,
     LockTerms,
     OpenBody,
     RedeemBody,
     RefundBody,
     ReleaseBody,
-    States,
     TakeBody,
 )
 

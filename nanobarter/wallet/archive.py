@@ -9,7 +9,7 @@ from nanobarter.core.ids import Hash, LeaseId, NodeId, NoteId, PublicKey
 from nanobarter.core.keys import Signed
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Instant, LeaseKind, Quantity, Span, before
-from nanobarter.mint.messages import Contract
+from nanobarter.mint.answer_messages import Contract
 from nanobarter.wallet.events import EVENT_BYTES_MAX, LeaseEnded, NotesSpent, WalletEvent
 
 _BYTES_MAX = 64 * 1024

@@ -12,7 +12,7 @@ from typing import Final
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import Instant
-from nanobarter.mint.messages import Refusal
+from nanobarter.mint.answer_messages import Refusal
 from nanobarter.wallet.events import NotesSpent, WalletEvent
 
 SIGNED_BEFORE: Final = "an output was signed before"

@@ -20,28 +20,21 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Instant, Quantity, after
+from nanobarter.mint.answer_messages import Answer, Contract, Leased, LockAnswer, LockState, Minted, Refusal, States
 from nanobarter.mint.blind import PSS_DETERMINISTIC, blind, finalize
 from nanobarter.mint.messages import (
     DOMAIN_REQUEST,
-    Answer,
     BlindOutput,
     Body,
-    Contract,
     ExtendBody,
-    Leased,
-    LockAnswer,
     LockBody,
-    LockState,
-    Minted,
     Note,
     OpenBody,
     RedeemBody,
     RefundBody,
-    Refusal,
     ReleaseBody,
     Request,
     StateBody,
-    States,
     TakeBody,
 )
 from nanobarter.mint.notes import Keyset, note_message

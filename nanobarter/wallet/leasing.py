@@ -9,7 +9,8 @@ from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.ports import Entropy
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Quantity
-from nanobarter.mint.messages import Body, Contract, ExtendBody, Leased, LeaseTerms, RedeemBody
+from nanobarter.mint.answer_messages import Contract, Leased
+from nanobarter.mint.messages import Body, ExtendBody, LeaseTerms, RedeemBody
 from nanobarter.wallet.acts import Acts, no_of
 from nanobarter.wallet.payments import Payment, Payments
 from nanobarter.wallet.rows import Cheque, Held, Meaning

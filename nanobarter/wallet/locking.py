@@ -10,19 +10,8 @@ from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, Quantity
-from nanobarter.mint.messages import (
-    Leased,
-    LeaseTerms,
-    LockAnswer,
-    LockBody,
-    LockState,
-    LockTerms,
-    OpenBody,
-    RefundBody,
-    Refusal,
-    ReleaseBody,
-    TakeBody,
-)
+from nanobarter.mint.answer_messages import Leased, LockAnswer, LockState, Refusal
+from nanobarter.mint.messages import LeaseTerms, LockBody, LockTerms, OpenBody, RefundBody, ReleaseBody, TakeBody
 from nanobarter.wallet import archive
 from nanobarter.wallet.acts import Acts, no_of
 from nanobarter.wallet.answers import locked_terms, preimages_fit

@@ -13,7 +13,8 @@ from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, Quantity
-from nanobarter.mint.messages import BlindOutput, Body, Refusal, SwapBody
+from nanobarter.mint.answer_messages import Refusal
+from nanobarter.mint.messages import BlindOutput, Body, SwapBody
 from nanobarter.wallet import rows
 from nanobarter.wallet.choice import Exact, Resize, choose, decompose
 from nanobarter.wallet.courier import Courier, seal_request

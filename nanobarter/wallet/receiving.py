@@ -20,7 +20,8 @@ from nanobarter.core.ports import Clock
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, Quantity, after, before
-from nanobarter.mint.messages import DOMAIN_REQUEST, Refusal, StateBody, States
+from nanobarter.mint.answer_messages import Refusal, States
+from nanobarter.mint.messages import DOMAIN_REQUEST, StateBody
 from nanobarter.mint.notes import Keyset, note_id
 from nanobarter.wallet import answers
 from nanobarter.wallet.acts import Acts, no_of

@@ -15,7 +15,8 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
 from nanobarter.core.units import Quantity, after
-from nanobarter.mint.messages import Answer, Body, Minted, Note, RestoreBody, StateBody, States
+from nanobarter.mint.answer_messages import Answer, Minted, States
+from nanobarter.mint.messages import Body, Note, RestoreBody, StateBody
 from nanobarter.mint.notes import Keyset, note_id
 from nanobarter.wallet import answers, archive, rows
 from nanobarter.wallet.courier import Courier, blind_coins, seal_request, unblind_coins

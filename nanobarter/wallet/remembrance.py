@@ -15,18 +15,8 @@ from nanobarter.core.ports import Clock
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import (
-    ANSWER_BYTES_MAX,
-    REQUEST_BYTES_MAX,
-    Answer,
-    Body,
-    LockAnswer,
-    Minted,
-    Note,
-    Request,
-    SwapBody,
-    TakeBody,
-)
+from nanobarter.mint.answer_messages import ANSWER_BYTES_MAX, Answer, LockAnswer, Minted
+from nanobarter.mint.messages import REQUEST_BYTES_MAX, Body, Note, Request, SwapBody, TakeBody
 from nanobarter.mint.proofs.records import Exchange
 from nanobarter.mint.restoration import (
     EXCHANGE_BYTES_MAX,

@@ -11,7 +11,8 @@ from nanobarter.core.canonical import decode
 from nanobarter.core.errors import NanobarterError
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed, open_signed
-from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract, Note
+from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract
+from nanobarter.mint.messages import Note
 from nanobarter.mint.notes import check_announcement, note_id
 from nanobarter.mint.restoration import open_restored
 from nanobarter.wallet.secrets import lock_key

@@ -18,7 +18,8 @@ from nanobarter.core.ports import Caller, Clock, Entropy
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import Contract, LockState, LockTerms
+from nanobarter.mint.answer_messages import Contract, LockState
+from nanobarter.mint.messages import LockTerms
 from nanobarter.wallet import archive, copies, rows
 from nanobarter.wallet.acts import Acts
 from nanobarter.wallet.courier import Courier

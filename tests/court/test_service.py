@@ -27,6 +27,7 @@ from nanobarter.court.witness import Witness
 from nanobarter.gossip.service import Gossip
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
 from nanobarter.matching.wire import BidBody, Want
+from nanobarter.mint import answer_messages as am
 from nanobarter.mint import messages as m
 from nanobarter.mint.proofs import records
 from nanobarter.net.memory import MemoryNetwork, MemoryNode
@@ -230,8 +231,10 @@ def _state_exchange() -> tuple[bytes, bytes]:
     """Return a question after the owner's note, and an answer that calls it spent with a false witness."""
     note = crimes.note_id(crimes.note("owner"))
     body = encode(m.StateBody(LIAR, crimes.SOON, (note,), ()))
-    spent = m.SpentState(note, m.RequestId(bytes(32)), crimes.OWNER.sign("other", bytes(32)))
-    return encode(m.Request(body, ())), encode(crimes.answer(m.States(m.request_id_of(body), crimes.NOW, (spent,), ())))
+    spent = am.SpentState(note, m.RequestId(bytes(32)), crimes.OWNER.sign("other", bytes(32)))
+    return encode(m.Request(body, ())), encode(
+        crimes.answer(am.States(m.request_id_of(body), crimes.NOW, (spent,), ()))
+    )
 
 
 @pytest.mark.parametrize("knows", [True, False])

@@ -31,8 +31,8 @@ from nanobarter.daemon.home import Home
 from nanobarter.daemon.rebuild_state import rebuilt
 from nanobarter.daemon.tables import ALL_TABLES
 from nanobarter.mint import rows as mint_rows
+from nanobarter.mint.answer_messages import Contract, Leased, LockAnswer, Minted, Refusal
 from nanobarter.mint.audit import audit
-from nanobarter.mint.messages import Contract, Leased, LockAnswer, Minted, Refusal
 from nanobarter.storage import vault_rows
 from nanobarter.storage.vault_access import lease_of
 from tests.mint.purse import NODE, START, Bench, Held, Purse, key_of, stored_keys

@@ -20,22 +20,17 @@ from nanobarter.core.ports import Caller, Clock, Entropy, Priority, whole
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import DAY, HOUR, MINUTE, LeaseKind, Quantity, Span, after
+from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Answer, Contract, Minted, Refusal, open_answer
 from nanobarter.mint.messages import (
-    DOMAIN_CONTRACT,
     DOMAIN_REQUEST,
-    Answer,
     Body,
-    Contract,
     IssueBody,
     LockTerms,
-    Minted,
     Note,
-    Refusal,
     Request,
     SwapBody,
     lock_id_of,
     make_request,
-    open_answer,
     request_id_of,
 )
 from nanobarter.mint.notes import Keyset

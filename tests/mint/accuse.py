@@ -8,6 +8,7 @@ from nanobarter.core.canonical import decode, encode
 from nanobarter.core.ids import Hash, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import before
+from nanobarter.mint import answer_messages as am
 from nanobarter.mint import messages as m
 from nanobarter.mint.heads.herald import Herald
 from nanobarter.mint.heads.messages import WhereAnswer, WhereQuestion
@@ -30,7 +31,7 @@ class Evidence:
     def add(self, sent: list[tuple[bytes, bytes]]) -> None:
         for raw, answer in sent:
             request = decode(raw, m.Request, size_max=m.REQUEST_BYTES_MAX)
-            pair = (request, decode(answer, Signed, size_max=m.ANSWER_BYTES_MAX))
+            pair = (request, decode(answer, Signed, size_max=am.ANSWER_BYTES_MAX))
             if pair not in self.said:
                 self.said.append(pair)
 
@@ -44,12 +45,12 @@ class Evidence:
     @property
     def locks(self) -> list[Signed]:
         found = [read_answer(answer) for answer in self.answers]
-        return list(dict.fromkeys(a.locked for a in found if isinstance(a, m.LockAnswer)))
+        return list(dict.fromkeys(a.locked for a in found if isinstance(a, am.LockAnswer)))
 
     @property
     def contracts(self) -> list[Signed]:
         found = [read_answer(answer) for answer in self.answers]
-        return list(dict.fromkeys(a.contract for a in found if isinstance(a, m.Leased)))
+        return list(dict.fromkeys(a.contract for a in found if isinstance(a, am.Leased)))
 
 
 def accusations(e: Evidence) -> Iterator[MintProof]:
@@ -68,7 +69,7 @@ def accusations(e: Evidence) -> Iterator[MintProof]:
     for head in e.heads:
         yield from _overlets(head, e.contracts)
     yield from (records.TwoLocked(a, b) for a, b in permutations(e.locks, 2))
-    telling = [a for a in e.answers if isinstance(read_answer(a), m.LockState | m.States)]
+    telling = [a for a in e.answers if isinstance(read_answer(a), am.LockState | am.States)]
     for lock in e.locks:
         lock_id = read_locked(lock).terms.lock_id
         about = [a for a in telling if lock_id in a.body]

@@ -15,6 +15,7 @@ from nanobarter.core.ids import AgreementId, LeaseId, RequestId, sha256
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import DAY, HOUR, Instant, Quantity, Span
+from nanobarter.mint import answer_messages as am
 from nanobarter.mint import blind
 from nanobarter.mint import messages as m
 from nanobarter.mint.keysets import Wanted, announce
@@ -61,12 +62,12 @@ def swap(name: str, *, given: str = "owner", signature: bytes | None = None) -> 
     """Return an honoured swap of a note for the output of a name."""
     out, made, _ = output(name)
     body = encode(m.SwapBody(NODE.node_id, Instant(NOW + 1000), (note(given),), (out,)))
-    return records.Exchange(body, answer(m.Minted(m.request_id_of(body), NOW, epoch_of(NOW), (signature or made,))))
+    return records.Exchange(body, answer(am.Minted(m.request_id_of(body), NOW, epoch_of(NOW), (signature or made,))))
 
 
-def answer(said: m.Answer, by: SigningKey = NODE) -> Signed:
+def answer(said: am.Answer, by: SigningKey = NODE) -> Signed:
     """Return what a mint answered, signed."""
-    return seal_signed(by, m.DOMAIN_ANSWER, said)
+    return seal_signed(by, am.DOMAIN_ANSWER, said)
 
 
 SOON = Instant(NOW + 1000)
@@ -78,9 +79,9 @@ def request(name: str, valid_until: Instant = SOON) -> m.Request:
     return m.make_request(body, [OWNER])
 
 
-def refused(of: m.Request, reason: Reason, at: Instant = NOW, spent: m.SpentState | None = None) -> Signed:
+def refused(of: m.Request, reason: Reason, at: Instant = NOW, spent: am.SpentState | None = None) -> Signed:
     """Return a refusal of a request."""
-    return answer(m.Refusal(m.request_id_of(of.body), reason, at, "", spent))
+    return answer(am.Refusal(m.request_id_of(of.body), reason, at, "", spent))
 
 
 def head(at: Instant = LATER, *, leaves: dict[int, list[tree.Entry]] | None = None) -> Head:
@@ -119,7 +120,7 @@ def terms(name: str = "golden") -> m.LockTerms:
 
 def locked(of: m.LockTerms, at: Instant = NOW) -> Signed:
     """Return a LOCKED."""
-    return seal_signed(NODE, m.DOMAIN_LOCKED, m.Locked(of, at))
+    return seal_signed(NODE, am.DOMAIN_LOCKED, am.Locked(of, at))
 
 
 def state(
@@ -127,7 +128,7 @@ def state(
 ) -> Signed:
     """Return a signed state of the lock."""
     lock = terms()
-    return answer(m.LockState(RequestId(bytes(32)), lock.lock_id, lock.agreement, name, how, at, preimages), by)
+    return answer(am.LockState(RequestId(bytes(32)), lock.lock_id, lock.agreement, name, how, at, preimages), by)
 
 
 def opened(at: Instant = NOW) -> Signed:
@@ -144,8 +145,8 @@ def contract(name: str, quantity: int, *, start: Instant = NOW, version: int = 1
     """Return a contract of 30 days."""
     lease = m.LeaseTerms(KIND, Quantity(quantity), HOLDER.public)
     end = Instant(start + 30 * DAY * version)
-    body = m.Contract(LeaseId(sha256(name.encode())), NODE.node_id, lease, TERMS, start, end, version)
-    return seal_signed(NODE, m.DOMAIN_CONTRACT, body)
+    body = am.Contract(LeaseId(sha256(name.encode())), NODE.node_id, lease, TERMS, start, end, version)
+    return seal_signed(NODE, am.DOMAIN_CONTRACT, body)
 
 
 def absent(number: int, key: bytes, others: list[tree.Entry]) -> tuple[Head, records.Absent]:
@@ -165,11 +166,11 @@ def proofs() -> dict[str, records.MintProof]:
 
 def _of_answers() -> dict[str, records.MintProof]:
     asked, late = request("out"), request("out", Instant(NOW - 1))
-    stranger = m.SpentState(note_id(note("owner")), RequestId(bytes(32)), OWNER.sign("other", bytes(32)))
+    stranger = am.SpentState(note_id(note("owner")), RequestId(bytes(32)), OWNER.sign("other", bytes(32)))
     lock_body = encode(m.LockBody(NODE.node_id, NOW, (note("owner"),), terms()))
     lock_id = m.request_id_of(lock_body)
     redeem = encode(m.RedeemBody(NODE.node_id, NOW, (note("owner"),), m.LeaseTerms(KIND, Quantity(1), HOLDER.public)))
-    false_states = answer(m.States(RequestId(bytes(32)), NOW, (stranger,), ()))
+    false_states = answer(am.States(RequestId(bytes(32)), NOW, (stranger,), ()))
     wrong_lock = locked(replace(terms(), to_key=HOLDER.public))
     return {
         "two receipts": records.TwoReceipts(swap("one"), swap("two")),
@@ -182,10 +183,10 @@ def _of_answers() -> dict[str, records.MintProof]:
         "false state": records.FalseState(KEYSET.keyset_id, Quantity(1), OWNER.public, false_states),
         "false blind signature": records.FalseAnswer(swap("one", signature=b"\x01" * 256), ANNOUNCED),
         "another lock": records.FalseAnswer(
-            records.Exchange(lock_body, answer(m.LockAnswer(lock_id, wrong_lock))), None
+            records.Exchange(lock_body, answer(am.LockAnswer(lock_id, wrong_lock))), None
         ),
         "another lease": records.FalseAnswer(
-            records.Exchange(redeem, answer(m.Leased(m.request_id_of(redeem), contract("x", 2)))), None
+            records.Exchange(redeem, answer(am.Leased(m.request_id_of(redeem), contract("x", 2)))), None
         ),
     }
 
@@ -245,10 +246,10 @@ def _of_locks() -> dict[str, records.MintProof]:
     good, lock_id = locked(terms()), terms().lock_id
     refund_late = state("returned", "refund", Instant(NOW + 5000))
     opening = open_body()
-    no = answer(m.Refusal(m.request_id_of(opening), Reason.TOO_LATE, NOW, "", None))
-    wrong = answer(m.Refusal(m.request_id_of(opening), Reason.BAD_SIGNATURE, NOW, "", None))
-    unsettled = m.LockState(RequestId(bytes(32)), lock_id, terms().agreement, "locked", "", NOW, ())
-    listed = answer(m.States(RequestId(bytes(32)), Instant(NOW + 1), (), (unsettled,)))
+    no = answer(am.Refusal(m.request_id_of(opening), Reason.TOO_LATE, NOW, "", None))
+    wrong = answer(am.Refusal(m.request_id_of(opening), Reason.BAD_SIGNATURE, NOW, "", None))
+    unsettled = am.LockState(RequestId(bytes(32)), lock_id, terms().agreement, "locked", "", NOW, ())
+    listed = answer(am.States(RequestId(bytes(32)), Instant(NOW + 1), (), (unsettled,)))
     return {
         "two locks": records.TwoLocked(good, locked(replace(terms(), to_key=HOLDER.public))),
         "opened and returned": records.TwoOutcomes(lock_id, opened(), refund_late),

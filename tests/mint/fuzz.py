@@ -17,22 +17,16 @@ from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, UsageError
 from nanobarter.core.ids import RequestId, sha256
 from nanobarter.core.keys import Signed
+from nanobarter.mint.answer_messages import ANSWER_BYTES_MAX, Answer, Contract, Leased, LockAnswer, Locked, open_answer
 from nanobarter.mint.desk import read_case
 from nanobarter.mint.messages import (
-    ANSWER_BYTES_MAX,
     DOMAIN_ANNOUNCEMENT,
     REQUEST_BYTES_MAX,
     Announcement,
-    Answer,
     BlindOutput,
     Body,
-    Contract,
-    Leased,
-    LockAnswer,
-    Locked,
     Note,
     Request,
-    open_answer,
 )
 from nanobarter.mint.notes import Keyset, check_announcement, verify_note
 from nanobarter.mint.proofs.heads import Head

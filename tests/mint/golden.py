@@ -12,9 +12,10 @@ from nanobarter.core.ids import AgreementId, Hash, LeaseId, RequestId, sha256
 from nanobarter.core.keys import SigningKey, seal_signed
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, Span
-from nanobarter.mint import blind, messages
+from nanobarter.mint import answer_messages, blind, messages
+from nanobarter.mint.answer_messages import DOMAIN_ANSWER, DOMAIN_CONTRACT, DOMAIN_LOCKED
 from nanobarter.mint.keysets import Wanted, announce
-from nanobarter.mint.messages import DOMAIN_ANSWER, DOMAIN_CONTRACT, DOMAIN_LOCKED, make_request
+from nanobarter.mint.messages import make_request
 from nanobarter.mint.notes import check_announcement, note_id, note_message
 from nanobarter.mint.rsa import load_key
 from tests.mint.purse import NODE, key_of, secrets_of, stored_keys
@@ -93,29 +94,29 @@ def _requests(note: messages.Note, output: messages.BlindOutput) -> dict[str, st
     return {f"request {name}": encode(make_request(body, keys)).hex() for name, (body, keys) in made.items()}
 
 
-def _lock_state() -> messages.LockState:
+def _lock_state() -> answer_messages.LockState:
     lock = terms()
-    return messages.LockState(
+    return answer_messages.LockState(
         RequestId(bytes(32)), lock.lock_id, lock.agreement, "opened", "", NOW, secrets_of("golden")
     )
 
 
 def _answers(signature: bytes) -> dict[str, str]:
     request, lock = RequestId(sha256(b"request")), terms()
-    locked = seal_signed(NODE, DOMAIN_LOCKED, messages.Locked(lock, NOW))
+    locked = seal_signed(NODE, DOMAIN_LOCKED, answer_messages.Locked(lock, NOW))
     lease = messages.LeaseTerms(KIND, Quantity(1), key_of("holder").public)
-    contract = messages.Contract(
+    contract = answer_messages.Contract(
         LeaseId(bytes(32)), NODE.node_id, lease, Hash(sha256(b"terms")), NOW, Instant(NOW + 30 * DAY), 1
     )
     witness = key_of("owner").sign("mint/request", request)
-    spent = messages.SpentState(note_id_of_nothing(), request, witness)
-    answers: dict[str, messages.Answer] = {
-        "minted": messages.Minted(request, NOW, 472224, (signature, b"")),
-        "lock": messages.LockAnswer(request, locked),
+    spent = answer_messages.SpentState(note_id_of_nothing(), request, witness)
+    answers: dict[str, answer_messages.Answer] = {
+        "minted": answer_messages.Minted(request, NOW, 472224, (signature, b"")),
+        "lock": answer_messages.LockAnswer(request, locked),
         "lockstate": _lock_state(),
-        "leased": messages.Leased(request, seal_signed(NODE, DOMAIN_CONTRACT, contract)),
-        "states": messages.States(request, NOW, (spent,), (_lock_state(),)),
-        "refusal": messages.Refusal(request, Reason.SPENT, NOW, "spent", spent),
+        "leased": answer_messages.Leased(request, seal_signed(NODE, DOMAIN_CONTRACT, contract)),
+        "states": answer_messages.States(request, NOW, (spent,), (_lock_state(),)),
+        "refusal": answer_messages.Refusal(request, Reason.SPENT, NOW, "spent", spent),
     }
     return {f"answer {name}": encode(seal_signed(NODE, DOMAIN_ANSWER, a)).hex() for name, a in answers.items()}
 

@@ -19,17 +19,15 @@ from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
 from nanobarter.core.units import DAY, MINUTE, Instant, LeaseKind, Quantity, Span
 from nanobarter.mint import blind
+from nanobarter.mint.answer_messages import Answer, Contract, Minted, open_answer
 from nanobarter.mint.messages import (
-    Answer,
     BlindOutput,
     Body,
-    Contract,
     ExtendBody,
     IssueBody,
     LeaseTerms,
     LockBody,
     LockTerms,
-    Minted,
     Note,
     OpenBody,
     RedeemBody,
@@ -40,7 +38,6 @@ from nanobarter.mint.messages import (
     TakeBody,
     lock_id_of,
     make_request,
-    open_answer,
     request_id_of,
 )
 from nanobarter.mint.notes import Keyset, note_message, split, verify_note

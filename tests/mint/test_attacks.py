@@ -12,6 +12,7 @@ from nanobarter.core.ids import KeysetId
 from nanobarter.core.keys import seal_signed
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import DAY, Instant, Quantity
+from nanobarter.mint import answer_messages as am
 from nanobarter.mint import messages as m
 from nanobarter.mint.notes import check_announcement, verify_note
 from nanobarter.mint.proofs import records
@@ -56,12 +57,12 @@ async def test_a_changed_note_is_refused_and_the_refusal_is_no_fraud(bench: Benc
         body = m.SwapBody(NODE.node_id, purse.until, (bad.note,), tuple(p.output for p in wanted))
         request = m.make_request(body, [good.owner])
         answer = await purse.send(request)
-        assert isinstance(answer, m.Refusal)
+        assert isinstance(answer, am.Refusal)
         assert answer.reason == reason
-        signed = m.open_answer(purse.sent[-1][1], NODE.node_id, answer.request)[0]
+        signed = am.open_answer(purse.sent[-1][1], NODE.node_id, answer.request)[0]
         announced = tuple(keyset.signed for keyset in mint.usable())[:8]
         assert isinstance(verify_mint(records.FalseRefusal(request, signed, announced)), NotProven)
-        assert isinstance(await purse.swap([good], 4), m.Minted)  # the note itself is as good as before
+        assert isinstance(await purse.swap([good], 4), am.Minted)  # the note itself is as good as before
         assert mint.audit() == []
 
 
@@ -70,7 +71,7 @@ async def test_notes_of_two_kinds_buy_nothing_together(bench: Bench) -> None:
         purse = Purse(bench)
         (one,), (two,) = await purse.issue(4), await purse.issue(4, kind=OTHER)
         answer = await purse.swap([one, two], 8)
-        assert isinstance(answer, m.Refusal)
+        assert isinstance(answer, am.Refusal)
         assert answer.reason == Reason.WRONG_TERMS
 
 
@@ -92,7 +93,7 @@ async def test_a_note_given_twice_in_one_request_counts_once_or_not_at_all(bench
         purse = Purse(bench)
         (good,) = await purse.issue(4)
         answer = await purse.swap([good, good], 8)
-        assert isinstance(answer, m.Refusal)
+        assert isinstance(answer, am.Refusal)
         assert answer.reason == Reason.CONFLICT
 
 

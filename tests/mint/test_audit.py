@@ -10,10 +10,10 @@ import trio
 from nanobarter.core.canonical import encode
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import DAY, HOUR, Quantity, Span
+from nanobarter.mint.answer_messages import Leased
 from nanobarter.mint.audit import audit
 from nanobarter.mint.heads.herald import Herald
 from nanobarter.mint.heads.messages import HEAD, HeadAnswer
-from nanobarter.mint.messages import Leased
 from nanobarter.net.memory import MemoryNetwork
 from tests.mint.purse import KIND, NODE, Bench, Purse, key_of
 

@@ -15,7 +15,7 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import SeededEntropy
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity, Span, after
-from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract, Leased, LockAnswer, LockState, Minted, Refusal
+from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract, Leased, LockAnswer, LockState, Minted, Refusal
 from nanobarter.net.memory import MemoryNetwork
 from nanobarter.wallet import rows
 from nanobarter.wallet.rows import Held as WalletNote

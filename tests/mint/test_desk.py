@@ -12,18 +12,10 @@ from nanobarter.core.errors import InvariantBroken, Reason, Unreachable
 from nanobarter.core.ids import KeysetId
 from nanobarter.core.keys import verify
 from nanobarter.core.units import Quantity
+from nanobarter.mint.answer_messages import Minted, Refusal, open_answer
 from nanobarter.mint.answers import Speaker
 from nanobarter.mint.desk import read_case
-from nanobarter.mint.messages import (
-    DOMAIN_REQUEST,
-    BlindOutput,
-    IssueBody,
-    Minted,
-    Refusal,
-    SwapBody,
-    make_request,
-    open_answer,
-)
+from nanobarter.mint.messages import DOMAIN_REQUEST, BlindOutput, IssueBody, SwapBody, make_request
 from nanobarter.mint.outcomes import Done, Minting
 from tests.mint.purse import NODE, SMALL, Bench, Held, Purse
 

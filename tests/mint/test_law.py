@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from nanobarter.core.ids import LeaseId, LockId
 from nanobarter.core.keys import SigningKey, open_signed
 from nanobarter.core.units import DAY, HOUR, MINUTE, Quantity, Span
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     DOMAIN_CONTRACT,
-    NOTES_MAX,
     Answer,
     Contract,
     Leased,
@@ -22,6 +21,7 @@ from nanobarter.mint.messages import (
     Minted,
     Refusal,
 )
+from nanobarter.mint.messages import NOTES_MAX
 from nanobarter.mint.notes import split
 from tests.mint.purse import KIND, NODE, PLEDGED, Bench, Crash, Held, Purse, key_of, stored_keys
 

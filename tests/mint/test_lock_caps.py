@@ -8,17 +8,9 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Reason
 from nanobarter.core.ids import NodeId, sha256
 from nanobarter.core.limits import LIMITS, Limits
-from nanobarter.mint.messages import (
-    Answer,
-    LockAnswer,
-    LockBody,
-    LockTerms,
-    Refusal,
-    make_request,
-    open_answer,
-    request_id_of,
-)
-from nanobarter.mint.messages import LockState as State
+from nanobarter.mint.answer_messages import Answer, LockAnswer, Refusal, open_answer
+from nanobarter.mint.answer_messages import LockState as State
+from nanobarter.mint.messages import LockBody, LockTerms, make_request, request_id_of
 from tests.mint.purse import NODE, Bench, Held, Purse, key_of
 
 MOST = 3

@@ -9,22 +9,17 @@ from nanobarter.core.errors import Reason
 from nanobarter.core.ids import PublicKey, sha256
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.units import DAY, HOUR, MINUTE, SECOND, Instant, LeaseKind, Quantity, Span
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     DOMAIN_ANSWER,
     DOMAIN_LOCKED,
     Answer,
     LockAnswer,
-    LockBody,
     LockState,
-    LockTerms,
     Minted,
-    OpenBody,
     Refusal,
-    StateBody,
     States,
-    TakeBody,
-    lock_id_of,
 )
+from nanobarter.mint.messages import LockBody, LockTerms, OpenBody, StateBody, TakeBody, lock_id_of
 from tests.mint.purse import DELTA, NODE, OTHER, Bench, Purse, key_of, secrets_of
 
 FOREIGN = SigningKey(b"\x07" * 32)

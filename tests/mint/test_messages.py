@@ -11,17 +11,8 @@ from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import RequestId, sha256
 from nanobarter.core.keys import Signed, seal_signed
-from nanobarter.mint.messages import (
-    ANSWER_BYTES_MAX,
-    DOMAIN_LOCKED,
-    NOTES_MAX,
-    REQUEST_BYTES_MAX,
-    Body,
-    Note,
-    Request,
-    StateBody,
-    open_answer,
-)
+from nanobarter.mint.answer_messages import ANSWER_BYTES_MAX, DOMAIN_LOCKED, open_answer
+from nanobarter.mint.messages import NOTES_MAX, REQUEST_BYTES_MAX, Body, Note, Request, StateBody
 from tests.mint.golden import FILE, NOW, golden
 from tests.mint.purse import NODE, key_of
 

@@ -11,7 +11,8 @@ from nanobarter.core.ids import Hash, KeysetId, PublicKey, Signature
 from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
 from nanobarter.mint import blind
-from nanobarter.mint.messages import DOMAIN_ANNOUNCEMENT, DOMAIN_LOCKED, Announcement, DenominationKey, Note
+from nanobarter.mint.answer_messages import DOMAIN_LOCKED
+from nanobarter.mint.messages import DOMAIN_ANNOUNCEMENT, Announcement, DenominationKey, Note
 from nanobarter.mint.notes import Keyset, check_announcement, note_id, note_message, split, verify_note
 from nanobarter.mint.rsa import load_key
 

@@ -15,6 +15,7 @@ from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.keys import SigningKey, seal_signed
 from nanobarter.core.units import DAY, HOUR, Instant, Quantity
 from nanobarter.court.proofs import PROOF_BYTES_MAX, Convicted, NotProven, read_proof, verify, write_proof
+from nanobarter.mint import answer_messages as am
 from nanobarter.mint import messages as m
 from nanobarter.mint.notes import note_id
 from nanobarter.mint.proofs import records, tree
@@ -59,14 +60,14 @@ def near_misses() -> dict[str, MintProof]:
 
 def _answers() -> dict[str, MintProof]:
     asked, late = crimes.request("out"), crimes.request("out", Instant(NOW - 1))
-    true = m.SpentState(note_id(crimes.note("owner")), m.RequestId(bytes(32)), _witness())
+    true = am.SpentState(note_id(crimes.note("owner")), m.RequestId(bytes(32)), _witness())
     unsigned = replace(asked, witnesses=(key_of("x").sign(m.DOMAIN_REQUEST, m.request_id_of(asked.body)),))
     body = encode(m.SwapBody(NODE.node_id, Instant(NOW + 1000), (crimes.note("owner"),), ()))
     unbalanced = m.make_request(read_body(body), [OWNER])
     restored = encode(m.RestoreBody(NODE.node_id, NOW, (crimes.output("one")[0],)))
-    again = crimes.answer(m.Minted(m.request_id_of(restored), NOW, 0, (b"",)))
+    again = crimes.answer(am.Minted(m.request_id_of(restored), NOW, 0, (b"",)))
     no = crimes.refused(asked, Reason.NO_CAPACITY)
-    listed = crimes.answer(m.States(m.RequestId(bytes(32)), NOW, (true,), ()))
+    listed = crimes.answer(am.States(m.RequestId(bytes(32)), NOW, (true,), ()))
     other = crimes.swap("two")
     return {
         "one receipt twice": records.TwoReceipts(crimes.swap("one"), crimes.swap("one")),
@@ -93,12 +94,12 @@ def _witness() -> m.Signature:
 
 
 def _by_stranger(exchange: records.Exchange) -> m.Signed:
-    return crimes.answer(m.Minted(m.request_id_of(exchange.body), NOW, 0, (bytes(256),)), key_of("stranger"))
+    return crimes.answer(am.Minted(m.request_id_of(exchange.body), NOW, 0, (bytes(256),)), key_of("stranger"))
 
 
 def _locking() -> records.Exchange:
     body = encode(m.LockBody(NODE.node_id, NOW, (crimes.note("owner"),), crimes.terms()))
-    return records.Exchange(body, crimes.answer(m.LockAnswer(m.request_id_of(body), crimes.locked(crimes.terms()))))
+    return records.Exchange(body, crimes.answer(am.LockAnswer(m.request_id_of(body), crimes.locked(crimes.terms()))))
 
 
 def _heads() -> dict[str, MintProof]:
@@ -159,11 +160,11 @@ def _signed(head: crimes.Head, **changes: object) -> m.Signed:
 def _locks() -> dict[str, MintProof]:
     terms, good = crimes.terms(), crimes.locked(crimes.terms())
     opening = crimes.open_body()
-    no = crimes.answer(m.Refusal(m.request_id_of(opening), Reason.TOO_LATE, NOW, "", None))
-    late = crimes.answer(m.Refusal(m.request_id_of(opening), Reason.TOO_LATE, Instant(NOW + 1001), "", None))
+    no = crimes.answer(am.Refusal(m.request_id_of(opening), Reason.TOO_LATE, NOW, "", None))
+    late = crimes.answer(am.Refusal(m.request_id_of(opening), Reason.TOO_LATE, Instant(NOW + 1001), "", None))
     wrong = crimes.open_body(secrets_of("other"))
-    refused = crimes.answer(m.Refusal(m.request_id_of(wrong), Reason.BAD_SIGNATURE, NOW, "", None))
-    unknown = crimes.answer(m.Refusal(m.request_id_of(opening), Reason.UNKNOWN_LOCK, NOW, "", None))
+    refused = crimes.answer(am.Refusal(m.request_id_of(wrong), Reason.BAD_SIGNATURE, NOW, "", None))
+    unknown = crimes.answer(am.Refusal(m.request_id_of(opening), Reason.UNKNOWN_LOCK, NOW, "", None))
     after = crimes.state("returned", "refund", Instant(NOW + 5000))
     return {
         "two dates": records.TwoLocked(good, crimes.locked(terms, Instant(NOW + 1))),
@@ -216,7 +217,7 @@ def test_a_mutated_proof_convicts_no_other_and_never_fails(name: str, place: int
 def test_the_largest_exchanges_fit_into_a_proof() -> None:
     note, output = crimes.note("owner"), crimes.output("one")[0]
     body = encode(m.SwapBody(NODE.node_id, NOW, (note,) * 64, (output,) * 64))
-    answer = crimes.answer(m.Minted(m.request_id_of(body), NOW, 0, (bytes(256),) * 64))
+    answer = crimes.answer(am.Minted(m.request_id_of(body), NOW, 0, (bytes(256),) * 64))
     largest = records.TwoReceipts(records.Exchange(body, answer), records.Exchange(body, answer))
     assert len(write_proof(largest)) < PROOF_BYTES_MAX
     assert read_proof(write_proof(largest)) == largest

@@ -12,17 +12,8 @@ from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.ids import Signature
 from nanobarter.core.keys import Signed, seal_signed
 from nanobarter.core.units import DAY, HOUR, Span
-from nanobarter.mint.messages import (
-    Answer,
-    Contract,
-    Leased,
-    LockAnswer,
-    LockState,
-    Minted,
-    Refusal,
-    Request,
-    RestoreBody,
-)
+from nanobarter.mint.answer_messages import Answer, Contract, Leased, LockAnswer, LockState, Minted, Refusal
+from nanobarter.mint.messages import Request, RestoreBody
 from nanobarter.mint.proofs.records import Exchange
 from nanobarter.mint.restoration import (
     EXPOSED_WITHIN,

@@ -9,27 +9,22 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed, Reason, Refused, UsageError
 from nanobarter.core.keys import open_signed, verify
 from nanobarter.core.units import DAY, HOUR, MINUTE, Instant, Quantity, Span
-from nanobarter.mint.events import LeaseEnded, LeaseStarted, LockMade, LockOpened, LockReturned, MintEvent
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     DOMAIN_CONTRACT,
     DOMAIN_LOCKED,
-    DOMAIN_REQUEST,
     Answer,
     Contract,
     Leased,
     LockAnswer,
-    LockBody,
     Locked,
     LockState,
     Minted,
     Refusal,
-    StateBody,
     States,
-    SwapBody,
-    make_request,
     open_answer,
-    request_id_of,
 )
+from nanobarter.mint.events import LeaseEnded, LeaseStarted, LockMade, LockOpened, LockReturned, MintEvent
+from nanobarter.mint.messages import DOMAIN_REQUEST, LockBody, StateBody, SwapBody, make_request, request_id_of
 from nanobarter.mint.service import Mint
 from tests.mint.purse import KIND, NODE, Bench, Purse, key_of, secrets_of
 

@@ -6,7 +6,7 @@ from nanobarter.core.ids import NoteId, RequestId, Signature, sha256
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant
 from nanobarter.mint import audit_rows, rows
-from nanobarter.mint.messages import SpentState
+from nanobarter.mint.answer_messages import SpentState
 from nanobarter.mint.rows import Db, seal_of
 from nanobarter.mint.tables import MIGRATIONS
 

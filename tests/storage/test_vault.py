@@ -23,7 +23,8 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
 from nanobarter.core.units import DAY, MIB, MINUTE, Instant, Quantity, Span
-from nanobarter.mint.messages import Contract, LeaseTerms
+from nanobarter.mint.answer_messages import Contract
+from nanobarter.mint.messages import LeaseTerms
 from nanobarter.net.memory import MemoryNetwork
 from nanobarter.net.methods import Failed
 from nanobarter.storage import vault_rows

@@ -17,7 +17,8 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock, SeededEntropy
 from nanobarter.core.units import Instant, LeaseKind, Quantity, Span, after, term
-from nanobarter.mint.messages import DOMAIN_CONTRACT, Contract, LeaseTerms
+from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract
+from nanobarter.mint.messages import LeaseTerms
 from nanobarter.net.address import Address
 from nanobarter.net.memory import MemoryNetwork, MemoryNode
 from nanobarter.storage.audit import Auditor

@@ -20,7 +20,8 @@ from nanobarter.core.keys import Signed
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Instant, Span, after
 from nanobarter.mint import rows, rules
-from nanobarter.mint.messages import OpenBody, Refusal
+from nanobarter.mint.answer_messages import Refusal
+from nanobarter.mint.messages import OpenBody
 from nanobarter.mint.outcomes import Case
 from nanobarter.sim import issuer, seat
 from nanobarter.sim.memo import remembered_signatures

@@ -14,7 +14,8 @@ from nanobarter.core.errors import Reason
 from nanobarter.core.keys import Signed, seal_signed
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import HOUR, SECOND, Instant, Quantity, Span, after
-from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms
+from nanobarter.mint.answer_messages import DOMAIN_LOCKED, Locked
+from nanobarter.mint.messages import LockTerms
 from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import Agreed, Vote, open_approve, open_draft
 from nanobarter.swap.orders import Effect, Open, Refund, Release, Send

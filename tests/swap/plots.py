@@ -15,7 +15,8 @@ from nanobarter.core.ids import sha256
 from nanobarter.core.keys import Signed, seal_signed
 from nanobarter.core.units import SECOND, Instant, LeaseKind, Quantity, Span, after
 from nanobarter.mint import pledge
-from nanobarter.mint.messages import DOMAIN_LOCKED, LockAnswer, Locked, LockTerms
+from nanobarter.mint.answer_messages import DOMAIN_LOCKED, LockAnswer, Locked
+from nanobarter.mint.messages import LockTerms
 from nanobarter.sim.people import KIND, PLEDGED, TERMS, Person, key_of
 from nanobarter.sim.purse import lock_case
 from nanobarter.sim.seat import Seat

@@ -19,7 +19,8 @@ from nanobarter.core.keys import Signed, SigningKey, seal_signed
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import DAY, HOUR, Instant, LeaseKind, Quantity
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
-from nanobarter.mint.messages import DOMAIN_ANSWER, DOMAIN_LOCKED, Locked, LockState, LockTerms, Refusal, States
+from nanobarter.mint.answer_messages import DOMAIN_ANSWER, DOMAIN_LOCKED, Locked, LockState, Refusal, States
+from nanobarter.mint.messages import LockTerms
 from nanobarter.swap.machine import step
 from nanobarter.swap.making import make_agreed, make_approve, make_draft, seal_message
 from nanobarter.swap.messages import Draft, DraftArc, open_draft

@@ -6,7 +6,7 @@ import msgspec
 
 from nanobarter.core.keys import Signed, seal_signed
 from nanobarter.core.units import Instant
-from nanobarter.mint.messages import DOMAIN_LOCKED, Locked
+from nanobarter.mint.answer_messages import DOMAIN_LOCKED, Locked
 from nanobarter.swap.machine import step
 from nanobarter.swap.making import make_agreed, seal_message
 from nanobarter.swap.messages import Vote

@@ -10,7 +10,8 @@ from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.keys import seal_signed
 from nanobarter.core.units import DAY, HOUR, MINUTE, SECOND, Instant, Quantity, Span, after
-from nanobarter.mint.messages import DOMAIN_LOCKED, Locked, LockTerms
+from nanobarter.mint.answer_messages import DOMAIN_LOCKED, Locked
+from nanobarter.mint.messages import LockTerms
 from nanobarter.swap.making import make_agreed, seal_message
 from nanobarter.swap.messages import Agreed, Approve, Refuse, Vote, open_approve, open_draft
 from nanobarter.swap.objections import draft_objection

@@ -23,7 +23,8 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
-from nanobarter.mint.messages import Contract, LeaseTerms
+from nanobarter.mint.answer_messages import Contract
+from nanobarter.mint.messages import LeaseTerms
 from nanobarter.translator.entries import (
     Draft,
     Happening,

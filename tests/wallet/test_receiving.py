@@ -12,7 +12,7 @@ from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable, Usag
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed, open_signed, seal_signed
 from nanobarter.core.units import DAY, Quantity, Span
-from nanobarter.mint.messages import DOMAIN_ANSWER, Answer, Refusal
+from nanobarter.mint.answer_messages import DOMAIN_ANSWER, Answer, Refusal
 from nanobarter.wallet.events import NotesReceived
 from nanobarter.wallet.token import parse_token, show_token
 from tests.wallet.world import Crash, World, good, world_of

@@ -13,7 +13,7 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed, SigningKey, open_signed, seal_signed
 from nanobarter.core.system import SeededEntropy
 from nanobarter.core.units import DAY, HOUR, MINUTE, Quantity, Span
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     DOMAIN_ANSWER,
     DOMAIN_CONTRACT,
     DOMAIN_LOCKED,
@@ -23,11 +23,10 @@ from nanobarter.mint.messages import (
     LockAnswer,
     Locked,
     Minted,
-    Request,
     SpentState,
-    StateBody,
     States,
 )
+from nanobarter.mint.messages import Request, StateBody
 from nanobarter.net.memory import Loss
 from nanobarter.wallet.events import LeaseReceived, NotesReceived, NotesSpent, WalletEvent
 from tests.wallet.world import HOLDER, PLEDGE, Crash, Node, World, good, world_of

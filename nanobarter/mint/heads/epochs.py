@@ -11,7 +11,8 @@ from typing import Final
 from nanobarter.core.canonical import decode
 from nanobarter.core.ids import KeysetId
 from nanobarter.core.units import Instant, Quantity
-from nanobarter.mint.messages import Contract, Locked, LockTerms
+from nanobarter.mint.answer_messages import Contract, Locked
+from nanobarter.mint.messages import LockTerms
 from nanobarter.mint.proofs import entries
 from nanobarter.mint.proofs.heads import KEYSETS_MAX, Count, Head, KeysetCounts, Promises
 from nanobarter.mint.proofs.tree import ISSUED, LEASES, LOCKS, SPENT, Entry, SortedTree

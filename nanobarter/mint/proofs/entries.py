@@ -5,7 +5,8 @@ Each key is a SHA-256, so entries sort evenly and a neighbour in an absence proo
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.ids import sha256
-from nanobarter.mint.messages import BlindOutput, Contract, Locked
+from nanobarter.mint.answer_messages import Contract, Locked
+from nanobarter.mint.messages import BlindOutput
 from nanobarter.mint.proofs.tree import Entry
 
 

@@ -5,7 +5,8 @@ from itertools import combinations
 
 from nanobarter.core.ids import KeysetId, LockId, NoteId
 from nanobarter.core.keys import Signed
-from nanobarter.mint.messages import IssueBody, Minted, Note, Refusal, Request, States, SwapBody, TakeBody
+from nanobarter.mint.answer_messages import Minted, Refusal, States
+from nanobarter.mint.messages import IssueBody, Note, Request, SwapBody, TakeBody
 from nanobarter.mint.notes import keyset_id_of
 from nanobarter.mint.proofs import records
 from nanobarter.mint.proofs.records import Exchange, MintProof

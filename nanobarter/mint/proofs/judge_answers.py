@@ -2,6 +2,7 @@
 
 from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.keys import Signed, verify
+from nanobarter.mint.answer_messages import Leased, LockAnswer, Minted, Refusal, SpentState, States
 from nanobarter.mint.bignum import powmod
 from nanobarter.mint.messages import (
     DOMAIN_REQUEST,
@@ -9,15 +10,9 @@ from nanobarter.mint.messages import (
     Body,
     ExtendBody,
     IssueBody,
-    Leased,
-    LockAnswer,
     LockBody,
-    Minted,
     Note,
     RedeemBody,
-    Refusal,
-    SpentState,
-    States,
     SwapBody,
     TakeBody,
     request_id_of,

@@ -2,17 +2,14 @@
 
 from nanobarter.core.keys import open_signed
 from nanobarter.core.units import Instant, Quantity, before
+from nanobarter.mint.answer_messages import Contract, Leased, LockAnswer, Minted
 from nanobarter.mint.bignum import gcd, primorial
 from nanobarter.mint.messages import (
     DOMAIN_ANNOUNCEMENT,
     MODULUS_BYTES,
     Announcement,
     BlindOutput,
-    Contract,
     IssueBody,
-    Leased,
-    LockAnswer,
-    Minted,
     SwapBody,
     TakeBody,
     request_id_of,

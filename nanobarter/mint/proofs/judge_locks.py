@@ -7,7 +7,8 @@ from nanobarter.core.errors import Malformed, Reason
 from nanobarter.core.ids import LockId, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import Instant
-from nanobarter.mint.messages import LockState, LockTerms, OpenBody, Preimage, Refusal, lock_id_of
+from nanobarter.mint.answer_messages import LockState, Refusal
+from nanobarter.mint.messages import LockTerms, OpenBody, Preimage, lock_id_of
 from nanobarter.mint.proofs.records import FalseOutcome, OpenRefused, TwoLocked, TwoOutcomes
 from nanobarter.mint.proofs.statements import Outcome, outcome_of, read_answer, read_answered, read_locked, states_of
 from nanobarter.mint.proofs.verdict import Convicted, need

@@ -7,26 +7,28 @@ from nanobarter.core.canonical import decode
 from nanobarter.core.ids import LockId, NoteId
 from nanobarter.core.keys import Signed, open_signed
 from nanobarter.core.units import Instant
-from nanobarter.mint.messages import (
+from nanobarter.mint.answer_messages import (
     ANSWER_BYTES_MAX,
     DOMAIN_ANSWER,
     DOMAIN_CONTRACT,
     DOMAIN_LOCKED,
-    REQUEST_BYTES_MAX,
     Answer,
-    Body,
     Contract,
-    ExtendBody,
-    IssueBody,
     Leased,
     LockAnswer,
-    LockBody,
     Locked,
     LockState,
     Minted,
+    States,
+)
+from nanobarter.mint.messages import (
+    REQUEST_BYTES_MAX,
+    Body,
+    ExtendBody,
+    IssueBody,
+    LockBody,
     Note,
     RedeemBody,
-    States,
     SwapBody,
     TakeBody,
     request_id_of,
