@@ -130,6 +130,7 @@ class Inbox:
         draft, draft_id = open_draft(signed), draft_id_of(signed)
         index = next((i for i, arc in enumerate(draft.arcs) if arc.giver == self._node), 0)
         if index and not self._joiner.considers(draft_id) and self._rings.state(draft_id) is None:
+            self._joiner.expect(draft_id)
             self._start(self._joiner.consider, draft_id, signed, draft, index)
         return True  # not recorded, but it makes no difference: the proposer waits for the approval, not for this
 

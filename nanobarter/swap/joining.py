@@ -1,5 +1,6 @@
 """Into a ring: one draft per bid at a time, a bounded number of them, and our position recorded before it is said."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, get_args
@@ -7,7 +8,7 @@ from typing import Final, get_args
 import trio
 
 from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
-from nanobarter.core.ids import BidId, DraftId, NodeId
+from nanobarter.core.ids import BidId, DraftId, NodeId, short_node
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock
@@ -23,7 +24,9 @@ from nanobarter.swap.objections import Short
 from nanobarter.swap.rings import Rings
 from nanobarter.swap.standing import Rank
 from nanobarter.swap.states import Approved, Gathering, LockFailed
+from nanobarter.swap.tasks import is_ours
 
+_log = logging.getLogger(__name__)
 _RANKS: Final = get_args(Rank)  # who is known least first
 
 
@@ -58,12 +61,17 @@ class Joiner:
         self._key, self._caller, self._rings, self._approver = key, caller, rings, approver
         self._debtor, self._clock, self._limits, self._told = debtor, clock, limits, told
         self._stock = stock
+        self._expected = set[DraftId]()
         self._looks: dict[DraftId, _Look] = {}
         self._joining: dict[DraftId, BidId] = {}
 
     def considers(self, draft_id: DraftId) -> bool:
         """Tell whether we are about to answer a draft."""
-        return draft_id in self._looks or draft_id in self._joining
+        return draft_id in self._expected or draft_id in self._looks or draft_id in self._joining
+
+    def expect(self, draft_id: DraftId) -> None:
+        """Note that ``consider`` is about to run: the same draft may come again before it does."""
+        self._expected.add(draft_id)
 
     def busy(self, bid: BidId) -> bool:
         """Tell whether a draft holds this bid of ours.
@@ -153,8 +161,22 @@ class Joiner:
         return None
 
     async def consider(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> None:
-        """Join another's draft, or refuse it."""
-        refused = await self.join(draft_id, signed, draft, index)
+        """Join another's draft, or refuse it.
+
+        A bug that a stranger's draft brings out is logged and costs us that draft: nothing was said of it yet, and
+        what was reserved for it lapses. With a position on the disk it ends the node, which takes it up again.
+        """
+        try:
+            refused = await self.join(draft_id, signed, draft, index)
+        except Exception as error:
+            if is_ours(error) or self._rings.state(draft_id) is not None:
+                raise
+            _log.exception(
+                "our fault: draft %s of %s is given up by a bug", draft_id.hex()[:16], short_node(signed.signer)
+            )
+            return
+        finally:
+            self._expected.discard(draft_id)
         if refused is None:
             return
         self._told(DraftRefused(draft_id, draft.arcs[index].bid, self._key.node_id, refused.reason, refused.detail))
