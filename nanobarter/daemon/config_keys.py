@@ -5,7 +5,8 @@ from typing import Final, get_type_hints
 
 from nanobarter.core.hours import parse_hours
 from nanobarter.core.ids import parse_node
-from nanobarter.core.units import parse_size, parse_span
+from nanobarter.core.limits import LIMITS
+from nanobarter.core.units import DAY, SECOND, Span, parse_size, parse_span
 from nanobarter.daemon.config import (
     RESERVE_AUTO,
     Config,
@@ -19,6 +20,9 @@ from nanobarter.daemon.config_bots import parse_percent
 from nanobarter.daemon.config_network import check_proxy, parse_host_port, parse_rate
 from nanobarter.daemon.config_orders import parse_back_up, parse_price
 from nanobarter.storage.retention import parse_keep
+
+_BID_SPAN_MAX: Final = Span(LIMITS.item_valid_max - DAY)  # a clock that is ahead must not make a bid live too long
+_DELTA_MIN: Final = Span(3 * SECOND)
 
 
 def section_keys() -> dict[str, list[str]]:
@@ -36,6 +40,24 @@ def section_choices(section: str, key: str) -> tuple[str, ...]:
 def _positive_span(text: str) -> None:
     if not parse_span(text):
         raise ValueError(f"{text!r} is no time at all; write it like 90s, 15min, 6h or 30d")
+
+
+def _bid_span(text: str) -> None:
+    _positive_span(text)
+    if parse_span(text) > _BID_SPAN_MAX:
+        raise ValueError(f"{text!r} is longer than others keep a bid; write at most 30d")
+
+
+def _delta(text: str) -> None:
+    _positive_span(text)
+    if parse_span(text) < _DELTA_MIN:
+        raise ValueError(f"{text!r} is too short for a slow issuer, and a ring could rob you; write at least 3s")
+
+
+def _ask_span(text: str) -> None:
+    _positive_span(text)
+    if parse_span(text) > LIMITS.swap_question_life_max:
+        raise ValueError(f"{text!r} is longer than partners keep a question; write at most 7d")
 
 
 def _reserve(text: str) -> None:
@@ -60,7 +82,7 @@ TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("market", "approve_above", parse_size),
     *(("market", key, parse_node) for key in ("wants", "prefer", "refuse")),
     ("market", "price", parse_price),
-    ("market", "bid_span", _positive_span),
+    ("market", "bid_span", _bid_span),
     ("market", "budget", parse_budget),
     ("market", "back_up", parse_back_up),
     ("pet", "name", _word),
@@ -74,7 +96,9 @@ TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("network", "download", parse_rate),
     ("network", "limit_hours", parse_hours),
     ("network", "proxy", check_proxy),
-    *(("swap", key, _positive_span) for key in ("approve", "lock", "vote", "delta", "ask")),
+    *(("swap", key, _positive_span) for key in ("approve", "lock", "vote")),
+    ("swap", "delta", _delta),
+    ("swap", "ask", _ask_span),
     ("audit", "period", _positive_span),
     ("audit", "grace", _positive_span),
     *(("bots", key, parse_percent) for key in ("per_issuer", "loss_day", "loss_month")),

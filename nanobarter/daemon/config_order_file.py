@@ -3,12 +3,14 @@
 import difflib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast, get_type_hints
 
 import msgspec
 
 from nanobarter.core.errors import UsageError
+from nanobarter.core.ids import NodeId
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, LeaseKind
 from nanobarter.daemon.config_orders import ORDERS_MAX, OrderRow
 
@@ -28,7 +30,7 @@ def read_orders(content: object, text: str, path: Path) -> tuple[OrderRow, ...]:
     tables = cast("list[object]", content)
     if len(tables) > ORDERS_MAX:
         reader.complain(ORDERS_MAX, None, None, "too many orders", f"write at most {ORDERS_MAX}")
-    return tuple(reader.order(number, table) for number, table in enumerate(tables))
+    return reader.distinct([reader.order(number, table) for number, table in enumerate(tables)])
 
 
 class _Reader:
@@ -53,6 +55,15 @@ class _Reader:
         row = msgspec.convert(values, OrderRow)
         self._check(number, row)
         return row
+
+    def distinct(self, rows: Sequence[OrderRow]) -> tuple[OrderRow, ...]:
+        """Take orders that make bids of their own. Who is refused is no part of that: such two would be one bid."""
+        keys = [row.standing(LeaseKind("30d")).bids(NodeId(bytes(32))) for row in rows]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                hint = "write one order for both, or let them differ in more than whom they refuse"
+                self.complain(number, "get", rows[number].get, "the same order stands above already", hint)
+        return tuple(rows)
 
     def _check(self, number: int, row: OrderRow) -> None:
         if row.kind and row.kind not in LEASE_KINDS_DEFAULT:

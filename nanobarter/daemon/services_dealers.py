@@ -1,6 +1,7 @@
 """The dealers of a node: what they stand on, and within which bounds of the config they act. See ``services``."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for, stock_of
@@ -10,7 +11,7 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.units import MIB, Quantity
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import reserve_quantity
-from nanobarter.translator.budget import own_worth, within
+from nanobarter.translator.budget import Spent, own_worth, within
 from nanobarter.translator.orders import Order
 from nanobarter.translator.pricing import Terms
 
@@ -34,19 +35,27 @@ class Thrifty:
         quiet = node.leaver.leaving or node.config.bots.dry_run
         standing = [] if quiet else standing_orders(node)
         wanted = [*orders, *standing]
-        kept = wanted if spent is None else within(wanted, spent.left, node.me, node.ledger.pet)
+        kept = wanted if spent is None else within(wanted, self._left(spent, wanted), node.me, node.ledger.pet)
         whose = {order.bid_id(node.me) for order in standing}
         node.market.set_orders([order for order in kept if order.bid_id(node.me) not in whose], "keeper")
         node.market.set_orders([order for order in kept if order.bid_id(node.me) in whose], "standing")
+
+    def _left(self, spent: Spent, wanted: Sequence[Order]) -> Fraction:
+        """Return what of a budget is left for these orders beside what rings of other bids may still take."""
+        node, bids = self._node, {order.bid_id(self._node.me) for order in wanted}
+        rings = (amount for bid, amount in node.swap.promised().items() if bid not in bids)
+        worth = (own_worth(quantity, q.kind, node.ledger.pet) for q, quantity in rings if q.issuer == node.me)
+        return max(Fraction(0), spent.left - sum(worth))
 
 
 def standing_orders(node: "Node") -> list[Order]:
     """Return what the orders of the config want now."""
     in_hand = {holding.quality: int(holding.quantity) for holding in node.wallet.holdings()}
+    promised = {bid: int(quantity) for bid, (_, quantity) in node.swap.promised().items()}
     found = list[Order]()
     for row in node.config.order:
         wanted = row.standing(node.kind)
-        found += wanted.orders(in_hand, node.given_once(wanted) if wanted.once else 0, node.me)
+        found += wanted.orders(in_hand, node.given_once(wanted) if wanted.once else 0, node.me, promised)
     return found
 
 

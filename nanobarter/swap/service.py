@@ -15,7 +15,7 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Caller, Clock, Entropy, Registrar
 from nanobarter.core.store import Store
-from nanobarter.core.units import HOUR, SECOND
+from nanobarter.core.units import HOUR, SECOND, Quantity
 from nanobarter.matching.network import Match
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
@@ -24,9 +24,10 @@ from nanobarter.swap.amends import Debtor
 from nanobarter.swap.approval import Approver
 from nanobarter.swap.asking import Asker
 from nanobarter.swap.carrier import Carrier
+from nanobarter.swap.caution import promised_in
 from nanobarter.swap.drafting import Drafter
 from nanobarter.swap.errands import Errands
-from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, Outcome, SwapEvent
+from nanobarter.swap.events import Aborted, Amount, Approved, Asked, DraftRefused, Outcome, SwapEvent
 from nanobarter.swap.inbox import Inbox
 from nanobarter.swap.joining import Joiner
 from nanobarter.swap.making import make_agreed, make_draft, ring_of
@@ -209,6 +210,16 @@ class Swap:
     def busy(self, bid: BidId) -> bool:
         """Tell whether a draft holds this bid of ours: one at a time up to its vote."""
         return self._joiner.busy(bid)
+
+    def promised(self) -> dict[BidId, Amount]:
+        """Return what rings under way may still take of own bids: of each what it gives, and how much."""
+        found = dict[BidId, Amount]()
+        for state in self._rings.live().values():
+            mine = mine_in(state)
+            gives, _ = amount_of(open_approve(mine.approval))
+            before = found.get(mine.bid, (gives, 0))[1]
+            found[mine.bid] = (gives, Quantity(before + promised_in(state)))
+        return found
 
     def drafts(self) -> dict[DraftId, State]:
         """Return the drafts that have not ended."""

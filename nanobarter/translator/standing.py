@@ -7,6 +7,7 @@ over when it has given what it may give. They come after the keeper's, and count
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Final
 
 from nanobarter.core.ids import BidId, NodeId, sha256
@@ -17,6 +18,7 @@ from nanobarter.translator.orders import Order
 
 STANDING_MAX: Final = 8  # in one config; with several nodes each, more bids than that
 NODES_MAX: Final = 8
+_NOTHING: Final[Mapping[BidId, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,19 @@ class Standing:
             refused=self.refused if node is None else (),
         )
 
-    def orders(self, in_hand: Mapping[Quality, int], given: int, me: NodeId) -> list[Order]:
-        """Return what is to be ordered now. ``in_hand``: the notes held; ``given``: what its bids have given so far."""
+    def orders(
+        self,
+        in_hand: Mapping[Quality, int],
+        given: int,
+        me: NodeId,
+        promised: Mapping[BidId, int] = _NOTHING,
+    ) -> list[Order]:
+        """Return what is to be ordered now.
+
+        ``in_hand``: the notes held; ``given``: what its bids have given so far; ``promised``: what rings under way may
+        take of each bid. That stays with its bid, and only what is left beside is divided: else a ring that hangs at
+        one node would have its part ordered once more at the others.
+        """
         if self.once:
             left = self.give - given
         else:
@@ -65,7 +78,9 @@ class Standing:
             missing = max(0, self.get - sum(fitting))
             left = -(-missing * self.price[0] // self.price[1])
         nodes: Sequence[NodeId | None] = self.at or (None,)
-        shares = [left // len(nodes) + (place < left % len(nodes)) for place in range(len(nodes))]
+        held = [promised.get(bid, 0) for bid in self.bids(me)]
+        free = max(0, left - sum(held))
+        shares = [of_ring + free // len(nodes) + (place < free % len(nodes)) for place, of_ring in enumerate(held)]
         return [self._order(node, share, me) for node, share in zip(nodes, shares, strict=True) if share > 0]
 
     def _takes(self, issuer: NodeId, me: NodeId) -> bool:

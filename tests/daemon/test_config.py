@@ -90,6 +90,21 @@ WRONG = [
         "write it like 90s, 15min, 6h or 30d",
     ),
     (
+        '[market]\nbid_span = "31d"',
+        'config.toml:2: [market] bid_span = "31d": longer than others keep a bid',
+        "write at most 30d",
+    ),
+    (
+        '[swap]\ndelta = "1ms"',
+        'config.toml:2: [swap] delta = "1ms": too short for a slow issuer, and a ring could rob you',
+        "write at least 3s",
+    ),
+    (
+        '[swap]\nask = "8d"',
+        'config.toml:2: [swap] ask = "8d": longer than partners keep a question',
+        "write at most 7d",
+    ),
+    (
         '[swap]\nlock = "30s"\nvote = "20s"',
         'config.toml:3: [swap] vote = "20s": the vote cannot end before the locks stand',
         "make it longer than lock = '30s'",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobarter.core.errors import UsageError
-from nanobarter.core.ids import NodeId, show_node
+from nanobarter.core.ids import BidId, NodeId, show_node
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import LeaseKind, Quantity
@@ -43,6 +43,26 @@ def test_an_order_gives_for_what_is_missing_and_never_above_its_price(
         have = sum(size for node, size in notes.items() if not order.at or node in order.at)
         assert given_ == -(-max(0, order.get - have) * order.price[0] // order.price[1])
         assert given_ <= order.give
+
+
+@given(standings, st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 5000)), max_size=12))
+def test_rings_that_hang_at_some_nodes_are_not_ordered_again_at_others(
+    order: Standing, happenings: list[tuple[int, bool, int]]
+) -> None:
+    promised, notes, gave = dict[BidId, int](), dict[Quality, int](), 0
+    for which, hangs, at_most in happenings:
+        wanted = {each.bid_id(ME): each for each in order.orders(notes, gave, ME, promised)}
+        bid = order.bids(ME)[which % len(order.bids(ME))]
+        if bid not in wanted:
+            continue
+        took = min(at_most, wanted[bid].quantity - promised.get(bid, 0))
+        if hangs:
+            promised[bid] = promised.get(bid, 0) + took
+        else:
+            gave += took
+            got = Quality(wanted[bid].issuer or OTHERS[0], LONG)
+            notes[got] = notes.get(got, 0) + took * order.price[1] // order.price[0]
+        assert gave + sum(promised.values()) <= order.give + len(happenings) * order.price[0]  # fractions of a MiB
 
 
 def test_the_price_is_the_better_of_what_is_said() -> None:
@@ -92,6 +112,11 @@ WRONG = [
         '[market]\nback_up = "50GB"',
         'config.toml:2: [market] back_up = "50GB": not such a bargain',
         'write it like 50GB for 40GB, or "off"',
+    ),
+    (
+        '[[order]]\nget = "1GB"\n[[order]]\nget = "1GB"\nrefuse = ["' + show_node(OTHERS[0]) + '"]',
+        'config.toml:4: [[order]] get = "1GB": the same order stands above already',
+        "write one order for both",
     ),
     ("[order]\nget = 1", "config.toml:1: [[order]]: a list of tables is wanted", "write each order as a heading"),
 ]
