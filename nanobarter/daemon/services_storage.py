@@ -189,7 +189,7 @@ class Storage(Barter):
     def _avoided(self, owed: Iterable[NodeId]) -> set[NodeId]:
         useless = {*self.leases.full(), *self.leavers.now()}
         known = {*owed, *self.market.offering()} - useless
-        return useless | passed_over(self.auditor.forsaken, known)
+        return useless | passed_over(self.auditor.forsaken, known, self.network.connected())
 
     def owed(self) -> dict[NodeId, Held]:
         """Return what each issuer owes us, whether or not it can be counted on; notes of convicts are worth nothing."""

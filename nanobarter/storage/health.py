@@ -5,7 +5,7 @@ Upload, audit, repair, status and exit codes all read this one number. Pure.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from nanobarter.core.ids import LeaseId, NodeId, PackId
 from nanobarter.core.limits import Limits
@@ -14,6 +14,8 @@ from nanobarter.storage.geometry import repair_below
 from nanobarter.storage.placements import PlacedPackRow, Placement
 
 Verdict = Literal["healthy", "degraded", "below", "lost"]
+
+TRUSTED_MIN: Final = 3  # three whole copies are worth more than a code with those in it that failed; two are not
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,16 @@ def forsaken(
     return found - good
 
 
-def passed_over(forsaken: Collection[NodeId], known: Collection[NodeId]) -> set[NodeId]:
-    """Return the forsaken peers whose space is not counted on: all of them, unless nobody else is known.
+def passed_over(forsaken: Collection[NodeId], known: Collection[NodeId], answering: Collection[NodeId]) -> set[NodeId]:
+    """Return the forsaken peers whose space is not counted on: all, unless too few others are known without them.
 
-    Where all have failed, a backup under the code for one peer, or none at all, would be worse than trying them again.
+    Then those of them that are ``answering`` are tried again: all under the code for one or two peers, or no backup
+    at all, would be worse. One that is silent stays passed over as long as anybody else is known.
     """
-    return set() if set(known) <= set(forsaken) else set(forsaken)
+    left, known = set(forsaken), set(known)
+    if len(known - left) < min(len(known), TRUSTED_MIN):
+        left -= set(answering)
+    return left if known - left else set()
 
 
 def by_pack(placements: Iterable[Placement]) -> Mapping[PackId, list[Placement]]:

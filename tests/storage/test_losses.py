@@ -112,8 +112,12 @@ async def test_who_proves_a_share_counts_again_before_the_next_round_of_audits(t
         assert here.auditor.forsaken == set()
 
 
-def test_the_forsaken_are_tried_again_where_nobody_else_is_known() -> None:
-    one, other = signing("one").node_id, signing("other").node_id
-    assert passed_over({one}, {one, other}) == {one}
-    assert passed_over({one, other}, {one, other}) == set()
-    assert passed_over({one}, ()) == set()
+def test_the_forsaken_are_tried_again_where_too_few_others_are_known() -> None:
+    five = [signing(f"{i}").node_id for i in range(5)]
+    assert passed_over(five[:2], five, five) == set(five[:2]), "three that never failed are enough"
+    assert passed_over(five[:4], five, five) == set(), "else one peer would get everything"
+    assert passed_over(five[:4], five, five[2:]) == set(five[:2]), "the silent cannot be tried"
+    assert passed_over(five[:1], five[:2], five) == set()
+    assert passed_over(five, five, five) == set()
+    assert passed_over(five, five, ()) == set(), "nobody else is known"
+    assert passed_over(five[:1], (), ()) == set()
