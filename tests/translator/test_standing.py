@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nanobarter.core.errors import UsageError
@@ -15,6 +15,7 @@ from nanobarter.core.units import LeaseKind, Quantity
 from nanobarter.daemon.config_file import parse_config
 from nanobarter.daemon.config_text import write_config
 from nanobarter.translator.once import Once
+from nanobarter.translator.orders import Order
 from nanobarter.translator.standing import Standing, price_for, price_of_backup
 from nanobarter.translator.tables import MIGRATIONS
 
@@ -27,6 +28,9 @@ standings = st.builds(
     Standing, st.integers(1, 5000).map(Quantity), st.just(LONG), st.just(KIND), prices,
     st.lists(others, unique=True, max_size=3).map(tuple), st.just(()), st.booleans(),
 )  # fmt: skip
+
+
+TWO = Standing(Quantity(100), LONG, KIND, (1, 1), tuple(OTHERS[:2]), once=True)
 
 
 @given(standings, st.dictionaries(others, st.integers(0, 3000)), st.integers(0, 60_000))
@@ -45,17 +49,21 @@ def test_an_order_gives_for_what_is_missing_and_never_above_its_price(
         assert given_ <= order.give
 
 
-@given(standings, st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 5000)), max_size=12))
+@example(
+    Standing(Quantity(100), LONG, KIND, (1, 1), tuple(OTHERS[:2]), once=True), [(0, True, 1)] + 5 * [(1, False, 1)]
+)
+@given(standings, st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 3)), max_size=12))
 def test_rings_that_hang_at_some_nodes_are_not_ordered_again_at_others(
     order: Standing, happenings: list[tuple[int, bool, int]]
 ) -> None:
-    promised, notes, gave = dict[BidId, int](), dict[Quality, int](), 0
-    for which, hangs, at_most in happenings:
-        wanted = {each.bid_id(ME): each for each in order.orders(notes, gave, ME, promised)}
+    promised, notes = dict[BidId, int](), dict[Quality, int]()
+    gave = 0
+    for which, hangs, part in happenings:
+        wanted: dict[BidId, Order] = {each.bid_id(ME): each for each in order.orders(notes, gave, ME, promised)}
         bid = order.bids(ME)[which % len(order.bids(ME))]
         if bid not in wanted:
             continue
-        took = min(at_most, wanted[bid].quantity - promised.get(bid, 0))
+        took = (wanted[bid].quantity - promised.get(bid, 0)) // part
         if hangs:
             promised[bid] = promised.get(bid, 0) + took
         else:
