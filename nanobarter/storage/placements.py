@@ -84,19 +84,21 @@ def all_packs(db: sqlite3.Connection) -> list[PlacedPackRow]:
 
 
 def packs_to_judge(db: sqlite3.Connection) -> list[PlacedPackRow]:
-    """Return the wanted packs that hold something, or of which a peer has: what can be safe or lost.
+    """Return the wanted packs that hold something, or of which peers have enough: what can be safe or lost.
 
-    A backup that is cut off, or under way, leaves packs noted of which no share came to be held and on which no
-    snapshot rests. They are nobody's, and their absence is no loss. Nor is that of a pack on its way for the first
-    time, whose first shares are held while the others are being placed, or of a catalog that is noted only.
+    A backup that is cut off, fails, or is under way, leaves packs noted on which no snapshot rests and of which peers
+    took fewer shares than bring one back. They are nobody's, and their absence is no loss. Nor is that of a pack on
+    its way for the first time, whose first shares are held while the others are being placed, or of a catalog that is
+    noted only.
     """
     where = (
         "AS wanted WHERE given_up = 0 AND ("
         "EXISTS (SELECT 1 FROM storage_packs AS known WHERE known.pack_id = wanted.pack_id) "
         "OR NOT EXISTS (SELECT 1 FROM storage_placements AS p WHERE p.pack_id = wanted.pack_id "
         "AND p.state = 'placing') "
-        "AND EXISTS (SELECT 1 FROM storage_placements AS p WHERE p.pack_id = wanted.pack_id "
-        "AND (kind = 'catalog' OR p.state IN ('held', 'bad'))))"
+        "AND CASE kind WHEN 'catalog' THEN EXISTS (SELECT 1 FROM storage_placements AS p "
+        "WHERE p.pack_id = wanted.pack_id) ELSE k <= (SELECT count(DISTINCT share_index) FROM storage_placements AS p "
+        "WHERE p.pack_id = wanted.pack_id AND p.state IN ('held', 'bad')) END)"
     )
     return _packs(db, where, ())
 
