@@ -146,19 +146,22 @@ class Inbox:
         return True
 
     async def on_agreed(self, signed: Signed) -> bool:
-        """Take an AGREED, as a party and as an issuer; also our own as we have just signed it."""
+        """Take an AGREED, as a party or as an issuer; also our own as we have just signed it.
+
+        As a party we watch for the others what our draft takes, and nothing else: without us no such ring settles.
+        """
         agreement = agreement_of(signed)
-        known = True
-        # Of another pace or time no ring is that we would serve, and how long it is kept would be its signer's choice.
-        is_ours = self._times.near(agreement.start, self._clock.now()) and self._times.accepts(agreement.pace)
-        if self._node in agreement.issuers and self._pusher is not None and is_ours:
-            known = await self._pusher.watch(agreement)
         if self._node in agreement.nodes:
             hashes = [a.hash for a in agreement.approvals]
             fresh = self._store.read_now(lambda db: tables.all_fresh(db, hashes, agreement.draft_id))
             given = AgreementReceived(signed, fresh, self._rings.fits(agreement))
             await self._rings.apply(agreement.draft_id, given)
-        return known
+            return True
+        # Of another pace or time no ring is that we would serve, and how long it is kept would be its signer's choice.
+        is_ours = self._times.near(agreement.start, self._clock.now()) and self._times.accepts(agreement.pace)
+        if self._node in agreement.issuers and self._pusher is not None and is_ours:
+            return await self._pusher.watch(agreement)
+        return True
 
     async def _on_cancel(self, signed: Signed) -> bool:
         draft = open_cancel(signed).draft

@@ -36,6 +36,11 @@ def mine_in(state: State) -> Mine:
             assert_never(state)
 
 
+def taken_by(before: State | None, after: State) -> Agreement | None:
+    """Return the agreement that a draft became by one step, if it did."""
+    return None if before is not None and agreement_in(before) is not None else agreement_in(after)
+
+
 def agreement_in(state: State) -> Agreement | None:
     """Return the agreement that a state is about, if it holds one."""
     match state:

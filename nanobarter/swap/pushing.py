@@ -49,14 +49,18 @@ class Pusher:
         for signed in self._store.read_now(tables.watched):
             self._watched.add(agreement_of(signed))
 
+    def keep(self, agreement: Agreement) -> None:
+        """Watch an agreement that a draft of ours has become, and that is on the disk with it."""
+        self._watched.add(agreement)
+
     async def watch(self, agreement: Agreement) -> bool:
-        """Remember an agreement that has an arc at our mint; False when there is no room."""
+        """Remember an agreement of others that has an arc at our mint; False when there is no room."""
         if agreement.agreement_id in self._watched or self._watched.is_over(agreement):
             return True
         await self.forget()
         if not self._watched.has_room(agreement):
             return False
-        instead = self._watched.room_for(agreement)
+        instead = self._watched.make_room()
         with self._watched.coming(agreement):
 
             def write(db: tables.Db) -> None:

@@ -17,7 +17,7 @@ from nanobarter.swap.caution import Circle, held_in
 from nanobarter.swap.machine import step
 from nanobarter.swap.messages import Approve, Draft, open_draft
 from nanobarter.swap.orders import Blame, orders
-from nanobarter.swap.positions import agreement_in, mine_in
+from nanobarter.swap.positions import agreement_in, mine_in, taken_by
 from nanobarter.swap.standing import Rank, is_vetted, lessons, rank_of
 from nanobarter.swap.states import Approved, Ended, Gathering, Given, State
 from nanobarter.swap.terms import Agreement, SwapTimes
@@ -49,6 +49,7 @@ class Rings:
     def __init__(
         self,
         *,
+        me: NodeId,
         store: Store,
         clock: Clock,
         times: SwapTimes,
@@ -56,7 +57,7 @@ class Rings:
         changed: Callable[[DraftId, State | None, State, Given | None], None],
         blamed: Callable[[NodeId, str], None],
     ) -> None:
-        self._store, self._clock, self._times, self._limits = store, clock, times, limits
+        self._me, self._store, self._clock, self._times, self._limits = me, store, clock, times, limits
         self._changed, self._blamed = changed, blamed
         self._carrier: Carrier | None = None
         self._live: dict[DraftId, State] = {}
@@ -191,6 +192,9 @@ class Rings:
                 tables.put_pays_under(db, draft, pays_under)
             for move in moves:
                 tables.put_state(db, draft, agreement_in(move.state), move.state, now, move.given)
+                taken = taken_by(move.before, move.state)
+                if taken is not None and self._me in taken.issuers:
+                    tables.put_watched(db, taken)  # at once with our part in it: no crash comes in between
                 owed = None if move.before is None else agreement_in(move.before)
                 if isinstance(move.state, Ended) and move.state.outcome == "owing" and owed is not None:
                     tables.put_debt(db, draft, owed, move.state.mine.index)

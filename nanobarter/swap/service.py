@@ -34,7 +34,7 @@ from nanobarter.swap.making import make_agreed, make_draft, ring_of
 from nanobarter.swap.messages import DETAIL_MAX, DraftArc, draft_id_of, open_approve
 from nanobarter.swap.news import amount_of, news_of
 from nanobarter.swap.policy import ApproveAll, Policy
-from nanobarter.swap.positions import mine_in
+from nanobarter.swap.positions import mine_in, taken_by
 from nanobarter.swap.pushing import Pusher
 from nanobarter.swap.questions import asks, is_a_question
 from nanobarter.swap.rings import Rings
@@ -69,7 +69,13 @@ class Swap:
         self._times = times or SwapTimes()
         policy = policy or ApproveAll()
         self._rings = Rings(
-            store=store, clock=clock, times=self._times, limits=limits, changed=self._changed, blamed=self._blamed
+            me=key.node_id,
+            store=store,
+            clock=clock,
+            times=self._times,
+            limits=limits,
+            changed=self._changed,
+            blamed=self._blamed,
         )
         self._asker = Asker(
             key=key,
@@ -270,6 +276,9 @@ class Swap:
             approve = open_approve(mine_in(new).approval)
             self._tell(Approved(draft_id, mine_in(new).bid, amount_of(approve)))
             return
+        taken = taken_by(old, new)
+        if taken is not None and self.me in taken.issuers and self._pusher is not None:
+            self._pusher.keep(taken)
         event = news_of(old, new, self._clock.now())
         if event is not None:
             self._start(self._wallet.unreserve, draft_id)

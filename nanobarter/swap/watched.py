@@ -1,7 +1,8 @@
 """Which agreements of others an issuer keeps in mind, so that strangers cannot make it forget those that count.
 
 Anybody can sign an AGREED with keys made for it and name us as the issuer; only whoever has notes of ours, or has us
-as a party, gets a lock. So an agreement with a lock that may still be opened stays, and so does one of our own. All
+as a party, gets a lock. So an agreement with a lock that may still be opened stays, and so does one of our own. That
+is one that a draft of ours became, one of each: with a single approval of ours its proposer can sign any number. All
 others make way: when the time to lock is over, when their signer has brought too many, and the oldest first when the
 table is full. One whose locks here are all opened or returned is not needed any more, since those are final.
 """
@@ -54,9 +55,7 @@ class Watched:
         return all(lock is not None and lock.outcome for lock in self._locks(agreement))
 
     def has_room(self, agreement: Agreement) -> bool:
-        """Tell whether one more may be kept, perhaps in the place of another (``room_for``)."""
-        if self._is_own(agreement):
-            return True  # it has our signed approval: those are bounded already
+        """Tell whether one more of others may be kept, perhaps in the place of another (``make_room``)."""
         theirs = sum(
             a.nodes[0] == agreement.nodes[0] and a.agreement_id not in self._held
             for kept in (self._known, self._coming)
@@ -67,10 +66,10 @@ class Watched:
             return False
         return not self._is_full() or next(self._yielding(), None) is not None
 
-    def room_for(self, agreement: Agreement) -> tuple[AgreementId, ...]:
+    def make_room(self) -> tuple[AgreementId, ...]:
         """Take out who makes way for one more, if somebody has to; return it, to be taken off the disk as well."""
         gone = next(self._yielding(), None) if self._is_full() else None
-        if gone is None or self._is_own(agreement):
+        if gone is None:
             return ()
         self._remove(gone)
         return (gone,)

@@ -6,7 +6,7 @@ from typing import cast
 
 import trio
 
-from nanobarter.core.ids import DraftId
+from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock
@@ -54,6 +54,7 @@ async def test_the_receipts_of_a_ring_that_come_together_are_two_writes_at_most(
     assert len(facts) == PARTIES
     store, moves, still = Store.open(tmp_path / "store", tables.MIGRATIONS), list[State](), Still()
     rings = Rings(
+        me=NodeId(bytes(32)),
         store=store,
         clock=ManualClock(now),
         times=World(2, 1).times,

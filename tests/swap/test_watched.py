@@ -76,7 +76,7 @@ class Table:
         agreement = agreement_of(forged(number, signer, ISSUER, start, SwapTimes().pace))
         if not self.kept.has_room(agreement):
             return None
-        self.kept.room_for(agreement)
+        self.kept.make_room()
         self.kept.add(agreement)
         return agreement
 
