@@ -75,11 +75,14 @@ def _bandwidth(limits: f.Bandwidth) -> str:
 def _health(health: f.Health) -> Iterator[str]:
     yield f"health    {_HEALTH_TEXT[health.state]}"
     if health.packs:
-        yield f"          {health.packs} packs, any {health.k} of {health.n} shares bring one back"
+        most = "most of them back" if health.mixed else "one back"
+        yield f"          {health.packs} packs, any {health.k} of {health.n} shares bring {most}"
         oldest = when(health.oldest_proof)
         yield f"          {health.shares_proven} of {health.shares_placed} shares proven, oldest proof {oldest}"
     if health.lost:
         yield f"lost      {health.lost} packs cannot be brought back; nbctl backup stores again what the folders hold"
+    if health.away:
+        yield f"away      {health.away} packs cannot be had now: too few peers answer or have proven them lately"
     for problem in health.problems:
         what = f"pack {problem.pack[:12]} at {short(problem.node)}" if problem.pack else short(problem.node)
         yield f"problem   {problem.kind}: {what} {problem.detail}".rstrip()

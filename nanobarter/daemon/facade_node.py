@@ -61,17 +61,21 @@ class HealthProblem(Part, frozen=True, kw_only=True):
 class Health(Shape, frozen=True, kw_only=True, tag="health"):
     """What peers have proven to keep. ``below_threshold`` counts packs under k + 0.4 (n - k) proven shares.
 
-    ``lost`` of these have fewer than k. Audits are counted since the start of the daemon, those of every round.
+    ``lost`` of these cannot be brought back; of ``away`` peers have enough, who are silent or have not proven it.
+    ``k`` of ``n`` is the code of most packs, of all unless ``mixed``. Audits are counted since the start of the
+    daemon, those of every round.
     """
 
     state: HealthState = "none"
     packs: int = 0
     k: int = 0
     n: int = 0
+    mixed: bool = False
     shares_placed: int = 0
     shares_proven: int = 0
     below_threshold: int = 0
     lost: int = 0
+    away: int = 0
     audits_passed: int = 0
     audits_failed: int = 0
     oldest_proof: int | None = None

@@ -37,16 +37,20 @@ class Proofs:
         state = _STATES[status.verdict]
         if state == "good" and status.thin:  # shares that are missing now weigh more than peers that never came
             state = "thin"
-        first = next((row for row in packs if row.kind == "data"), packs[0] if packs else None)
+        data = [one for one in health if one.row.kind == "data"]
+        codes = Counter((one.row.k, one.row.n) for one in data or health)
+        k, n = max(codes, key=lambda code: codes[code], default=(0, 0))
         return facade.Health(
             state=state,
             packs=status.packs,
-            k=first.k if first else 0,
-            n=first.n if first else 0,
+            k=k,
+            n=n,
+            mixed=len(codes) > 1,
             shares_placed=len({(p.pack_id, p.index) for p in counted}),  # a copy on trial is none of its own
             shares_proven=sum(h.proven for h in health),
             below_threshold=status.below + status.lost,
-            lost=status.lost,
+            lost=status.gone,
+            away=status.lost - status.gone,
             audits_passed=self._auditor.passed,
             audits_failed=self._auditor.failed,
             oldest_proof=status.oldest_proof,

@@ -41,16 +41,22 @@ class PackHealth:
             return "below"
         return "healthy" if self.proven >= self.row.n else "degraded"
 
+    @property
+    def gone(self) -> bool:
+        """Whether too few shares are left even if all peers answered: a loss, and no silence."""
+        return self.promised < self.row.k
+
 
 @dataclass(frozen=True)
 class StorageStatus:
-    """All packs of the vault, counted by verdict."""
+    """All packs of the vault, counted by verdict; ``gone`` of the lost ones no peer can bring back."""
 
     packs: int
     healthy: int
     degraded: int
     below: int
     lost: int
+    gone: int
     thin: int
     oldest_proof: Instant | None
 
@@ -140,6 +146,7 @@ def sum_up(packs: Sequence[PackHealth]) -> StorageStatus:
         degraded=verdicts.count("degraded"),
         below=verdicts.count("below"),
         lost=verdicts.count("lost"),
+        gone=sum(pack.verdict == "lost" and pack.gone for pack in packs),
         thin=sum(pack.row.thin for pack in packs),
         oldest_proof=min((p.oldest_proof for p in packs if p.oldest_proof is not None), default=None),
     )

@@ -46,7 +46,7 @@ def lacking_of(stored: Iterable[PackId], health: Iterable[PackHealth]) -> Lackin
     gone, away = set[PackId](), set[PackId]()
     for pack_id in stored:
         one = known.get(pack_id)
-        if one is None or one.promised < one.row.k:
+        if one is None or one.gone:
             gone.add(pack_id)
         elif one.verdict == "lost":
             away.add(pack_id)

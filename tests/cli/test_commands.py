@@ -96,6 +96,15 @@ async def test_a_pack_below_its_threshold_is_an_exit_code(
     assert "wrong: pack ab at nb1peer its proof does not fit" in out
 
 
+async def test_silence_is_not_told_as_a_loss(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    silent = f.Health(state="below_threshold", packs=29, below_threshold=29, away=29, k=2, n=5, mixed=True)
+    code, out, _ = await spoken(FakeNode(health_now=silent), home, capsys, "health")
+    assert code == Exit.BELOW_THRESHOLD
+    assert "cannot be brought back" not in out
+    assert "29 packs cannot be had now" in out
+    assert "any 2 of 5 shares bring most of them back" in out
+
+
 async def test_a_backup_talks_on_stderr_and_answers_on_stdout(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = await spoken(FakeNode(), home, capsys, "backup")
     assert code == Exit.DONE

@@ -1,11 +1,13 @@
 """At stake: a person must hear which snapshots and files are lost when packs are, at once and neither more nor less."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from nanobarter.core.ids import PackId
 from nanobarter.core.units import HOUR, Span
+from nanobarter.daemon.proofs import Proofs
 from nanobarter.storage.browse import with_reader
 from nanobarter.storage.catalog import StoredPack
 from nanobarter.storage.fetch import ChunkReader
@@ -87,17 +89,35 @@ async def test_what_peers_were_caught_without_is_gone_and_what_the_silent_have_i
         def told() -> Lacking:
             return lacking_of([pack.pack_id, other], here.auditor.health())
 
+        async def counted() -> tuple[int, int, int]:
+            health = await Proofs(here.store, here.auditor).health()
+            return health.below_threshold, health.lost, health.away
+
         assert told() == Lacking(gone=frozenset({other}))
         for peer in here.peers:
             here.hub.disconnect(peer.node_id)
         await here.auditor.round_now()
         here.clock.advance(Span(72 * HOUR))
         assert told() == Lacking(frozenset({other}), frozenset({pack.pack_id}))
+        assert await counted() == (1, 0, 1)
         for peer in here.peers[:4]:
             here.hub.reconnect(peer.node_id)
             peer.files()[0].unlink()
         await here.auditor.round_now(everything=True)
         assert told() == Lacking(frozenset({other, pack.pack_id}))
+        assert await counted() == (1, 1, 0)
+
+
+async def test_the_code_of_most_packs_is_told_and_not_that_of_the_first(tmp_path: Path) -> None:
+    async with town(tmp_path, 5) as (here, _):
+        first, *others = sorted((pack_of(label, 1, 1) for label in "abc"), key=lambda pack: pack.pack_id)
+        await here.placer.put(first)
+        health = await Proofs(here.store, here.auditor).health()
+        assert (health.k, health.n, health.mixed) == (1, 1, False)
+        for pack in others:
+            await here.placer.put(replace(pack, n=5))
+        health = await Proofs(here.store, here.auditor).health()
+        assert (health.k, health.n, health.mixed) == (1, 5, True)
 
 
 async def test_who_proves_a_share_counts_again_before_the_next_round_of_audits(tmp_path: Path) -> None:
