@@ -9,11 +9,10 @@ not have to be walked through.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from nanobarter.matching.bids import Bid
+from nanobarter.matching.bids import Bid, Ratio
 from nanobarter.matching.book import Book
 from nanobarter.matching.chains import Chain
 from nanobarter.matching.cycle import Cycle, cycle_of, leg_of, times
@@ -64,7 +63,7 @@ class _Side:
         self._found: list[tuple[Any, int, float, Cycle]] = []
         self._count = 0
         self._tries = 0
-        self._exact: dict[tuple[int, int], Fraction] = {}
+        self._exact: dict[tuple[int, int], Ratio] = {}
         self._remnants = Remnants(search.own, search.rules, index, side)
 
     def cycles(self) -> Iterator[Cycle]:
@@ -242,37 +241,39 @@ class _Side:
     def _worse(self, step: Step, partners: int, tie: tuple[Any, ...]) -> bool:
         """Tell whether, by exact bounds, no cycle through the step can come before the best one found."""
         best = self._found[0][3]
-        rest, bound = self._reach(step.level.gives, step.chain.after - 1), best.omega
-        most, least = self._own.provided * rest.numerator, self._own.required * rest.denominator
-        for bid in (
-            *step.chain.bids,
-            step.level.bids[step.place],
-        ):  # whole numbers: fractions would be reduced each time
-            bonus = bid.wants.bonus
-            most, least = most * bid.provided * bonus[0], least * bid.required * bonus[1]
-        most, least = most * bound.denominator, least * bound.numerator
+        above, below = self._reach(step.level.gives, step.chain.after - 1)
+        most, least = self._own.provided * above * best.product[1], self._own.required * below * best.product[0]
+        for bid in step.chain.bids:  # whole numbers: fractions would be reduced each time
+            most, least = times((most, least), _most_of(bid))
+        most, least = times((most, least), _most_of(step.level.bids[step.place]))
         if most != least:
             return most < least
         return (partners, tie) > (len(best.bids), tuple(bid.seniority for bid in best.bids))
 
-    def _reach(self, vertex: int, after: int) -> Fraction:
-        """Return an exact bound of the product of so many bids from a vertex to the own want."""
+    def _reach(self, vertex: int, after: int) -> Ratio:
+        """Return an exact bound of the product of so many bids from a vertex to the own want, not reduced."""
         key = (vertex, after)
         if key not in self._exact:
             self._exact[key] = self._reached(vertex, after)
         return self._exact[key]
 
-    def _reached(self, vertex: int, after: int) -> Fraction:
+    def _reached(self, vertex: int, after: int) -> Ratio:
         if after == 0:
-            return Fraction(*(self._own.wants.accepts(self._index.texts[vertex]) or (0, 1)))
+            return self._own.wants.accepts(self._index.texts[vertex]) or (0, 1)
         enough = float(self._table.values[after][vertex]) - _SLACK_PER_BID * (after + 1)
         values: Weights = self._table.values[after - 1]
-        best = Fraction(0)
+        best: Ratio = (0, 1)
         for row in self._index.rows_for(vertex):
             levels, weights, targets = self._side.levels.rows[row].in_order()
             for place in (weights + values[targets] >= enough).nonzero()[0].tolist():
-                top = levels[place].bids[0]
-                bonus = top.wants.bonus
-                ratio = Fraction(top.provided * bonus[0], top.required * bonus[1])
-                best = max(best, ratio * self._reach(levels[place].gives, after - 1))
+                found = times(_most_of(levels[place].bids[0]), self._reach(levels[place].gives, after - 1))
+                if found[0] * best[1] > best[0] * found[1]:
+                    best = found
         return best
+
+
+def _most_of(bid: Bid) -> Ratio:
+    """Return the most that a bid gives for a unit, whatever it receives."""
+    if not bid.wants.discounts:
+        return (bid.provided, bid.required)
+    return times((bid.provided, bid.required), bid.wants.bonus)

@@ -12,6 +12,7 @@ from nanobarter.core.units import Instant
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Arc, Match, find, pattern_of, text_of
+from nanobarter.sim.economy import chances
 from nanobarter.sim.economy.person import Person
 from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.pricing import given_for
@@ -55,6 +56,7 @@ class Exchange:
     def __init__(self, people: Mapping[NodeId, Person], random: Random, now: Instant, partners: int) -> None:
         self._people, self._random, self._now, self._partners = people, random, now, partners
         self.book = Book()
+        self._chances = chances.Chances(self.book)
         self.standing = dict[BidId, Standing]()
         self.trades = list[Trade]()
         self.refused = 0
@@ -62,6 +64,8 @@ class Exchange:
         self._wanted = set[NodeId]()
         """Whose notes somebody asks for by name; a bid that gives others is in no ring."""
         self._any = False
+        self._slots = dict[NodeId, list[BidId]]()
+        """Of each owner the bids that would be other issuers for his plan, until all places in it are taken."""
 
     def post(self, who: Person, order: Order) -> None:
         """Put a bid into the book."""
@@ -75,16 +79,18 @@ class Exchange:
         keepers = not order.key
         slot = keepers and not order.patient and order.issuer not in who.leases and order.issuer not in who.notes
         self.standing[bid_id] = Standing(who, order, keepers, _wanted(order), slot)
+        if slot:
+            self._slots.setdefault(who.me, []).append(bid_id)
         if order.issuer is None:
             self._any = True
         else:
             self._wanted.add(order.issuer)
-        self.book.insert(
-            Bid(
-                bid_id, who.me, body.type == "limit", _text_of(body.gives), _pattern_of(body.wants),
-                body.omega[0], body.omega[1], quantity, self._age,
-            )
+        bid = Bid(
+            bid_id, who.me, body.type == "limit", _text_of(body.gives), _pattern_of(body.wants),
+            body.omega[0], body.omega[1], quantity, self._age,
         )  # fmt: skip
+        self.book.insert(bid)
+        self._chances.add(bid)
 
     def clear(self, day: int) -> None:
         """Let every bid that does not wait look for its rings, in random order."""
@@ -100,11 +106,17 @@ class Exchange:
             for _ in range(RINGS_PER_BID):
                 if bid_id not in self.book:
                     break
-                match = find(self.book, bid_id, partners_max=self._partners)
+                match = self._found(bid_id)
                 if match is None:
                     vain[who.me] = vain.get(who.me, 0) + 1
                 if match is None or not self._settle(match, day):
                     break
+
+    def _found(self, bid_id: BidId) -> Match | None:
+        own = self.book.get(bid_id)
+        if own is None or (self._partners <= chances.PARTNERS_MAX and self._chances.is_hopeless(own)):
+            return None
+        return find(self.book, bid_id, partners_max=self._partners)
 
     def _settle(self, match: Match, day: int) -> bool:
         """Settle a ring if each party still can and wants; drop the bid of who does not."""
@@ -131,8 +143,8 @@ class Exchange:
         if one.slot and first:
             one.who.slots -= 1
             if one.who.slots <= 0:
-                for bid_id, other in self.standing.items():
-                    if other.who is one.who and other.slot and not other.gotten:
+                for bid_id in self._slots.pop(one.who.me, ()):
+                    if not self.standing[bid_id].gotten:
                         self.book.withdraw(bid_id)
         if left is None:
             return

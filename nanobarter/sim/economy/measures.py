@@ -85,11 +85,12 @@ def bad_parts(people: Iterable[Person], nature: Mapping[NodeId, Nature], day: in
     ``lots_part`` is the part that is held of issuers under a cap, good or bad: what is tried out.
     """
     bad = lots = total = 0
+    bad_ones = {node for node, each in nature.items() if each.truth(day) < BAD}
     for person in people:
         for node in {*person.notes, *person.leases}:
             quantity = person.in_notes(node) + person.in_leases(node)
             total += quantity
-            bad += quantity if nature[node].truth(day) < BAD else 0
+            bad += quantity if node in bad_ones else 0
             lots += quantity if node in person.trust.caps.lots else 0
     return {"bad_part": bad / total if total else 0.0, "lots_part": lots / total if total else 0.0}
 
