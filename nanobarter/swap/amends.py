@@ -124,13 +124,18 @@ class Debtor:
         )
 
     async def on_amends(self, signed: Signed) -> bool:
-        """Take what makes good for an arc that should have paid us; acknowledged when it is in the wallet."""
+        """Take what makes good for an arc that should have paid us; acknowledged when it is in the wallet.
+
+        Of an agreement that we have signed and know nothing of, as after a copy was put back, the debtor hears that we
+        have nothing, and keeps the debt: it says so again until the notes lapse, and our record may be found by then.
+        """
         agreed = open_signed(signed, DOMAIN_AMENDS, Amends, size_max=AMENDS_MAX).agreed
         found = self._store.read_now(lambda db: tables.find_agreed(db, agreement_id_of(agreed)))
+        agreement = agreement_of(agreed)
         if found is None:
-            return True  # nothing of ours, or forgotten: it may not be repeated for ever
+            return self._key.node_id not in agreement.nodes or self._clock.now() > agreement.take_until
         draft, state = found
-        mine, agreement = mine_in(state), agreement_of(agreed)
+        mine = mine_in(state)
         paying = agreement.incoming(mine.index)
         if signed.signer != agreement.nodes[paying]:
             return True  # nobody else owes us this

@@ -20,6 +20,7 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import Quantity, after
 from nanobarter.swap import tasks
 from nanobarter.swap.consents import Consents
+from nanobarter.swap.ended import takes
 from nanobarter.swap.errands import Errands, Questions
 from nanobarter.swap.events import Asked, DraftRefused
 from nanobarter.swap.messages import DETAIL_MAX, Draft, DraftArc, Refuse, draft_id_of, open_cancel, open_refuse
@@ -42,7 +43,7 @@ from nanobarter.swap.questions import (
     who_is_told,
 )
 from nanobarter.swap.shelf import Shelf
-from nanobarter.swap.states import Ended, Notice, State
+from nanobarter.swap.states import Notice, State
 from nanobarter.swap.terms import SwapTimes
 
 
@@ -262,8 +263,7 @@ class Asker:
     # -- keeping
 
     def _is_spent(self, question: Question) -> bool:
-        used = None if question.used is None else self._state(question.used)
-        return isinstance(used, Ended) and used.outcome == "settled"
+        return question.used is not None and takes(self._state(question.used))
 
     async def _adopt(
         self,

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import DraftId
 from nanobarter.core.ports import Clock
+from nanobarter.swap.ended import takes
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.questions import covers, is_dead
 from nanobarter.swap.shelf import Shelf
@@ -28,7 +29,7 @@ class Consents:
             if self._shelf.expires(question_id) <= now or not covers(question.draft, index, question.said, draft):
                 continue
             used = None if question.used is None else self._state(question.used)
-            if used is None or (isinstance(used, Ended) and used.outcome != "settled"):
+            if used is None or (isinstance(used, Ended) and not takes(used)):
                 return question_id
             found = Refused(Reason.BUSY, "a draft rests on this consent already")
         return found

@@ -8,14 +8,14 @@ nothing. An owner who gives at most so much does not mean so much for each of th
 """
 
 import sqlite3
-from typing import Final, cast
+from typing import Final, TypeGuard, cast
 
 from nanobarter.core.canonical import decode
 from nanobarter.core.ids import AgreementId, BidId, DraftId
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import Instant, Quantity, before
 from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
-from nanobarter.swap.states import Ended, State
+from nanobarter.swap.states import Ended, Outcome, State
 
 TABLES: Final = """
     CREATE TABLE swap_settled ( -- what bids of ours gave
@@ -26,7 +26,7 @@ TABLES: Final = """
     CREATE INDEX swap_drafts_over ON swap_drafts (changed) WHERE ended = 1 AND agreement IS NOT NULL;
     CREATE INDEX swap_hashes_draft ON swap_hashes (draft);
 """
-_TAKES: Final = ("settled", "owing", "wronged")
+_TAKES: Final[tuple[Outcome, ...]] = ("settled", "owing", "wronged")
 STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
 Db = sqlite3.Connection
 
@@ -47,9 +47,14 @@ def fill(db: Db) -> None:
 
 def note(db: Db, draft: DraftId, state: Ended, now: Instant) -> None:
     """Note what a draft took of our bid, if it took anything. Call it in the write that ends the draft."""
-    if state.outcome in _TAKES:
+    if takes(state):
         row = (draft, state.mine.bid, open_approve(state.mine.approval).quantity, now)
         db.execute("INSERT OR IGNORE INTO swap_settled VALUES (?, ?, ?, ?)", row)
+
+
+def takes(state: State | None) -> TypeGuard[Ended]:
+    """Tell whether a draft has ended and took what was promised in it: as agreed, by a debt, or for nothing."""
+    return isinstance(state, Ended) and state.outcome in _TAKES
 
 
 def settled_quantity(db: Db, bid: BidId) -> Quantity:

@@ -15,6 +15,7 @@ from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock
 from nanobarter.core.units import SECOND, Quantity, Span, span_between
 from nanobarter.swap.carrier import tell
+from nanobarter.swap.ended import takes
 from nanobarter.swap.events import Aborted, DraftRefused, Outcome
 from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import Cancel, DraftArc, Refuse
@@ -73,8 +74,9 @@ class Errands:
             if left <= 0:
                 await self._questions.drop(question_id, Reason.EXPIRED, "nobody answered in time", None)
                 return
-            if self._is_settled(question):
-                await self._questions.drop(question_id, Reason.SPENT, "settled", None)
+            if question.used is not None and takes(used := self._state(question.used)):
+                detail = "settled" if used.outcome == "settled" else "its ring has gone wrong, and has used it up"
+                await self._questions.drop(question_id, Reason.SPENT, detail, None)
                 return
             news, quiet = self._questions.news(question_id), True
             if question.index == 0 and await self._has_moved_on(question_id, question):
@@ -133,10 +135,6 @@ class Errands:
         """Tell whether a draft that rests on the question is under way."""
         state = None if question.used is None else self._state(question.used)
         return state is not None and not isinstance(state, Ended)
-
-    def _is_settled(self, question: Question) -> bool:
-        state = None if question.used is None else self._state(question.used)
-        return isinstance(state, Ended) and state.outcome == "settled"
 
     async def _has_moved_on(self, question_id: DraftId, question: Question) -> bool:
         """End a question whose bids give other quantities by now, before its persons have all answered.

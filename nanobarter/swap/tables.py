@@ -85,6 +85,7 @@ MIGRATIONS: Final = (
         """,
     ),
     Migration("swap", 7, ended.TABLES, ended.fill),
+    Migration("swap", 8, "", ended.fill),  # also of what went wrong, which was not noted at first
 )
 
 Db = sqlite3.Connection

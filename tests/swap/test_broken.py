@@ -31,7 +31,7 @@ def test_without_one_check_the_plot_robs_its_victim(name: str) -> None:
             world.run()
             verdict, robbed = judge(world), world.robbed
             world.close()
-            assert verdict.honest_losses == [world.victim.name], verdict
+            assert {loss.split(":")[0] for loss in verdict.honest_losses} == {world.victim.name}, verdict
             assert robbed != (name.removeprefix("field-") in WORTH_THE_SAME)
 
 

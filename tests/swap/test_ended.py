@@ -1,5 +1,7 @@
 """Drafts that end for nothing must not fill the disk, and what a bid gave must be known without reading all of them."""
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +116,28 @@ def test_what_was_refused_is_kept_while_it_can_be_sent_again_and_what_settled_fo
     assert ended.settled_quantity(db, OURS) == 10
     ended.forget_old(db, LIMITS, Instant(NOW + 41 * DAY))
     assert (kept(db), ended.settled_quantity(db, OURS)) == (set(), 0)
+
+
+def test_who_is_owed_something_is_not_forgotten_for_agreements_that_break() -> None:
+    """It is found by its agreement when the debtor pays, which takes as long as the debtor is away."""
+    db = memory()
+    creditor, debtor = put(db, 0, "wronged"), put(db, 1, "owing")
+    broken = [put(db, number, "aborted") for number in range(2, 8)]
+    ended.forget_most(db, replace(LIMITS, swap_broken_max=3))
+    assert kept(db) == {creditor, debtor, *broken[-3:]}
+    assert tables.find_agreed(db, AgreementId(creditor)) is not None
+
+
+def test_what_went_wrong_before_it_was_noted_is_noted_in_an_older_file(tmp_path: Path) -> None:
+    older = store_in(tmp_path / "store", -1)
+    older.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "store")) as db:
+        put(db, 0, "wronged")
+        db.execute("DELETE FROM swap_settled")
+        db.commit()
+    newer = store_in(tmp_path / "store")
+    assert newer.read_now(lambda db: ended.settled_quantity(db, OURS)) == 10
+    newer.close()
 
 
 def memory() -> tables.Db:

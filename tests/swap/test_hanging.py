@@ -12,7 +12,7 @@ from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import Quantity
 from nanobarter.swap.caution import hangs, promised_in, shortage
-from nanobarter.swap.events import DraftRefused, Settled, SwapEvent
+from nanobarter.swap.events import DraftRefused, Settled, SwapEvent, given_in
 from nanobarter.swap.objections import Short
 from nanobarter.swap.policy import ApproveAll
 from nanobarter.swap.states import Voted
@@ -24,14 +24,13 @@ from tests.swap.whole import Node, World, world_of
 
 
 class Stocked(ApproveAll):
-    """Takes what has settled off its one order, as the market does."""
+    """Takes what was given or is owed off its one order, as the market does."""
 
     def __init__(self) -> None:
         self.left = OFFERED
 
     def heard(self, event: SwapEvent) -> None:
-        if isinstance(event, Settled):
-            self.left -= event.gave[1]
+        self.left -= given_in(event)
 
     def stock(self, bid: BidId) -> Quantity | None:
         return Quantity(self.left)
