@@ -26,7 +26,8 @@ def explain_lines(told: Explained) -> Iterator[str]:
 
 
 def _snapshot(row: ExplainSnapshot) -> tuple[str, ...]:
-    there = row.kind if row.present else f"not to be read now: {row.lost}" if row.lost else "no"
+    unread = f"not to be read now: {row.lost}" if row.away else f"LOST: {row.lost}"
+    there = row.kind if row.present else unread if row.lost else "no"
     there += f" ({row.trouble})" if row.trouble else ""
     size = show_size(row.size_bytes) if row.kind == "a file" else ""
     return (row.snapshot_id[:12], when(row.at), there, size, when(row.changed) if row.present else "")

@@ -58,7 +58,9 @@ def _listed(asked: argparse.Namespace, route: str, wish: dict[str, Any]) -> int:
     done = follow(client_of(asked).stream(route, wish))
     _put(done, as_json=asked.json)
     for folder in done["lost"]:
-        say(f"{folder} cannot be read now")
+        say(
+            f"{folder} is lost: no peer can bring it back" if folder in done["gone"] else f"{folder} cannot be read now"
+        )
     return Exit.FAILED if done["lost"] or not done["rows"] else Exit.DONE
 
 

@@ -107,7 +107,8 @@ _OUTSIDE: Final[tuple[Verdict, str]] = ("outside", "it is in no folder that is b
 def _kept(disk: OnDisk, newest: Place) -> tuple[Verdict, str]:
     entry = newest.entry
     if entry is None and newest.lost:
-        return "unknown", f"{newest.lost} of the newest snapshot cannot be read now"
+        what = "cannot be read now" if newest.away else "is lost: no peer can bring it back"
+        return "unknown", f"{newest.lost} of the newest snapshot {what}"
     if entry is None:
         return "new", "the newest snapshot does not have it; the next backup takes it"
     same = kind_of(entry) == disk.kind and mtime_ns_of(entry) == disk.mtime_ns

@@ -183,6 +183,7 @@ def _row(snapshot_id: str, snapshot: Snapshot, place: Place) -> ExplainSnapshot:
         changed=mtime_ns_of(entry) // 1_000_000 if entry is not None else 0,
         trouble=place.trouble,
         lost=place.lost,
+        away=place.away,
     )
 
 

@@ -50,7 +50,7 @@ class ExplainPack(Part, frozen=True, kw_only=True):
 class ExplainSnapshot(Part, frozen=True, kw_only=True):
     """One snapshot of a folder that holds the path. ``present``: it has the path; ``trouble``: what it notes about it.
 
-    ``lost`` says what could not be read just now, so that nothing is known.
+    ``lost`` says what could not be read, so that nothing is known; ``away``: it may be when peers are back.
     """
 
     snapshot_id: str
@@ -61,6 +61,7 @@ class ExplainSnapshot(Part, frozen=True, kw_only=True):
     changed: int = 0
     trouble: str = ""
     lost: str = ""
+    away: bool = False
 
 
 class Explained(Shape, frozen=True, kw_only=True, tag="explain"):

@@ -15,6 +15,7 @@ from nanobarter.daemon.shape import Progress
 from nanobarter.daemon.storage_facade import ForgetRow, Forgotten, Pruned
 from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.geometry import high_k
+from nanobarter.storage.marks import NotMarked
 from nanobarter.storage.prune import Pruned as Swept
 from nanobarter.storage.prune import Step, prune
 from nanobarter.storage.retention import Dated, Keep, kept_by, parse_keep, show_keep
@@ -106,7 +107,7 @@ class PruneJob:
         self._node = node
 
     def run(self, *, dry_run: bool) -> AsyncGenerator[Progress | Pruned]:
-        """Yield progress and at last the result. Raises Unreachable when a snapshot cannot be read just now."""
+        """Yield progress and at last the result; nothing is freed while a snapshot cannot be read."""
         return self._node.jobs.events(lambda say: self._work(say, dry_run=dry_run))
 
     async def _work(self, say: Say, *, dry_run: bool) -> Pruned:
@@ -114,17 +115,20 @@ class PruneJob:
         node.rebuilding.demand()
         if node.catalog.turn.locked():
             say(Progress(phase="waiting for the backup that runs"))
-        swept = await prune(
-            keys=node.vault_keys,
-            catalog=node.catalog,
-            stock=node.placer,
-            geometry=await self._geometry(),
-            entropy=node.entropy,
-            publish=node.publish_catalog,
-            limits=node.limits,
-            progress=lambda step: say(_progress(step)),
-            dry=dry_run,
-        )
+        try:
+            swept = await prune(
+                keys=node.vault_keys,
+                catalog=node.catalog,
+                stock=node.placer,
+                geometry=await self._geometry(),
+                entropy=node.entropy,
+                publish=node.publish_catalog,
+                limits=node.limits,
+                progress=lambda step: say(_progress(step)),
+                dry=dry_run,
+            )
+        except NotMarked as error:
+            return Pruned(dry_run=dry_run, short=_why_not(error), seconds=round(trio.current_time() - started, 3))
         waiting = 0
         if not dry_run:
             say(Progress(phase="asking peers to delete"))
@@ -144,6 +148,11 @@ class PruneJob:
 
 def _progress(step: Step) -> Progress:
     return Progress(phase=step.phase, done=step.done, total=step.total, unit=step.unit)
+
+
+def _why_not(error: NotMarked) -> str:
+    again = "run it again when its peers are back" if error.later else "it is lost; nbctl forget takes it away"
+    return f"{error}, so nothing was freed; {again}"
 
 
 def _told(swept: Swept, waiting: int, seconds: float, *, dry_run: bool) -> Pruned:

@@ -64,6 +64,7 @@ class LookJob:
                 rows=tuple(map(_row, found.rows)),
                 more=found.more,
                 lost=tuple(shown(one.path) for one in found.lost[:LISTED_MAX]),
+                gone=tuple(shown(one.path) for one in found.lost[:LISTED_MAX] if not one.away),
             )
 
         return self._node.jobs.events(work)

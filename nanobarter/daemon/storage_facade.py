@@ -100,12 +100,16 @@ class ListRow(Part, frozen=True, kw_only=True):
 
 
 class Listing(Shape, frozen=True, kw_only=True, tag="listing"):
-    """Entries of a snapshot, at most ten thousand; ``lost`` are folders that cannot be read now."""
+    """Entries of a snapshot, at most ten thousand; ``lost`` are folders that cannot be read.
+
+    Of ``gone``, which are among them, no peer has enough: waiting is in vain.
+    """
 
     snapshot_id: str
     rows: tuple[ListRow, ...] = ()
     more: bool = False
     lost: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 class Differences(Shape, frozen=True, kw_only=True, tag="diff"):

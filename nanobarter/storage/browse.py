@@ -13,7 +13,7 @@ from nanobarter.storage.chunks import ChunkIds
 from nanobarter.storage.concurrent import one_error
 from nanobarter.storage.fetch import ChunkReader, Fetcher
 from nanobarter.storage.keys import VaultKeys
-from nanobarter.storage.ports import PackMissing, PackSource
+from nanobarter.storage.ports import PackMissing, PackSource, may_come
 from nanobarter.storage.snapshot import Snapshot
 from nanobarter.storage.tree import Directory, Entry, Get, read_directory
 
@@ -54,7 +54,7 @@ def walk_entry(
         try:
             child = next(entries, None)
         except (Malformed, PackMissing, Unreachable) as error:
-            yield Step("lost", parts, directory, str(error), not isinstance(error, Malformed))
+            yield Step("lost", parts, directory, str(error), may_come(error))
             child = None
         if child is None:
             yield Step("leave", parts, directory)
@@ -82,10 +82,11 @@ async def with_reader(
 
 @dataclass(frozen=True)
 class Listed:
-    """A line of a listing: the absolute path as it was, and the entry."""
+    """A line of a listing: the absolute path as it was, and the entry; ``away`` of what is lost as in ``Step``."""
 
     path: bytes
     entry: Entry
+    away: bool = False
 
 
 def join_path(root: bytes, parts: Sequence[bytes]) -> bytes:
@@ -108,7 +109,7 @@ async def list_snapshot(
         lost = list[Listed]()
         for root in snapshot.roots:
             for step in walk_entry(root.entry, reader.meta):
-                line = Listed(join_path(root.path, step.parts), step.entry)
+                line = Listed(join_path(root.path, step.parts), step.entry, step.away)
                 if step.kind == "entry":
                     visit(line)
                 elif step.kind == "lost":

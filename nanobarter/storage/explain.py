@@ -15,7 +15,7 @@ from nanobarter.core.ids import PackId
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.fetch import ChunkReader
 from nanobarter.storage.looking import entries_of
-from nanobarter.storage.ports import PackMissing
+from nanobarter.storage.ports import PackMissing, may_come
 from nanobarter.storage.snapshot import Snapshot
 from nanobarter.storage.tree import Directory, Entry, File, unfold
 
@@ -78,7 +78,9 @@ def is_below(folder: bytes, path: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Place:
-    """One path in one snapshot. No ``entry``: it is not there, or ``lost`` says what cannot be read just now.
+    """One path in one snapshot. No ``entry``: it is not there, or ``lost`` says what cannot be read.
+
+    ``away``: it may be read when peers are back.
 
     ``packs`` counts the pieces of its content by pack, None being those that no known pack has; of a folder it is the
     listing that counts. ``trouble`` is what the snapshot itself notes about the path.
@@ -88,6 +90,7 @@ class Place:
     lost: str = ""
     trouble: str = ""
     packs: tuple[tuple[PackId | None, int], ...] = ()
+    away: bool = False
 
 
 def place_in(snapshot: Snapshot, path: bytes, reader: ChunkReader) -> Place:
@@ -95,12 +98,12 @@ def place_in(snapshot: Snapshot, path: bytes, reader: ChunkReader) -> Place:
     trouble = next((f"{p.trouble} {p.detail}".strip() for p in snapshot.problems if p.path == path), "")
     for kind, line in entries_of(snapshot, reader.meta, lambda here: is_below(here, path)):
         if kind == "lost":
-            return Place(lost=os.fsdecode(line.path), trouble=trouble)
+            return Place(lost=os.fsdecode(line.path), trouble=trouble, away=line.away)
         if line.path == path:
             try:
                 return Place(line.entry, trouble=trouble, packs=_packs(line.entry, reader))
             except (Malformed, PackMissing, Unreachable) as error:  # the list of pieces of a large file is a pack too
-                return Place(line.entry, lost=str(error), trouble=trouble)
+                return Place(line.entry, lost=str(error), trouble=trouble, away=may_come(error))
     return Place(trouble=trouble)
 
 

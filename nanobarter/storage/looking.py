@@ -35,7 +35,7 @@ def entries_of(
     for root in snapshot.roots:
         for step in walk_entry(root.entry, get, lambda parts, top=root.path: keep(join_path(top, parts))):
             if step.kind != "leave":
-                yield step.kind, Listed(join_path(root.path, step.parts), step.entry)
+                yield step.kind, Listed(join_path(root.path, step.parts), step.entry, step.away)
 
 
 def list_folder(snapshot: Snapshot, path: bytes, reader: ChunkReader, rows_max: int) -> Found:

@@ -9,23 +9,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol, Self
 
 from nanobarter.core.canonical import decode
-from nanobarter.core.errors import Malformed, Unreachable
+from nanobarter.core.errors import Malformed, NanobarterError, Unreachable
 from nanobarter.core.ids import Hash
 from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.chunks import CHUNK_MAX, ChunkId
-from nanobarter.storage.ports import PackMissing
+from nanobarter.storage.ports import PackMissing, may_come
 from nanobarter.storage.snapshot import Snapshot
 from nanobarter.storage.tree import Content, Directory, Entry, File, Fold, Get, decode_node
 
 _TICK: Final = 64  # directories between two looks at cancellation and progress
 
 
-class NotMarked(Unreachable):
-    """A snapshot's trees cannot be read wholly just now, so nobody knows what it needs."""
+class NotMarked(NanobarterError):
+    """A snapshot's trees cannot be read wholly, so nobody knows what it needs; ``later``: perhaps they can."""
 
-    def __init__(self, snapshot_id: Hash, why: str) -> None:
-        super().__init__(f"snapshot {snapshot_id.hex()[:12]} cannot be read wholly ({why}), so nothing was freed")
+    def __init__(self, snapshot_id: Hash, why: str, *, later: bool = False) -> None:
+        super().__init__(f"snapshot {snapshot_id.hex()[:12]} cannot be read wholly ({why})")
         self.snapshot_id = snapshot_id
+        self.later = later
 
 
 class Marks:
@@ -79,7 +80,7 @@ def mark_all(
                 if directories % _TICK == 0:
                     tick(done, directories)
         except (PackMissing, Malformed, Unreachable) as error:
-            raise NotMarked(line.snapshot_id, str(error)) from None
+            raise NotMarked(line.snapshot_id, str(error), later=may_come(error)) from None
         tick(done + 1, directories)
 
 

@@ -8,7 +8,7 @@ the holder of the vault's private key.
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from nanobarter.core.errors import NanobarterError
+from nanobarter.core.errors import NanobarterError, Unreachable
 from nanobarter.core.ids import PackId, sha256
 
 PackKind = Literal["data", "meta"]
@@ -29,6 +29,11 @@ class PackMissing(NanobarterError):
         super().__init__(f"pack {pack_id.hex()[:16]}: {detail}")
         self.pack_id = pack_id
         self.later = later
+
+
+def may_come(error: BaseException) -> bool:
+    """Tell whether what failed may be had when peers are back, instead of never again."""
+    return error.later if isinstance(error, PackMissing) else isinstance(error, Unreachable)
 
 
 @dataclass(frozen=True)

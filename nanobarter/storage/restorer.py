@@ -20,7 +20,7 @@ from nanobarter.storage.browse import Step
 from nanobarter.storage.fetch import ChunkReader
 from nanobarter.storage.filling import Filler
 from nanobarter.storage.places import Parts, Places
-from nanobarter.storage.ports import PackMissing
+from nanobarter.storage.ports import PackMissing, may_come
 from nanobarter.storage.renaming import rename_new
 from nanobarter.storage.resume import part_name
 from nanobarter.storage.tree import Device, Directory, File, LinkGroup, Symlink
@@ -30,8 +30,7 @@ _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PART_NAMES_MAX: Final = 16  # unfinished files of others under the very names that we want: one would be a wonder
 _HOPELESS: Final = (OSError, OverflowError, Malformed)
-_AWAY: Final = (PackMissing, Unreachable)  # may be had later
-_TROUBLES: Final = (*_HOPELESS, *_AWAY)
+_TROUBLES: Final = (*_HOPELESS, PackMissing, Unreachable)
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Restorer:
             else:
                 self._leaf(step.parts, step.entry)
         except _TROUBLES as error:
-            self.lost.append(Lost(self.path_of(step.parts), _told(error), isinstance(error, _AWAY)))
+            self.lost.append(Lost(self.path_of(step.parts), _told(error), may_come(error)))
 
     def _missed(self, parts: Parts, missed: list[str]) -> None:
         self.lost += [Lost(self.path_of(parts), detail) for detail in missed]
@@ -189,9 +188,10 @@ class Restorer:
                 os.rename(made, name, src_dir_fd=parent, dst_dir_fd=parent)
             else:
                 rename_new(made, name, parent)
-        except _HOPELESS:  # after anything else what is here of it is worth a resumed restore
-            with suppress(OSError):
-                os.unlink(made, dir_fd=parent)
+        except _TROUBLES as error:
+            if not may_come(error):  # else what is here of it is worth a resumed restore
+                with suppress(OSError):
+                    os.unlink(made, dir_fd=parent)
             raise
 
     def _open_part(self, parent: int, name: bytes) -> tuple[int, bytes, bool]:

@@ -11,7 +11,6 @@ that no peer has; and a body, because its hash is the pack's id. Where shares ar
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import combinations, islice
 
 import trio
 
@@ -21,7 +20,6 @@ from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND
-from nanobarter.storage import erasure
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.catalog_lines import ChunkLine
 from nanobarter.storage.head import CatalogFile, PlacedPack, PlacedShare, read_catalog_file, unseal_part
@@ -33,6 +31,7 @@ from nanobarter.storage.reading import PackReader, mask_secret
 from nanobarter.storage.rebuild import snapshots_in
 from nanobarter.storage.recovery import Reach, reader_for
 from nanobarter.storage.share import HEADER_BYTES, ShareHeader, apply_mask, open_share, read_header
+from nanobarter.storage.subsets import decoded
 from nanobarter.storage.vault_asking import find_leases
 from nanobarter.storage.vault_client import VaultClient
 
@@ -243,7 +242,7 @@ class Search:
         """Return a pack's body, whichever of its shares are forged. Raises PackMissing."""
         if pack_id not in self._seen:
             raise PackMissing(pack_id)
-        shares, header = list[tuple[int, bytes]](), self._shape(pack_id)[0].header
+        shares, header, away = list[tuple[int, bytes]](), self._shape(pack_id)[0].header, 0
         k, n, size = header.k, header.n, header.k * header.size
         for one in self._shape(pack_id):
             try:
@@ -251,33 +250,19 @@ class Search:
                 if isinstance(raw, Refused):
                     continue
                 told, data = await trio.to_thread.run_sync(open_share, raw, self._mask)
-            except (Unreachable, PeerFault, Malformed):
+            except (Unreachable, PeerFault, Malformed) as error:
+                away += isinstance(error, Unreachable)
                 continue
             if (told.pack, told.index) != (pack_id, one.header.index):
                 continue
             shares.append((told.index, data))
-            body = await trio.to_thread.run_sync(_decoded, shares, k, n, size, pack_id, self._limits)
+            body = await trio.to_thread.run_sync(decoded, shares, k, n, size, pack_id, self._limits)
             if body is not None:
                 self.found.packs_read += 1
                 return body
-        raise PackMissing(pack_id, f"{len(shares)} shares came back, and no {k} of them make it")
-
-
-def _decoded(
-    shares: list[tuple[int, bytes]], k: int, n: int, size: int, pack_id: PackId, limits: Limits
-) -> bytes | None:
-    """Return the body that some k of the shares, the last of them included, make, if its hash is the pack's id."""
-    *older, last = shares
-    for chosen in islice(combinations(older, k - 1), limits.recovery_subsets_max):
-        pieces = dict([*chosen, last])
-        if len(pieces) == k:
-            try:
-                body = erasure.decode(pieces, k, n, size)
-            except Malformed:
-                continue
-            if pack_id_of(body) == pack_id:
-                return body
-    return None
+        raise PackMissing(
+            pack_id, f"{len(shares)} shares came back, and no {k} of them make it", later=len(shares) + away >= k
+        )
 
 
 def replace_kind(pack: PlacedPack, kind: str) -> PlacedPack:

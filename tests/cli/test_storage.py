@@ -147,6 +147,19 @@ async def test_a_name_that_is_no_text_reaches_the_node(
         assert os.fsencode(odd) in path_bytes(node.asked[0])
 
 
+async def test_what_is_lost_is_not_told_as_what_cannot_be_read_now(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = FakeNode()
+    node.storage.listing = msgspec.structs.replace(node.storage.listing, lost=("/gone", "/away"), gone=("/gone",))
+    code, _, err = await spoken(node, home, capsys, "ls")
+    assert code == Exit.FAILED
+    assert err.splitlines() == [
+        "nbctl: /gone is lost: no peer can bring it back",
+        "nbctl: /away cannot be read now",
+    ]
+
+
 async def test_a_name_cannot_forge_lines_or_move_the_cursor(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     node, name, change = FakeNode(), "/home/ada/a\nb\x1b[2J\x9b\u202e é 🐟", msgspec.structs.replace
     (row,) = node.storage.listing.rows

@@ -18,7 +18,7 @@ from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.local import DirectoryPacks, MemoryPacks
-from nanobarter.storage.ports import PackSink
+from nanobarter.storage.ports import PackMissing, PackSink
 from nanobarter.storage.prune import PackStock, Pruned, prune
 from nanobarter.storage.restore import Restored, restore
 from nanobarter.storage.snapshot import Snapshot, open_snapshot
@@ -26,6 +26,16 @@ from nanobarter.storage.tables import MIGRATIONS
 
 KEYS = VaultKeys.from_seed(bytes(range(64)))
 QUICK = replace(LIMITS, storage_racy=Span(0))
+
+
+class Silent(MemoryPacks):
+    """Packs of which those that are not here are at peers who are silent."""
+
+    async def get(self, pack_id: PackId) -> bytes:
+        try:
+            return await super().get(pack_id)
+        except PackMissing:
+            raise PackMissing(pack_id, later=True) from None
 
 
 @dataclass

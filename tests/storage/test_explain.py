@@ -14,7 +14,7 @@ from nanobarter.storage.explain import LeftOut, Place, place_in, why_left_out
 from nanobarter.storage.local import MemoryPacks
 from nanobarter.storage.snapshot import Snapshot
 from nanobarter.storage.tree import File
-from tests.storage.engine import Engine, opened
+from tests.storage.engine import Engine, Silent, opened
 from tests.storage.test_backup import plant
 
 PATTERNS = ["*.tmp", "cache/", "!keep.tmp", "/a", "b/c", "**/d", "a/*", "!a/b"]
@@ -98,4 +98,7 @@ async def test_a_path_is_found_in_the_packs_that_hold_its_pieces(tmp_path: Path)
         assert await place(engine, made.snapshot, source / "absent") == Place()
         for pack in [pack for pack, kind in kinds.items() if kind == "meta"]:
             del engine.packs.packs[pack]
-        assert (await place(engine, made.snapshot, source / "deep" / "large")).lost == str(source)
+        lost = await place(engine, made.snapshot, source / "deep" / "large")
+        assert (lost.lost, lost.away) == (str(source), False)
+        engine.packs = Silent(engine.packs.packs)
+        assert (await place(engine, made.snapshot, source / "deep" / "large")).away

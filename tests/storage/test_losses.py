@@ -13,6 +13,7 @@ from nanobarter.storage.catalog import StoredPack
 from nanobarter.storage.fetch import ChunkReader
 from nanobarter.storage.health import passed_over
 from nanobarter.storage.losses import Fate, Lacking, Missing, Present, fates, lacking_of, missing_of
+from nanobarter.storage.restore import restore
 from nanobarter.storage.snapshot import Snapshot
 from tests.storage.engine import Engine, opened
 from tests.storage.vaults import pack_of, signing, town
@@ -78,6 +79,28 @@ async def test_a_restore_hears_which_files_it_cannot_bring_back(tmp_path: Path) 
         assert not await missing(engine, Lacking(gone=fresh), snapshot, only=bytes(source / "sub"))
         found = await missing(engine, Lacking(gone=trees), snapshot)
         assert (found.gone_folders, found.first) == (1, (bytes(source),))
+
+
+async def test_only_what_silent_peers_have_is_worth_another_restore(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub" / "old").write_bytes(b"old" * 50_000)
+    async with opened(tmp_path / "home") as engine:
+        snapshot = (await engine.backup(source)).snapshot
+        for kind in ("data", "meta"):
+            some = await packs(engine, kind)
+            for lacking in (Lacking(gone=some), Lacking(away=some)):
+                target = tmp_path / f"{kind} {bool(lacking.away)}"
+                done = await restore(
+                    snapshot,
+                    target,
+                    keys=engine.keys,
+                    catalog=engine.catalog,
+                    source=Present(engine.packs, lacking),
+                )
+                assert done.lost
+                assert done.away == bool(lacking.away), "it told to come again for what is lost"
+                assert bool([*target.rglob(".nanobarter-*")]) == done.away
 
 
 async def test_what_peers_were_caught_without_is_gone_and_what_the_silent_have_is_away(tmp_path: Path) -> None:

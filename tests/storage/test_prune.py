@@ -12,7 +12,7 @@ from nanobarter.storage.backup import Summary
 from nanobarter.storage.local import MemoryPacks
 from nanobarter.storage.marks import NotMarked
 from nanobarter.storage.ports import Pack
-from tests.storage.engine import Engine, opened
+from tests.storage.engine import Engine, Silent, opened
 from tests.storage.mortal import Died, Life, MortalStock
 from tests.storage.test_backup import plant, rsync_says
 
@@ -125,8 +125,12 @@ async def test_nothing_is_freed_while_a_snapshot_cannot_be_read(tmp_path: Path) 
         away = {p: engine.packs.packs[p] for p in engine.packs.packs if p not in before}
         for pack_id in away:
             del engine.packs.packs[pack_id]
-        with pytest.raises(NotMarked, match=second.snapshot_id.hex()[:12]):
+        with pytest.raises(NotMarked, match=second.snapshot_id.hex()[:12]) as caught:
             await engine.prune()
+        assert not caught.value.later
+        with pytest.raises(NotMarked) as caught:
+            await engine.prune(stock=Silent(engine.packs.packs))
+        assert caught.value.later
         engine.packs.packs |= away
         await comes_back(engine, second, source, tmp_path / "back")
 

@@ -19,13 +19,13 @@ from nanobarter.storage.patience import PatientSource
 from nanobarter.storage.ports import PackMissing
 from nanobarter.storage.restore import Restored
 from nanobarter.storage.resume import MARKS, begun_in, digest_of, part_name
-from tests.storage.engine import Engine, opened
+from tests.storage.engine import Engine, Silent, opened
 from tests.storage.restore_crashes import sweep
 from tests.storage.test_backup import plant, plant_sparse, rsync_says
 
 
 @dataclass
-class Counted(MemoryPacks):
+class Counted(Silent):
     """Counts what is fetched, and dies at the n-th time."""
 
     left: int = 1_000_000
