@@ -18,10 +18,10 @@ from typing import assert_never
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.limits import Limits
-from nanobarter.core.units import Instant, Quantity
+from nanobarter.core.units import Instant, Quantity, after
 from nanobarter.swap.messages import Draft, open_approve, open_draft
 from nanobarter.swap.objections import Short
-from nanobarter.swap.positions import mine_in
+from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.questions import body_of
 from nanobarter.swap.standing import NEWCOMER, SCORE_MIN, Rank, Standing, score
 from nanobarter.swap.states import (
@@ -36,7 +36,7 @@ from nanobarter.swap.states import (
     State,
     Voted,
 )
-from nanobarter.swap.terms import agreement_of
+from nanobarter.swap.terms import Agreement, agreement_of
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,14 @@ class Held:
 
 
 def held_in(state: State, now: Instant) -> Held | None:
-    """Return what a ring has of ours; None when our arc is paid or back, or was never promised."""
-    mine = mine_in(state)
+    """Return what a ring has of ours; None when our arc is paid or back, or was never promised.
+
+    And when nobody but our own mint keeps it: from its deadline on we give our own space back to ourselves, except
+    that a mint which was put back waits until such a lock lapses. For that nobody else gets less for weeks.
+    """
+    mine, agreement = mine_in(state), agreement_in(state)
+    if agreement is not None and _is_kept_by_us(agreement, mine.index, now):
+        return None
     match state:
         case Approved() | Gathering():
             nodes, left = tuple(arc.giver for arc in open_draft(state.draft).arcs), False
@@ -95,6 +101,10 @@ def held_in(state: State, now: Instant) -> Held | None:
             assert_never(state)
     receiver = nodes[(mine.index + 1) % len(nodes)]
     return Held(nodes[0] if mine.index else None, receiver, mine.bid, open_approve(mine.approval).quantity, left)
+
+
+def _is_kept_by_us(agreement: Agreement, own: int, now: Instant) -> bool:
+    return agreement.is_fresh(own) and now > after(agreement.deadline(own), agreement.pace.delta)
 
 
 def hangs(state: State, now: Instant) -> bool:

@@ -310,3 +310,25 @@ async def settled(world: World) -> None:
         if world.proposed:
             return
         world.jump(0.1)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_what_only_our_own_mint_keeps_is_held_against_nobody(
+    *, fresh: bool, tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with world_of(tmp_path, 3, mock_clock) as world:
+        proposer, party, issuer = world.nodes
+        await world.give(issuer, party, 50)
+        world.hub.lose = lambda _caller, _callee, method: "request" if method == "swap.vote" else None
+        match, bids = world.ring([proposer, party], [proposer, party if fresh else issuer], 20)
+        world.nursery.start_soon(world.propose, proposer, match, bids)
+        for _ in range(20):
+            await quiet()
+            world.jump(0.5)
+        (state,) = party.swap.drafts().values()
+        assert isinstance(state, Voted)
+        due = agreement_of(state.deal.agreed).deadline(1)
+        held = held_in(state, due)
+        assert held is not None
+        assert (held.left, held.receiver) == (True, proposer.node)
+        assert (held_in(state, after(due, DAY)) is None) == fresh  # a mint that was put back keeps it for weeks
