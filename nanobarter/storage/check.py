@@ -1,6 +1,7 @@
 """Checking what is stored: every snapshot's trees, every needed chunk, and, when asked, every byte of every pack."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import trio
@@ -52,15 +53,20 @@ async def check(
     lines = await catalog.snapshots()
     snapshots = [(line, open_snapshot(line.body, keys)) for line in lines]
     unreadable = list[tuple[Hash, str]]()
-    with Marks() as marks:
+    with ExitStack() as scratch:
+        marks = scratch.enter_context(Marks())
 
         def work(reader: ChunkReader) -> None:
+            read = marks
             for done, named in enumerate(snapshots):
                 trio.from_thread.run_sync(progress, Step("reading snapshots", done, len(snapshots), "snapshots"))
                 try:
-                    mark_all([named], marks, reader.meta, lambda _done, _all: trio.from_thread.check_cancelled())
+                    mark_all([named], _Both(read, marks), reader.meta, _tick)
                 except NotMarked as error:
                     unreadable.append((error.snapshot_id, str(error)))
+                    if read is not marks:
+                        read.close()
+                    read = scratch.enter_context(Marks())  # what was marked on the way may not be read below
 
         await with_reader(keys, catalog, source, limits, work)
         uses, missing = await catalog.store.read(lambda db: measure(db, marks))
@@ -69,6 +75,23 @@ async def check(
             uses, missing = await catalog.store.read(lambda db: measure(db, marks))
     read = len(uses) if read_data else 0
     return Checked(len(snapshots), len(uses), read, tuple(unreadable), tuple(found.damaged), missing, found.mended)
+
+
+def _tick(_done: int, _all: int) -> None:
+    trio.from_thread.check_cancelled()
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Marks what was read wholly below, which tells what to read, and all that is needed."""
+
+    read: Marks
+    needed: Marks
+
+    def add(self, chunk_id: bytes) -> bool:
+        if self.read is not self.needed:
+            self.needed.add(chunk_id)
+        return self.read.add(chunk_id)
 
 
 @dataclass

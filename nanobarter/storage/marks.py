@@ -29,6 +29,14 @@ class NotMarked(NanobarterError):
         self.later = later
 
 
+class Marking(Protocol):
+    """What chunks are marked in."""
+
+    def add(self, chunk_id: bytes) -> bool:
+        """Mark a chunk; tell whether it was not marked before."""
+        ...
+
+
 class Marks:
     """A set of chunk ids in a private temporary database, which SQLite spills to disk."""
 
@@ -65,7 +73,7 @@ class Marks:
 
 
 def mark_all(
-    snapshots: Sequence[tuple[SnapshotLine, Snapshot]], marks: Marks, get: Get, tick: Callable[[int, int], None]
+    snapshots: Sequence[tuple[SnapshotLine, Snapshot]], marks: Marking, get: Get, tick: Callable[[int, int], None]
 ) -> None:
     """Mark every chunk of these snapshots. ``tick`` gets (snapshots done, directories read).
 
@@ -82,14 +90,6 @@ def mark_all(
         except (PackMissing, Malformed, Unreachable) as error:
             raise NotMarked(line.snapshot_id, str(error), later=may_come(error)) from None
         tick(done + 1, directories)
-
-
-class Marking(Protocol):
-    """What chunks are marked in."""
-
-    def add(self, chunk_id: bytes) -> bool:
-        """Mark a chunk; tell whether it was not marked before."""
-        ...
 
 
 def mark_entries(entries: Iterable[Entry], marks: Marking, get: Get) -> Iterator[None]:

@@ -112,6 +112,21 @@ async def test_a_check_sees_what_is_gone(tmp_path: Path, kind: str) -> None:
             assert (await checked(engine, read_data=False)).missing > 0
 
 
+async def test_a_check_names_every_snapshot_that_needs_a_tree_that_is_gone(tmp_path: Path) -> None:
+    source = plant(tmp_path / "source")
+    async with opened(tmp_path / "home") as engine:
+        made = [await engine.backup(source)]
+        gone = next(pack.pack_id for pack in await engine.catalog.packs() if pack.kind == "meta")
+        for number in range(2):
+            (source / f"new {number}").write_text("the folders below are as they were")
+            made.append(await engine.backup(source))
+        assert isinstance(engine.packs, MemoryPacks)
+        del engine.packs.packs[gone]
+        found = await checked(engine, read_data=False)
+        assert {snapshot for snapshot, _ in found.unreadable} == {one.snapshot_id for one in made}
+        assert not any("freed" in why for _, why in found.unreadable)
+
+
 async def test_rotten_rows_of_the_index_are_mended_from_the_packs(tmp_path: Path) -> None:
     source = plant(tmp_path / "source")
     async with opened(tmp_path / "home") as engine:
