@@ -43,6 +43,8 @@ def _health_code(answer: dict[str, Any]) -> int:
     health = answer.get("health", answer if answer["type"] == "health" else {})
     if health.get("below_threshold"):
         return Exit.BELOW_THRESHOLD
+    if answer["type"] == "health" and health["state"] == "fetching":
+        return Exit.FAILED
     if answer["type"] == "snapshots" and any(row["fate"] in ("away", "part", "lost") for row in answer["snapshots"]):
         return Exit.BELOW_THRESHOLD
     drill = answer.get("drill")

@@ -16,6 +16,7 @@ from nanobarter.daemon.storage_facade import RecoverDone, RestoreDone
 _NODE: Final = re.compile(r"nb1[0-9a-z]+")
 _HEALTH_TEXT: Final = {
     "none": "nothing is backed up yet",
+    "fetching": "cannot be told yet: the index of your backups is being fetched from peers",
     "good": "backed up: every pack is proven at enough peers",
     "thin": "backed up, but thin: fewer peers than wanted",
     "degraded": "backed up, with some shares not proven",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from nanobarter.daemon.shape import Part, Shape
 
-HealthState = Literal["none", "good", "thin", "degraded", "below_threshold"]
+HealthState = Literal["none", "fetching", "good", "thin", "degraded", "below_threshold"]
 
 
 class PeerRow(Part, frozen=True, kw_only=True):

@@ -41,9 +41,14 @@ class Fates:
         return lacking_of(stored, await trio.to_thread.run_sync(self._node.auditor.health))
 
     async def snapshots(self) -> Snapshots:
-        """List what can be restored, oldest first, with what became of it."""
+        """List what can be restored, oldest first, with what became of it.
+
+        Raises RefusedError while none is known and a rebuilt node fetches their index.
+        """
         node = self._node
         lines = sorted(await node.catalog.snapshots(), key=lambda line: line.started)
+        if not lines:
+            node.rebuilding.demand()
         named = [(line, open_snapshot(line.body, node.vault_keys)) for line in lines]
         told = await self._of(named)
         return Snapshots(snapshots=tuple(snapshot_row(*one, told.get(one[0].snapshot_id, "whole")) for one in named))

@@ -21,8 +21,14 @@ _STATES: Final[dict[str, facade.HealthState]] = {
 class Proofs:
     """Tells the health of what is stored."""
 
-    def __init__(self, store: Store, auditor: Auditor, leaving: Callable[[], Collection[NodeId]] = frozenset) -> None:
-        self._store, self._auditor, self._leaving = store, auditor, leaving
+    def __init__(
+        self,
+        store: Store,
+        auditor: Auditor,
+        leaving: Callable[[], Collection[NodeId]] = frozenset,
+        index_is_here: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._store, self._auditor, self._leaving, self._index_is_here = store, auditor, leaving, index_is_here
 
     async def audit_all(self) -> None:
         """Challenge every share now."""
@@ -37,6 +43,8 @@ class Proofs:
         state = _STATES[status.verdict]
         if state == "good" and status.thin:  # shares that are missing now weigh more than peers that never came
             state = "thin"
+        elif state == "none" and not self._index_is_here():  # what there is, peers have yet to tell
+            state = "fetching"
         data = [one for one in health if one.row.kind == "data"]
         codes = Counter((one.row.k, one.row.n) for one in data or health)
         k, n = max(codes, key=lambda code: codes[code], default=(0, 0))

@@ -74,7 +74,7 @@ class Rebuilding:
     def demand(self) -> None:
         """Raise RefusedError while the index is not complete."""
         if not self.index_is_here:
-            raise refuse(Reason.NOT_YET, f"the index of your backups is not back yet ({self._said or 'asking peers'})")
+            raise refuse(Reason.NOT_YET, f"the index of your backups is being fetched ({self._said or 'asking peers'})")
 
     async def wait_whole(self) -> None:
         """Return once the index is complete."""

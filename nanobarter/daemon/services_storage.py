@@ -132,7 +132,7 @@ class Storage(Barter):
             entropy=self.entropy,
             limits=limits,
         )
-        self.proofs = Proofs(store, self.auditor, self.leavers.now)
+        self.proofs = Proofs(store, self.auditor, self.leavers.now, lambda: self.rebuilding.index_is_here)
 
     async def _judged(self, node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
         await self.watch.audit(node, proven=right)

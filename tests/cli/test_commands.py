@@ -96,6 +96,13 @@ async def test_a_pack_below_its_threshold_is_an_exit_code(
     assert "wrong: pack ab at nb1peer its proof does not fit" in out
 
 
+async def test_an_index_on_its_way_is_not_told_as_no_backup(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = await spoken(FakeNode(health_now=f.Health(state="fetching")), home, capsys, "health")
+    assert code == Exit.FAILED
+    assert "nothing is backed up" not in out
+    assert "the index of your backups is being fetched" in out
+
+
 async def test_silence_is_not_told_as_a_loss(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     silent = f.Health(state="below_threshold", packs=29, below_threshold=29, away=29, k=2, n=5, mixed=True)
     code, out, _ = await spoken(FakeNode(health_now=silent), home, capsys, "health")

@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import trio
 
 from nanobarter.core.store import Store
 from nanobarter.core.units import Instant
 from nanobarter.daemon import rebuild_state
+from nanobarter.daemon.api import RefusedError
 from nanobarter.daemon.rebuild_state import IndexIs, Rebuilt
 from nanobarter.daemon.rebuilding import Rebuilding
 from nanobarter.daemon.tables import ALL_TABLES
+from nanobarter.daemon.view import NodeView
 from nanobarter.storage.catalog import Catalog
+from tests.daemon.test_desk import a_node
 from tests.storage.vaults import Town, town
 
 
@@ -30,6 +34,19 @@ def rebuilding(here: Town, index: IndexIs) -> Rebuilding:
         entropy=here.entropy,
         limits=here.limits,
     )
+
+
+async def test_nobody_hears_that_nothing_is_backed_up_before_peers_have_told_what_is(tmp_path: Path) -> None:
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        assert (await view.health()).state == "none"
+        assert (await view.snapshots()).snapshots == ()
+        await node.store.write(lambda db: rebuild_state.keep(db, Rebuilt(Instant(1), "damaged", "missing", "here")))
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        assert (await view.health()).state == (await view.status()).health.state == "fetching"
+        with pytest.raises(RefusedError, match="the index of your backups is being fetched"):
+            await view.snapshots()
 
 
 async def test_an_index_that_no_peer_has_is_waited_for_and_the_way_on_is_told(tmp_path: Path) -> None:
