@@ -1,5 +1,6 @@
 """What one question still wants done, again and again until it is over: telling, waiting, and at last drafting."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -21,6 +22,9 @@ from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import Cancel, DraftArc, Refuse
 from nanobarter.swap.questions import Question, all_cover, drafted, make_consent, missing
 from nanobarter.swap.states import Ended, State
+from nanobarter.swap.tasks import is_ours
+
+_log = logging.getLogger(__name__)
 
 FINAL = frozenset({Reason.WRONG_TERMS, Reason.POLICY, Reason.OVER_QUOTA, Reason.NO_CAPACITY})
 """Refusals of a draft that everybody has agreed to which another try does not change."""
@@ -66,7 +70,20 @@ class Errands:
         self._draft, self._newest = draft, newest
 
     async def pursue(self, question_id: DraftId) -> None:
-        """Do what a question wants until it is over or has expired."""
+        """Do what a question wants until it is over or has expired.
+
+        A bug that it brings out is logged and leaves it alone until the next start, since others ask what they like;
+        while a draft of ours rests on it, the bug ends the node, which takes that draft up again.
+        """
+        try:
+            await self._pursue(question_id)
+        except Exception as error:
+            question = self._questions.get(question_id)
+            if is_ours(error) or (question is not None and self._is_used(question)):
+                raise
+            _log.exception("our fault: question %s is left by a bug", question_id.hex()[:16])
+
+    async def _pursue(self, question_id: DraftId) -> None:
         told, tries = set[int](), 0
         pause = self._limits.swap_retry_first
         while (question := self._questions.get(question_id)) is not None and question.notice is None:

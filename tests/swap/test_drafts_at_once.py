@@ -10,12 +10,14 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import InvariantBroken, LocalFault
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import SECOND, Span
-from nanobarter.swap.events import DraftRefused, DraftSeen
+from nanobarter.swap import errands
+from nanobarter.swap.events import DraftRefused, DraftSeen, Settled
 from nanobarter.swap.making import make_draft, ring_of
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.policy import ApproveAll
 from nanobarter.swap.states import Approved
 from nanobarter.swap.tasks import is_ours
+from tests.swap.test_questions import pass_time, say
 from tests.swap.whole import Node, World, quiet, world_of
 
 
@@ -70,6 +72,30 @@ async def test_a_bug_that_a_draft_brings_out_costs_that_draft_only(
         await send(stranger, party, signed)
         await quiet()
         assert len(party.swap.drafts()) == 1  # it was given up, and is not expected any more
+
+
+async def test_a_bug_that_a_question_brings_out_costs_that_question_only(
+    tmp_path: Path,
+    mock_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_args: object) -> None:
+        raise KeyError("a bug")
+
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        stranger, party = world.nodes
+        await world.propose(stranger, *world.ring([stranger, party], [stranger, party], 20, ask=[party]))
+        await pass_time(world, 3)
+        monkeypatch.setattr(errands, "make_consent", broken)
+        with caplog.at_level(logging.ERROR):
+            await say(party)
+            await pass_time(world, 3)
+        assert "our fault" in caplog.text
+        other = world.ring([stranger, party], [stranger, party], 20, key=bytes([1]) * 16)
+        world.nursery.start_soon(world.propose, stranger, *other)
+        await pass_time(world, 10)
+        assert isinstance(world.outcome, Settled)
 
 
 def test_what_says_that_the_node_cannot_go_on_is_found_among_the_errors_of_several_tasks() -> None:
