@@ -7,7 +7,7 @@ from pathlib import Path
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its parent, its name, what it does, and what runs it."""
 REGIMES = ("par", "bots", "priced", "alone", "audits", "all")
-SHOCKS = ("none", "silent", "ring", "flood", "exit", "faces", "all")
+SHOCKS = ("none", "silent", "ring", "flood", "exit", "faces", "through", "disk", "wash", "all")
 EXPORTS = ("hledger", "beancount", "csv")
 
 
@@ -57,6 +57,8 @@ def add_market_sim(sims: object, add: Add) -> None:
     market.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
     market.add_argument("--runs", type=int, default=1, metavar="R", help="how many seeds (default 1)")
     market.add_argument("--regime", default="audits", choices=REGIMES, help="how nodes barter (default audits)")
-    market.add_argument("--shock", default="all", choices=SHOCKS, help="what happens to them (default all but faces)")
+    market.add_argument(
+        "--shock", default="all", choices=SHOCKS, help="what happens to them (default all but the games)"
+    )
     market.add_argument("--partners", type=int, default=3, metavar="P", help="nodes in a ring at most (default 3)")
     market.add_argument("--charts", type=Path, metavar="DIR", help="also write SVG charts here")

@@ -55,7 +55,10 @@ def test_the_arrays_believe_what_the_rules_of_the_daemon_believe(life: list[Day]
     for day, drawn in enumerate(life):
         watched, leased = np.zeros((NODES, NODES), np.bool_), np.zeros((NODES, NODES), np.bool_)
         watched[0, 1:], leased[0, 1:] = drawn.watched, drawn.leased
-        nature = np.array([1.0, *map(float, drawn.up)]), np.array([1.0, *map(float, drawn.keeps)])
+        nature = (
+            np.array([1.0, *map(float, drawn.up)]),
+            np.tile([1.0, *map(float, drawn.keeps)], (NODES, 1)),
+        )
         sights.day(watched, leased, everybody, nature, day, dice)
         for place in (1, 2):
             if not drawn.watched[place - 1]:

@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from nanobarter.core.ids import NodeId, sha256
 
-Shock = Literal["silent", "ring", "flood", "exit", "faces"]
+Shock = Literal["silent", "ring", "flood", "exit", "faces", "through", "disk", "wash"]
 SHOCKS: Final[tuple[Shock, ...]] = ("silent", "ring", "flood", "exit")
-"""What comes over a network unless something else is asked for; ``faces`` is a game of its own."""
+"""What comes over a network unless something else is asked for; the others are games, each on its own (``games``)."""
 SILENT_DAY: Final = 60
 FLOOD_DAY: Final = 75
 EXIT_DAY: Final = 120
@@ -33,6 +33,8 @@ class Nature:
     dead_on: int | None = None
     failed_on: int | None = None
     cheat: str = ""
+    disk: int | None = None
+    """On which disk it is, where that has other names besides."""
     last_days: dict[str, int] = field(default_factory=dict[str, int])
 
     def alive(self, day: int) -> bool:

@@ -47,8 +47,8 @@ class Sights:
     ) -> None:
         """Let everybody watch whom it watches for a day, and audit what it leases there (row: who; column: whom).
 
-        ``nature`` tells of each node how much of the time it answers, and which part of the data it has. A node is on
-        or off for all who ask. Who does not look believes whoever answers.
+        ``nature`` tells of each node how much of the time it answers, and of each pair which part one finds there. A
+        node is on or off for all who ask. Who does not look believes whoever answers.
         """
         up, keeps = nature
         rows, cols = np.nonzero(watched)
@@ -60,7 +60,7 @@ class Sights:
         good, bad = self.reach_good[rows, cols], self.reach_bad[rows, cols]
         kept, lost = self.data_good[rows, cols], self.data_bad[rows, cols]
         audits, faults, gone = self.audits[rows, cols], self.faults[rows, cols], self.gone[rows, cols]
-        audited, looking, keep = leased[rows, cols], looks[rows], np.where(rows == cols, 1.0, keeps[cols])
+        audited, looking, keep = leased[rows, cols], looks[rows], np.where(rows == cols, 1.0, keeps[rows, cols])
         f = rules.FORGETTING
         for number in range(WINDOWS):
             answers = dice.binomial(PINGS, up)[cols]

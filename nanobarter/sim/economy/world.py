@@ -19,6 +19,7 @@ from nanobarter.core.units import DAY, Span, after
 from nanobarter.sim.clock import START
 from nanobarter.sim.economy import measures
 from nanobarter.sim.economy.exchange import PARTNERS_MAX, Exchange, Trade
+from nanobarter.sim.economy.games import Games, enlist, said
 from nanobarter.sim.economy.nature import SHOCKS, SILENT_DAY, Nature, Shock, passes, people, shocked
 from nanobarter.sim.economy.person import DEALERS, GRACE_DAYS, TERM, Manner, Person
 from nanobarter.sim.economy.sights import Sights
@@ -67,6 +68,8 @@ class Run:
     points: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     before: dict[NodeId, float] = field(default_factory=dict[NodeId, float])
     sights: Sights = field(default_factory=lambda: Sights(0))
+    games: Games = field(default_factory=lambda: Games((), 0, 0))
+    said: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @contextmanager
@@ -94,12 +97,13 @@ def simulate(
     """Let a network live, and return what there was to see."""
     random, dice = Random(seed), np.random.default_rng(seed)  # noqa: S311 - repeatable
     run = Run(regime, seed, days)
-    natures = shocked(people(nodes, seed, random), frozenset(shocks), seed, random)
+    natures = enlist(shocked(people(nodes, seed, random), frozenset(shocks), seed, random), shocks, seed)
     for nature in natures:
         run.nature[nature.node] = nature
         manner = manner_of(regime, nature.number)
         run.people[nature.node] = Person(nature, manner, CAPACITY, FOLDER_BYTES)
     run.sights = Sights(len(natures))
+    run.games = Games(natures, CAPACITY, FOLDER_BYTES)
     book = None
     for day in range(days):
         passes(natures, day, random)
@@ -108,6 +112,8 @@ def simulate(
         offerings = _look(run, here, day, random, dice)
         for person in here:
             for order in person.orders(offerings[person.me], book, day):
+                exchange.post(person, order)
+            for order in run.games.quotes(person, day):
                 exchange.post(person, order)
         exchange.clear(day)
         book = exchange.book
@@ -135,7 +141,8 @@ def _look(
         leased[row, row] = bool(person.leases)
     natures = list(run.nature.values())
     up = np.array([n.up if n.alive(day) else 0.0 for n in natures])
-    keeps, looks = np.array([n.keeps for n in natures]), np.array([p.manner.audits for p in run.people.values()])
+    keeps = run.games.keeps(run.people, day)
+    looks = np.array([p.manner.audits for p in run.people.values()])
     sights.day(watched, leased, looks, (up, keeps), day, dice)
     if day % FIT_DAYS == 0:
         sights.fit()
@@ -214,6 +221,7 @@ def _correlate(run: Run, day: int) -> None:
         if node in alive
     ]
     run.correlation = measures.correlation(run.points)
+    run.said = said(run.games, recent, measures.prices)
 
 
 def _note_failures(run: Run, here: Sequence[Person], day: int) -> None:
@@ -252,6 +260,8 @@ def figures(run: Run) -> dict[str, Any]:
         "markets_ever": len({(min(t.gave, t.got), max(t.gave, t.got)) for t in run.trades}),
         "markets_possible": len(run.people) * (len(run.people) - 1) // 2,
         "gains": gains,
+        "space": run.games.space(),
+        "said": run.said,
     }
 
 
