@@ -23,7 +23,7 @@ from nanobarter.daemon.facade_explain import (
 from nanobarter.daemon.jobs import Say, shown
 from nanobarter.daemon.restoring import supply_of
 from nanobarter.daemon.shape import Progress
-from nanobarter.daemon.storage_facade import PATIENCE_MS
+from nanobarter.daemon.storage_facade import LOOK_PATIENCE_MS
 from nanobarter.storage import placements as rows
 from nanobarter.storage.browse import with_reader
 from nanobarter.storage.explain import LeftOut, Place, is_below, place_in, why_left_out
@@ -116,7 +116,7 @@ class ExplainJob:
         if not asked:
             return []
         say(Progress(phase="reading snapshots", total=len(asked), unit="snapshots"))
-        source = supply_of(node).patient(PATIENCE_MS, say)
+        source = supply_of(node).patient(LOOK_PATIENCE_MS, say)
         places = await with_reader(
             node.vault_keys,
             node.catalog,

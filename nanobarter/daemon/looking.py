@@ -16,7 +16,15 @@ from nanobarter.core.pathtext import path_bytes
 from nanobarter.daemon.jobs import LISTED_MAX, Say, shown
 from nanobarter.daemon.restoring import choose_snapshot, supply_of
 from nanobarter.daemon.shape import Progress
-from nanobarter.daemon.storage_facade import PATIENCE_MS, Checked, Differences, Drilled, Listing, ListRow
+from nanobarter.daemon.storage_facade import (
+    LOOK_PATIENCE_MS,
+    PATIENCE_MS,
+    Checked,
+    Differences,
+    Drilled,
+    Listing,
+    ListRow,
+)
 from nanobarter.storage.browse import Listed, with_reader
 from nanobarter.storage.check import check
 from nanobarter.storage.fetch import ChunkReader
@@ -71,7 +79,7 @@ class LookJob:
 
     async def _read(self, work: Callable[[ChunkReader], T], say: Say) -> T:
         node = self._node
-        source = supply_of(node).patient(PATIENCE_MS, say)
+        source = supply_of(node).patient(LOOK_PATIENCE_MS, say)
         return await with_reader(node.vault_keys, node.catalog, source, node.limits, work)
 
     def diff(self, one: str, other: str) -> AsyncGenerator[Progress | Differences]:
@@ -100,7 +108,8 @@ class LookJob:
             def moved(step: Step) -> None:
                 say(Progress(phase=step.phase, done=step.done, total=step.total, unit=step.unit))
 
-            source = supply_of(node).patient(PATIENCE_MS, say)
+            # What took hours to fetch is worth a wait; trees alone are asked for again in a moment.
+            source = supply_of(node).patient(PATIENCE_MS if read_data else LOOK_PATIENCE_MS, say)
             done = await check(
                 keys=node.vault_keys,
                 catalog=node.catalog,

@@ -58,6 +58,9 @@ class Pruned(Shape, frozen=True, kw_only=True, tag="prune"):
 PATIENCE_MS: Final = 10 * 60 * 1000
 """How long a restore waits for peers who are away, when nobody says otherwise: a router or a machine restarts in it."""
 
+LOOK_PATIENCE_MS: Final = 10 * 1000
+"""How long one who only looks waits for them: he is told what could not be read, and can ask again."""
+
 
 class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
     """The end of a restore. ``problems`` names what could not be given back exactly (at most a hundred).
