@@ -245,16 +245,16 @@ class LeaseBook:
                 count += 1
         return count
 
-    async def extend_due(self, *, but: Collection[NodeId] = ()) -> list[tuple[LeaseId, Refused | None]]:
+    async def extend_due(self, *, but: Collection[LeaseId] = ()) -> list[tuple[LeaseId, Refused | None]]:
         """Extend each lease that has a third of its term left and shares in it; return how each attempt went.
 
-        Only what is used is kept, with the head's reserve: an emptied lease ends by itself, and so do those at the
-        issuers of ``but``.
+        Only what is used is kept, with the head's reserve: an emptied lease ends by itself, and so do those of
+        ``but``.
         """
         now, went = self._clock.now(), list[tuple[LeaseId, Refused | None]]()
         for lease in self.live():
             contract = read_contract(lease.contract, self._holder.public)
-            if lease.used_bytes and lease.issuer not in but and renewal_due(lease, now, term(contract.terms.kind)):
+            if lease.used_bytes and lease.lease_id not in but and renewal_due(lease, now, term(contract.terms.kind)):
                 went.append((lease.lease_id, await self._extend(lease, contract)))
         return went
 

@@ -18,7 +18,7 @@ from nanobarter.core.ids import LeaseId, NodeId, PackId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Store
-from nanobarter.core.units import SECOND
+from nanobarter.core.units import SECOND, Instant
 from nanobarter.storage import placements as rows
 from nanobarter.storage.health import PackHealth, by_pack, counts, pack_health
 from nanobarter.storage.leases import LeaseBook
@@ -58,12 +58,30 @@ def distinct(placements: list[Placement]) -> list[Placement]:
     return found
 
 
+def succeeded(
+    placements: Collection[Placement],
+    leaving: Collection[NodeId],
+    now: Instant,
+    live: Collection[LeaseId],
+    limits: Limits,
+) -> set[LeaseId]:
+    """Return the leases at nodes that are ``leaving`` of which nothing is needed any more: they may end.
+
+    Each share under them is proven elsewhere, or given up. One that no other peer has room for would end with its
+    lease, so that is kept.
+    """
+    staying = {(p.pack_id, p.index) for p in placements if p.node not in leaving and counts(p, now, live, limits)}
+    parting = [p for p in placements if p.node in leaving]
+    needed = {p.lease_id for p in parting if p.state == "held" and (p.pack_id, p.index) not in staying}
+    return {p.lease_id for p in parting} - needed
+
+
 class Repairer:
     """Repairs packs, extends leases and clears away what has left, every period.
 
     ``moved`` is called after a round that changed where shares are: the head should then be published again. After
     any other round ``catch_up`` is, so that holders who missed the head get it. Shares at nodes that are ``leaving``
-    are placed elsewhere while they can still be read, and their leases are not lengthened. What waits
+    are placed elsewhere while they can still be read, and then their leases may end (``succeeded``). What waits
     for a peer that rests after a failure is tried again when its rest is over, then after twice as long, and so on: a
     failure of seconds must not cost a whole period.
     """
@@ -117,7 +135,9 @@ class Repairer:
     async def _extend_due(self) -> None:
         async with self._extending:  # else two would pay for the same lease
             await self._leases.adopt()
-            await self._leases.extend_due(but=self._leaving())
+            placed = await self._store.read(rows.all_placements)
+            ending = succeeded(placed, self._leaving(), self._clock.now(), self._live(), self._limits)
+            await self._leases.extend_due(but=ending)
 
     async def _look_after(self) -> None:
         first, period = self._limits.share_peer_rest / SECOND, self._limits.repair_period / SECOND

@@ -10,7 +10,7 @@ from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import NodeId
 from nanobarter.core.item import make_item
-from nanobarter.core.units import SECOND, Instant, Span
+from nanobarter.core.units import DAY, SECOND, Instant, Span
 from nanobarter.storage import leaving as rows
 from nanobarter.storage.leaving import LeaveNotice, read_notice
 from nanobarter.storage.placement import Placer
@@ -33,6 +33,30 @@ def hears(here: Town, leaving: set[NodeId]) -> None:
         store=here.store, leases=here.leases, placer=here.placer, clock=here.clock, limits=here.limits,
         leaving=lambda: leaving,
     )  # fmt: skip
+
+
+async def test_a_lease_ends_only_when_its_shares_have_moved(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as (here, nursery):
+        leaving = set[NodeId]()
+        hears(here, leaving)
+        await here.placer.put(pack_of("a", 2, 3))
+        goes = here.peers[1].node_id
+        leaving.add(goes)
+
+        def ends() -> list[int]:
+            return [lease.ends_at for lease in here.leases.live() if lease.issuer == goes]
+
+        (first,) = ends()
+        here.clock.advance(Span(20 * DAY))
+        await here.auditor.round_now(everything=True)
+        await here.repairer.round_now()
+        assert ends() == [first + 30 * DAY], "nobody else has room, and its share would end with the lease"
+        await here.new_peer(nursery)
+        assert (await here.repairer.round_now()).repaired
+        here.clock.advance(Span(30 * DAY))
+        await here.auditor.round_now(everything=True)
+        await here.repairer.round_now()
+        assert ends() == [first + 30 * DAY]
 
 
 async def test_shares_move_to_another_peer_and_are_deleted_where_they_were(tmp_path: Path) -> None:
