@@ -65,7 +65,12 @@ class LookJob:
             node = self._node
             paths = [path] if path else []
             lines = await node.catalog.snapshots()
-            line, snapshot = choose_snapshot(lines, node.vault_keys, wanted=wanted, paths=paths)
+            try:
+                line, snapshot = choose_snapshot(lines, node.vault_keys, wanted=wanted, paths=paths)
+            except UsageError:
+                if wanted or not paths or not lines:
+                    raise
+                return Listing(snapshot_id="")  # no snapshot holds the path: an answer, and no wrong question
             found = await self._read(lambda reader: look(snapshot, reader), say)
             return Listing(
                 snapshot_id=line.snapshot_id.hex(),

@@ -71,7 +71,7 @@ def choose_snapshot(
     found = [one for one in named if not paths or any(meets(r.path, p) for r in one[1].roots for p in paths)]
     if not found:
         if lines and (at or paths):
-            raise UsageError("no snapshot of then holds that", hint="list them: nbctl snapshots")
+            raise UsageError(f"no snapshot{' of then' if at else ''} holds that", hint="list them: nbctl snapshots")
         return pick_snapshot([], "", keys)
     return max(found, key=lambda one: one[0].started)
 

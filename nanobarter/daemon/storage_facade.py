@@ -105,7 +105,8 @@ class ListRow(Part, frozen=True, kw_only=True):
 class Listing(Shape, frozen=True, kw_only=True, tag="listing"):
     """Entries of a snapshot, at most ten thousand; ``lost`` are folders that cannot be read.
 
-    Of ``gone``, which are among them, no peer has enough: waiting is in vain.
+    Of ``gone``, which are among them, no peer has enough: waiting is in vain. ``snapshot_id`` is empty when no
+    snapshot holds the path.
     """
 
     snapshot_id: str

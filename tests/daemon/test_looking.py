@@ -52,6 +52,8 @@ async def test_who_looks_is_told_within_seconds_what_silent_peers_have(
         )
         node.placer = cast("Any", Silent())
         listing = await answer(LookJob(node).ls("", str(folder)))
+        elsewhere = await answer(LookJob(node).ls("", "/not/there"))
+        assert (elsewhere.snapshot_id, elsewhere.rows, elsewhere.lost) == ("", (), ())
         assert (listing.lost, listing.gone) == ((str(folder),), ())
         told = await answer(ExplainJob(node).run(str(folder / "file")))
         assert [(row.lost, row.away) for row in told.snapshots] == [(str(folder), True)]
