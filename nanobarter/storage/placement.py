@@ -251,7 +251,8 @@ class Placer:
                     job.running.discard(attempt)
                     self._attempts.discard(attempt)
             if attempt.given_up:
-                job.failed[candidate.node] = "it was slower than the others"
+                heard = self._client.pace.heard_since(candidate.node, attempt.since)
+                job.failed[candidate.node] = "it was slower than the others" if heard else "it does not answer"
                 if not job.pieces.keys() & job.placed:  # by what is known of the line alone, which may have changed
                     self._client.pace.slower()
             self._reader.rests.begin(candidate.node)

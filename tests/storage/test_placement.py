@@ -57,6 +57,13 @@ async def test_a_hung_peer_without_a_spare_makes_the_pack_thin_and_rests(tmp_pat
             assert await here.placer.get(pack.pack_id) == pack.body
 
 
+async def test_a_peer_that_says_nothing_is_not_told_as_a_slow_one(tmp_path: Path) -> None:
+    async with town(tmp_path, 2, limits=HANGING) as (here, _):
+        here.hang(here.peers[0])
+        with trio.fail_after(60), pytest.raises(NotPlaced, match="it does not answer"):
+            await here.placer.put(pack_of("a", 2, 2))
+
+
 async def test_a_hung_peer_does_not_hold_a_read(tmp_path: Path) -> None:
     pack = pack_of("a", 2, 5)
     async with town(tmp_path, 5, limits=HANGING) as (here, _):
