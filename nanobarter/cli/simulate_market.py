@@ -37,26 +37,24 @@ def _runs(runs: int) -> int:
 
 def market(asked: argparse.Namespace) -> int:
     """Let a network barter for months; the last line is the answer."""
-    import time  # noqa: PLC0415 - only here
-
     from nanobarter.sim.economy.nature import SHOCKS, Shock  # noqa: PLC0415 - the matcher loads for those who simulate
     from nanobarter.sim.economy.report import answer, lines, write_charts  # noqa: PLC0415 - as above
-    from nanobarter.sim.economy.world import REGIMES, Regime, simulate  # noqa: PLC0415 - as above
+    from nanobarter.sim.economy.several import Job, cpu_seconds, runs_of  # noqa: PLC0415 - as above
+    from nanobarter.sim.economy.world import REGIMES, Regime  # noqa: PLC0415 - as above
 
     if not (2 <= asked.nodes <= 2000 and 1 <= asked.days <= 3650 and asked.runs >= 1 and 2 <= asked.partners <= 8):  # noqa: PLR2004 - bounds
         raise UsageError("2 to 2000 nodes, 1 to 3650 days, at least one run", hint="write --nodes 80 --days 180")
     known: tuple[Shock, ...] = (*SHOCKS, "faces", "through", "disk", "wash")
     shocks: list[Shock] = list(SHOCKS) if asked.shock == "all" else [one for one in known if one == asked.shock]
     regimes: list[Regime] = [one for one in REGIMES if asked.regime in (one, "all")]
-    begun = time.process_time()
-    runs = [
-        simulate(
-            regime, nodes=asked.nodes, days=asked.days, seed=seed, shocks=shocks, partners=asked.partners, tell=say
-        )
+    begun = cpu_seconds()
+    jobs = [
+        Job(regime, seed, asked.nodes, asked.days, tuple(shocks), asked.partners)
         for regime in regimes
         for seed in range(asked.seed, asked.seed + asked.runs)
     ]
-    told = answer(runs, asked.nodes, asked.days, time.process_time() - begun)
+    runs = runs_of(jobs, say)
+    told = answer(runs, asked.nodes, asked.days, cpu_seconds() - begun)
     if asked.charts is not None:
         for file in write_charts(runs, asked.charts):
             say(f"wrote {file}")

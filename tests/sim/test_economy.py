@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nanobarter.cli.main import main
+from nanobarter.sim.economy.several import Job, runs_of
 from nanobarter.sim.economy.world import Regime, Run, figures, simulate
 
 
@@ -37,6 +38,12 @@ def test_dealers_stay_within_their_limits() -> None:
 def test_the_same_seed_is_the_same_world() -> None:
     assert figures(ran("bots", 10, 15)) == figures(ran("bots", 10, 15))
     assert ran("bots", 10, 15).trades != ran("bots", 10, 15, seed=2).trades
+
+
+def test_runs_side_by_side_are_the_runs_one_by_one() -> None:
+    jobs = [Job("audits", seed, 6, 4, (), 3) for seed in (1, 2)]
+    both = runs_of(jobs, print)
+    assert [figures(run) for run in both] == [figures(runs_of([job], print)[0]) for job in jobs]
 
 
 def test_the_command_tells_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
