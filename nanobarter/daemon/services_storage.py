@@ -134,7 +134,7 @@ class Storage(Barter):
         )
         self.proofs = Proofs(store, self.auditor, self.leavers.now, lambda: self.rebuilding.index_is_here)
 
-    async def _judged(self, node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
+    async def _judged(self, node: NodeId, right: bool | None) -> None:  # noqa: FBT001 - the auditor's one word
         await self.watch.audit(node, proven=right)
 
     async def _repair_once_whole(self) -> None:

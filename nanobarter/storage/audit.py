@@ -90,10 +90,10 @@ class Auditor:
         self._period = period or limits.audit_period
         self._caught = caught
         self._accuse: Callable[[FalseBlock], object] | None = None
-        self._judged: Callable[[NodeId, bool], Awaitable[None]] | None = None
+        self._judged: Callable[[NodeId, bool | None], Awaitable[None]] | None = None
 
-    def observe(self, judged: Callable[[NodeId, bool], Awaitable[None]]) -> None:
-        """Have one observer told of each answer whether it was right; silence is not an answer."""
+    def observe(self, judged: Callable[[NodeId, bool | None], Awaitable[None]]) -> None:
+        """Have one observer told of each challenge whether the answer was right, None when none of use came."""
         self._judged = judged
 
     def accuse_before(self, accuse: Callable[[FalseBlock], object]) -> None:
@@ -147,7 +147,7 @@ class Auditor:
         """Return the one answer to "is it backed up?"."""
         return sum_up(self.health())
 
-    async def _tell(self, node: NodeId, *, right: bool) -> None:
+    async def _tell(self, node: NodeId, *, right: bool | None) -> None:
         if self._judged is not None:
             await self._judged(node, right)
 
@@ -195,6 +195,7 @@ class Auditor:
                 case Silent():
                     await self._store.write(lambda db, p=placement, at=now: rows.silent(db, p, at))
                     found.silent.append(placement)
+                    await self._tell(placement.node, right=None)
                     if outcome.offline:
                         await self._store.write(lambda db, p=placement, at=now: rows.node_silent(db, p.node, at))
                         return

@@ -7,7 +7,9 @@ Others' reports can be bought, so none is taken. Each of the three is a lower bo
   from the last 17 days. A window in which nobody answered us tells about our own line and is not counted.
 - data: does it have what it took? Audits of shares, gathered and forgotten in the same way, from a beginning at (9, 1):
   most disks keep what they took, and a stranger's notes must have a price before its first audit. One wrong answer
-  weighs as many as ``FAULT_WEIGHT`` windows: who lost one share silently has seldom lost only that one.
+  weighs as many as ``FAULT_WEIGHT`` windows: who lost one share silently has seldom lost only that one. A window in
+  which a peer answers its pings and not one audit counts against it too, as ``MUTE_WEIGHT`` windows: who has lost
+  what he keeps would rather say nothing. Who is seldom on may miss his audits by chance, and reach counts that.
 - survival: will it still be there when the lease ends? Deaths per day among the peers that we knew, by their age,
   with a prior for the first weeks; leaving is likelier for the young (Maymounkov and Mazieres, "Kademlia", 2002, and
   the studies of file-sharing networks that it cites).
@@ -29,6 +31,8 @@ MARK_PERIODS_MAX: Final = 3  # less than an hour: who is off for longer is off
 MISSED_MAX: Final = 400  # windows that a node was off, counted when it is back: older ones weigh nothing any more
 FORGETTING: Final = 0.99  # per window
 FAULT_WEIGHT: Final = 20.0  # windows: a fifth of all that is remembered
+MUTE_WEIGHT: Final = 4.0  # halves what is believed of a disk in some two weeks of one unanswered audit a day or two
+MUTE_ANSWERS: Final = 0.75  # of the pings of a window: who answers fewer may have been off when the audit came
 GONE_AFTER: Final = Span(14 * DAY)  # silent for so long while we were on line: it will not come back
 JUDGED_WINDOWS: Final = 12  # three days of pings tell who is hardly ever on
 VETTED_AGE: Final = Span(14 * DAY)
@@ -69,13 +73,14 @@ UNAUDITED: Final = Beta(9.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was seen of one peer in one window: pings sent and answered, audits passed and failed."""
+    """What was seen of one peer in one window: pings sent and answered, audits passed, failed and not answered."""
 
     start: Instant
     asked: int = 0
     answered: int = 0
     proven: int = 0
     wrong: int = 0
+    mute: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,12 @@ def audited(observed: Observed, now: Instant, *, proven: bool) -> Observed:
     return replace(observed, window=window, heard=now, gone=None)
 
 
+def unanswered(observed: Observed, now: Instant) -> Observed:
+    """Return what is known after one audit to which nothing of use was said."""
+    observed = rolled(observed, now)
+    return replace(observed, window=replace(observed.window, mute=observed.window.mute + 1))
+
+
 def marked(own: Observed, now: Instant) -> Observed:
     """Return what a node knows of itself after it noted that it is on and that others answer it.
 
@@ -154,6 +165,8 @@ def closed(observed: Observed, window: Window, now: Instant, heard: Instant | No
     audits = window.proven + window.wrong
     if audits:
         data = data.seen(0.0 if window.wrong else 1.0, FAULT_WEIGHT)
+    elif window.mute and window.answered >= MUTE_ANSWERS * max(1, window.asked):
+        data = data.seen(0.0, MUTE_WEIGHT)
     silent = window.asked > 0 and span_between(heard, now) > GONE_AFTER
     return Observed(
         observed.first,

@@ -86,4 +86,5 @@ MIGRATIONS = (
         ) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration("reliability", 2, "ALTER TABLE reliability_peers ADD COLUMN mute INTEGER NOT NULL DEFAULT 0;"),
 )

@@ -25,6 +25,7 @@ from nanobarter.translator.reliability import (
     marked,
     pinged,
     score,
+    unanswered,
 )
 
 Change = Callable[[Observed], Observed]
@@ -87,10 +88,13 @@ class Watch:
             return None
         return score(self._own, self._survival, self._clock.now(), REFERENCE_DAYS).r
 
-    async def audit(self, node: NodeId, *, proven: bool) -> None:
-        """Take note of one answer to an audit."""
+    async def audit(self, node: NodeId, *, proven: bool | None) -> None:
+        """Take note of one audit; ``proven`` None: nothing of use was answered."""
         now = self._clock.now()
-        await self._change({node: lambda seen: audited(seen, now, proven=proven)})
+        if proven is None:
+            await self._change({node: lambda seen: unanswered(seen, now)})
+        else:
+            await self._change({node: lambda seen: audited(seen, now, proven=proven)})
 
     async def _change(self, changes: Mapping[NodeId, Change]) -> None:
         now, changed = self._clock.now(), dict[NodeId, Observed]()
@@ -128,7 +132,7 @@ class Watch:
 def write(db: sqlite3.Connection, changed: Mapping[NodeId, Observed]) -> None:
     """Write what is known of these peers."""
     rows = [(node, *_row(seen)) for node, seen in changed.items()]
-    marks = ", ".join("?" * 16)
+    marks = ", ".join("?" * 17)
     db.executemany(f"INSERT OR REPLACE INTO reliability_peers VALUES ({marks})", rows)  # noqa: S608 - question marks
 
 
@@ -142,11 +146,11 @@ def _row(seen: Observed) -> tuple[Any, ...]:
     return (
         seen.first, seen.heard, seen.reach.good, seen.reach.bad, seen.data.good, seen.data.bad,
         seen.windows, seen.audits, seen.faults, seen.gone,
-        w.start, w.asked, w.answered, w.proven, w.wrong,
+        w.start, w.asked, w.answered, w.proven, w.wrong, w.mute,
     )  # fmt: skip
 
 
 def _observed(row: tuple[Any, ...]) -> Observed:
-    first, heard, good, bad, kept, lost, windows, audits, faults, gone, start, asked, answered, proven, wrong = row
-    window = Window(Instant(start), asked, answered, proven, wrong)
+    first, heard, good, bad, kept, lost, windows, audits, faults, gone, start, *counts = row
+    window = Window(Instant(start), *counts)
     return Observed(first, heard, window, Beta(good, bad), Beta(kept, lost), windows, audits, faults, gone)

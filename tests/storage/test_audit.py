@@ -174,10 +174,16 @@ async def test_a_silent_peer_counts_for_three_days_and_again_when_it_returns(tmp
     pack = pack_of("a", 2, 4)
     async with town(tmp_path, 4) as (here, _):
         await here.placer.put(pack)
-        away = here.peers[1]
+        away, told = here.peers[1], dict[NodeId, bool | None]()
+
+        async def judge(node: NodeId, right: bool | None) -> None:  # noqa: FBT001 - the auditor's one word
+            told[node] = right
+
+        here.auditor.observe(judge)
         here.hub.disconnect(away.node_id)
         found = await here.auditor.round_now()
         assert (found.proven, found.silent, found.wrong) == (3, 1, ())
+        assert told == {peer.node_id: None if peer is away else True for peer in here.peers}
         assert here.auditor.health()[0].proven == 4
         here.clock.advance(Span(72 * HOUR))
         await here.auditor.round_now()
@@ -213,9 +219,9 @@ async def test_a_share_that_was_given_up_or_ran_out_while_it_was_asked_for_is_no
     pack = pack_of("a", 2, 4)
     async with town(tmp_path, 4) as (here, _):
         await here.placer.put(pack)
-        judged = list[bool]()
+        judged = list[bool | None]()
 
-        async def judge(_node: NodeId, right: bool) -> None:  # noqa: FBT001 - the auditor's one word
+        async def judge(_node: NodeId, right: bool | None) -> None:  # noqa: FBT001 - the auditor's one word
             judged.append(right)
 
         here.auditor.observe(judge)

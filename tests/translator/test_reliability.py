@@ -36,6 +36,7 @@ from nanobarter.translator.reliability import (
     next_ping,
     pinged,
     score,
+    unanswered,
 )
 from nanobarter.translator.tables import MIGRATIONS
 from nanobarter.translator.vetting import LOT_FIRST, Caps, Trust, caps
@@ -90,6 +91,21 @@ def test_a_failure_is_priced_within_a_month_and_a_wrong_answer_at_once() -> None
     later = r_of(lived(audited(good, good.window.start, proven=False), 0.5))
     assert later < 0.85 < caught  # from the end of its window on
     assert not is_vetted(lived(audited(good, good.window.start, proven=False), 0.5))
+
+
+def silent_to_audits(seen: Observed, days: int, answers: float) -> Observed:
+    """Ask for a proof twice a day, and let pings be answered all the same."""
+    for _ in range(2 * days):
+        seen = unanswered(lived(seen, 0.5, answers=answers, proven=None), seen.window.start)
+    return seen
+
+
+def test_who_answers_pings_and_no_audits_is_believed_less_and_less() -> None:
+    good = lived(first_seen(START), 60)
+    assert r_of(silent_to_audits(good, 10, 1.0)) < 0.6
+    assert silent_to_audits(good, 10, 0.5).data == good.data  # it may have been off just then
+    once = lived(unanswered(good, good.window.start), 1.0, proven=None)
+    assert 0.9 * r_of(good) < r_of(once) < r_of(good)
 
 
 def test_who_is_silent_for_two_weeks_is_gone_until_it_answers_again() -> None:
@@ -214,6 +230,7 @@ async def test_what_was_seen_outlives_a_restart(tmp_path: Path) -> None:
             await nursery.start(store.run)
             await watch.pings([Outcome(NODES[0], answered=True), Outcome(NODES[1], answered=step > 1)])
             await watch.audit(NODES[0], proven=step < 2)
+            await watch.audit(NODES[1], proven=None)
             nursery.cancel_scope.cancel()
         seen, own = dict(watch.known), watch.own_reliability()
         assert NODES[5] not in seen  # a node is no peer of its own
@@ -222,7 +239,7 @@ async def test_what_was_seen_outlives_a_restart(tmp_path: Path) -> None:
         own = watch.own_reliability()
         store.close()
     assert seen[NODES[0]].windows == 2
-    assert seen[NODES[0]].window.wrong == 1
+    assert seen[NODES[0]].window.wrong == seen[NODES[1]].window.mute == 1
 
 
 @given(st.lists(st.integers(1, 60 * 24 * 3), max_size=150), st.integers(0, 40))
