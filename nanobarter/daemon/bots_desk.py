@@ -55,7 +55,7 @@ class BotsDesk:
 
     def _wanted(self, name: BotName) -> Sequence[Order]:
         if name == "keeper":
-            return [*self._node.keeper.wants, *standing_orders(self._node)]
+            return [*self._node.keeper.wants, *standing_orders(self._node, self._node.swap.promised())]
         return self._node.dealers.would.get(name, ()) if name in DEALERS else ()
 
     def _order(self, order: Order) -> BotOrder:

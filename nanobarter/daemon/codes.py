@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from nanobarter.core.ids import NodeId, PackId, short_node
 from nanobarter.storage.audit import Auditor
 from nanobarter.storage.geometry import Geometry, outgrown
+from nanobarter.storage.health import lost_packs
 from nanobarter.translator.plan import Plan
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 def lost_of(auditor: Auditor) -> list[PackId]:
     """Return the packs of which fewer than k shares are proven."""
-    return [h.row.pack_id for h in auditor.health() if h.verdict == "lost" and h.row.kind != "catalog"]
+    return lost_packs(auditor.health())
 
 
 def outgrown_of(auditor: Auditor, now: Geometry) -> list[PackId]:

@@ -42,22 +42,24 @@ def _positive_span(text: str) -> None:
         raise ValueError(f"{text!r} is no time at all; write it like 90s, 15min, 6h or 30d")
 
 
-def _bid_span(text: str) -> None:
-    _positive_span(text)
-    if parse_span(text) > _BID_SPAN_MAX:
-        raise ValueError(f"{text!r} is longer than others keep a bid; write at most 30d")
+def _span_that(fits: Callable[[Span], bool], why_not: str) -> Callable[[str], None]:
+    """Return the check of a span that has a bound; ``why_not`` says what is wrong beyond it, and a way out."""
+
+    def check(text: str) -> None:
+        _positive_span(text)
+        if not fits(parse_span(text)):
+            raise ValueError(f"{text!r} is {why_not}")
+
+    return check
 
 
-def _delta(text: str) -> None:
-    _positive_span(text)
-    if parse_span(text) < _DELTA_MIN:
-        raise ValueError(f"{text!r} is too short for a slow issuer, and a ring could rob you; write at least 3s")
-
-
-def _ask_span(text: str) -> None:
-    _positive_span(text)
-    if parse_span(text) > LIMITS.swap_question_life_max:
-        raise ValueError(f"{text!r} is longer than partners keep a question; write at most 7d")
+_bid_span = _span_that(lambda span: span <= _BID_SPAN_MAX, "longer than others keep a bid; write at most 30d")
+_delta = _span_that(
+    lambda span: span >= _DELTA_MIN, "too short for a slow issuer, and a ring could rob you; write at least 3s"
+)
+_ask_span = _span_that(
+    lambda span: span <= LIMITS.swap_question_life_max, "longer than partners keep a question; write at most 7d"
+)
 
 
 def _reserve(text: str) -> None:

@@ -1,22 +1,26 @@
 """The dealers of a node: what they stand on, and within which bounds of the config they act. See ``services``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for, stock_of
 from nanobarter.bots.dealing import QUOTE_SPAN, Desk
 from nanobarter.bots.deals import Dealer, Deals
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.units import MIB, Quantity
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.holdings import reserve_quantity
+from nanobarter.swap.events import Amount
 from nanobarter.translator.budget import Spent, own_worth, within
 from nanobarter.translator.orders import Order
 from nanobarter.translator.pricing import Terms
 
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
+
+Rings = Mapping[BidId, Amount]
+"""What rings under way may still take of own bids."""
 
 
 class Thrifty:
@@ -31,27 +35,27 @@ class Thrifty:
 
     def set_orders(self, orders: Sequence[Order]) -> None:
         """Replace what the keeper wants."""
-        node, spent = self._node, self._node.budget()
+        node, spent, rings = self._node, self._node.budget(), self._node.swap.promised()
         quiet = node.leaver.leaving or node.config.bots.dry_run
-        standing = [] if quiet else standing_orders(node)
+        standing = [] if quiet else standing_orders(node, rings)
         wanted = [*orders, *standing]
-        kept = wanted if spent is None else within(wanted, self._left(spent, wanted), node.me, node.ledger.pet)
+        kept = wanted if spent is None else within(wanted, self._left(spent, wanted, rings), node.me, node.ledger.pet)
         whose = {order.bid_id(node.me) for order in standing}
         node.market.set_orders([order for order in kept if order.bid_id(node.me) not in whose], "keeper")
         node.market.set_orders([order for order in kept if order.bid_id(node.me) in whose], "standing")
 
-    def _left(self, spent: Spent, wanted: Sequence[Order]) -> Fraction:
+    def _left(self, spent: Spent, wanted: Sequence[Order], rings: Rings) -> Fraction:
         """Return what of a budget is left for these orders beside what rings of other bids may still take."""
         node, bids = self._node, {order.bid_id(self._node.me) for order in wanted}
-        rings = (amount for bid, amount in node.swap.promised().items() if bid not in bids)
-        worth = (own_worth(quantity, q.kind, node.ledger.pet) for q, quantity in rings if q.issuer == node.me)
+        others = (amount for bid, amount in rings.items() if bid not in bids)
+        worth = (own_worth(quantity, q.kind, node.ledger.pet) for q, quantity in others if q.issuer == node.me)
         return max(Fraction(0), spent.left - sum(worth))
 
 
-def standing_orders(node: "Node") -> list[Order]:
-    """Return what the orders of the config want now."""
+def standing_orders(node: "Node", rings: Rings) -> list[Order]:
+    """Return what the orders of the config want now, beside what ``rings`` that have not ended may bring."""
     in_hand = {holding.quality: int(holding.quantity) for holding in node.wallet.holdings()}
-    promised = {bid: int(quantity) for bid, (_, quantity) in node.swap.promised().items()}
+    promised = {bid: int(quantity) for bid, (_, quantity) in rings.items()}
     found = list[Order]()
     for row in node.config.order:
         wanted = row.standing(node.kind)

@@ -116,7 +116,7 @@ class Storage(Barter):
             leaving=self.deserted,
         )
         self.repairer.try_out(self.strangers)
-        self.met_at = dict[NodeId, float]()  # when each peer connected last
+        self.met_at = dict[NodeId, float]()  # when each peer that is connected did so
         self.network.on_connect(self._peer_connected)
         self._pointed = frozenset[NodeId]()
         self.directory.tell(self._pointer)
@@ -166,7 +166,8 @@ class Storage(Barter):
         self.repairer.wake()
 
     def _peer_connected(self, node: NodeId) -> None:
-        self.met_at[node] = trio.current_time()
+        here = set(self.network.connected())
+        self.met_at = {node: trio.current_time(), **{n: at for n, at in self.met_at.items() if n in here and n != node}}
         if self.reader.rests.end(node):
             self.repairer.wake()  # something was to be done there when it failed
 

@@ -32,10 +32,14 @@ def ask_map(port: int, seconds: int) -> bytes:
 
 def read_external(data: bytes) -> str:
     """Return the router's address to the outside. Raises Malformed, or Unreachable when the router says no."""
-    number = ipaddress.IPv4Address(_read(data, _ANSWER_EXTERNAL, _EXTERNAL)[4])
-    if not number.is_global:
-        raise Unreachable(f"the router is behind another one: its address is {number}")
-    return str(number)
+    return reachable(ipaddress.IPv4Address(_read(data, _ANSWER_EXTERNAL, _EXTERNAL)[4]))
+
+
+def reachable(outside: ipaddress.IPv4Address) -> str:
+    """Return a router's address to the outside, if others can dial it. Raises Unreachable."""
+    if not outside.is_global:
+        raise Unreachable(f"the router is behind another one: its address is {outside}")
+    return str(outside)
 
 
 def read_map(data: bytes, port: int) -> Mapping:

@@ -9,11 +9,12 @@ from typing import Final
 
 from nanobarter.core.errors import Malformed, Unreachable
 from nanobarter.net.address import Address
+from nanobarter.net.natpmp import reachable
 
 _VERSION, _MAP, _ANSWER, _TCP = 2, 1, 128, 6
 _REQUEST: Final = struct.Struct(">BBHI16s12sB3xHH16s")  # header, 7.1, and MAP, 11.1
 _RESPONSE: Final = struct.Struct(">BBBBII12x12sB3xHH16s")  # 7.2 and 11.1
-_BYTES_MAX: Final = 1100  # with options that were not asked for, which are left unread
+BYTES_MAX: Final = 1100  # RFC 6887, 7, with options that were not asked for, which are left unread
 _UNSUPPORTED_VERSION: Final = 1
 _SUCCESS: Final = 0
 _ANY: Final = bytes(10) + b"\xff\xff" + bytes(4)
@@ -42,7 +43,7 @@ def read_map(data: bytes, port: int, nonce: bytes) -> tuple[Address, int]:
 
     Raises Malformed, or Unreachable when the router says no or is itself behind another one.
     """
-    if not _RESPONSE.size <= len(data) <= _BYTES_MAX:
+    if not _RESPONSE.size <= len(data) <= BYTES_MAX:
         raise Malformed(f"an answer of {len(data)} bytes")
     fields = _RESPONSE.unpack_from(data)
     version, code, _, result, seconds, _, echoed, protocol, internal, external, host = fields
@@ -55,6 +56,4 @@ def read_map(data: bytes, port: int, nonce: bytes) -> tuple[Address, int]:
     number = ipaddress.IPv6Address(host).ipv4_mapped
     if number is None:
         raise Malformed("an address that is not of IPv4")
-    if not number.is_global:
-        raise Unreachable(f"the router is behind another one: its address is {number}")
-    return Address(str(number), external), seconds
+    return Address(reachable(number), external), seconds

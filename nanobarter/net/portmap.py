@@ -24,7 +24,6 @@ from nanobarter.net.address import Address
 PORT: Final = 5351
 _FIRST_WAIT: Final = 0.25  # seconds; doubled with each try (RFC 6886, 3.1)
 _TRIES: Final = 4  # of the nine there: a router that speaks it answers the first
-_DATAGRAM_MAX: Final = 1100  # of PCP (RFC 6887, 7)
 
 Gateway = tuple[str, int]
 
@@ -38,7 +37,7 @@ async def ask(gateway: Gateway, request: bytes) -> bytes:
                 await sock.connect(gateway)  # so that only the router's own datagrams are heard
                 await sock.send(request)
                 with trio.move_on_after(wait):
-                    return await sock.recv(_DATAGRAM_MAX)
+                    return await sock.recv(pcp.BYTES_MAX)
             except OSError:
                 await trio.sleep(wait)
             wait *= 2

@@ -17,7 +17,7 @@ from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.store import Store
 from nanobarter.core.units import SECOND, Span, before
 from nanobarter.storage import placements as rows
-from nanobarter.storage.health import PackHealth, StorageStatus, by_pack, forsaken, pack_health, sum_up
+from nanobarter.storage.health import PackHealth, StorageStatus, by_pack, forsaken, lost_packs, pack_health, sum_up
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.storage.placements import Placement
 from nanobarter.storage.proofs import FalseBlock, false_block
@@ -168,7 +168,7 @@ class Auditor:
         placed = self._store.read_now(rows.all_placements)
         self.forsaken = frozenset(forsaken(placed, caught, now, live, self._limits))
         health = self.health()
-        self.lost = frozenset(h.row.pack_id for h in health if h.verdict == "lost" and h.row.kind != "catalog")
+        self.lost = frozenset(lost_packs(health))
         return sum_up(health).verdict
 
     async def _ask_peer(self, queue: list[Placement], rest: list[Placement], found: "_Found") -> None:

@@ -137,6 +137,14 @@ def by_pack(placements: Iterable[Placement]) -> Mapping[PackId, list[Placement]]
     return found
 
 
+def lost_packs(packs: Iterable[PackHealth]) -> list[PackId]:
+    """Return the packs of data and metadata of which fewer than k shares are proven, in their order.
+
+    A catalog is no loss: the next backup writes another.
+    """
+    return [pack.row.pack_id for pack in packs if pack.verdict == "lost" and pack.row.kind != "catalog"]
+
+
 def sum_up(packs: Sequence[PackHealth]) -> StorageStatus:
     """Return the status of the whole vault."""
     verdicts = [pack.verdict for pack in packs]

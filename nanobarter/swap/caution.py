@@ -23,7 +23,7 @@ from nanobarter.swap.messages import Draft, open_approve, open_draft
 from nanobarter.swap.objections import Short
 from nanobarter.swap.positions import agreement_in, mine_in
 from nanobarter.swap.questions import body_of
-from nanobarter.swap.standing import NEWCOMER, SCORE_MIN, Rank, Standing, score
+from nanobarter.swap.standing import NEWCOMER, SCORE_MIN, Rank, Standing, rank_of, score
 from nanobarter.swap.states import (
     Aborted,
     Approved,
@@ -50,9 +50,7 @@ class Circle:
 
     def rank(self, node: NodeId) -> Rank:
         """Return how well a node is known."""
-        if node in self.vetted:
-            return "vetted"
-        return "known" if self.standings.get(node, NEWCOMER).settled else "newcomer"
+        return rank_of(self.standings.get(node, NEWCOMER), vetted=node in self.vetted)
 
 
 @dataclass(frozen=True)

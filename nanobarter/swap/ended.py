@@ -15,7 +15,7 @@ from nanobarter.core.ids import AgreementId, BidId, DraftId
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import Instant, Quantity, before
 from nanobarter.swap.messages import AGREED_MAX, DRAFT_MAX, open_approve
-from nanobarter.swap.states import Ended, Outcome, State
+from nanobarter.swap.states import TAKING, Ended, State
 
 TABLES: Final = """
     CREATE TABLE swap_settled ( -- what bids of ours gave
@@ -26,7 +26,6 @@ TABLES: Final = """
     CREATE INDEX swap_drafts_over ON swap_drafts (changed) WHERE ended = 1 AND agreement IS NOT NULL;
     CREATE INDEX swap_hashes_draft ON swap_hashes (draft);
 """
-_TAKES: Final[tuple[Outcome, ...]] = ("settled", "owing", "wronged")
 STATE_MAX: Final = DRAFT_MAX + 3 * AGREED_MAX + 64 * 1024
 Db = sqlite3.Connection
 
@@ -54,7 +53,7 @@ def note(db: Db, draft: DraftId, state: Ended, now: Instant) -> None:
 
 def takes(state: State | None) -> TypeGuard[Ended]:
     """Tell whether a draft has ended and took what was promised in it: as agreed, by a debt, or for nothing."""
-    return isinstance(state, Ended) and state.outcome in _TAKES
+    return isinstance(state, Ended) and state.outcome in TAKING
 
 
 def settled_quantity(db: Db, bid: BidId) -> Quantity:

@@ -6,6 +6,7 @@ from nanobarter.core.errors import Reason
 from nanobarter.core.ids import AgreementId, BidId, DraftId, NodeId
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Instant, Quantity
+from nanobarter.swap.states import TAKING
 
 Amount = tuple[Quality, Quantity]
 
@@ -104,7 +105,7 @@ def given_in(event: "SwapEvent") -> Quantity:
     match event:
         case Settled(gave=(_, quantity)):
             return quantity
-        case Aborted(how="owing" | "wronged", over=RingOver(gave=(_, quantity))):
+        case Aborted(how=how, over=RingOver(gave=(_, quantity))) if how in TAKING:
             return quantity
         case _:
             return Quantity(0)

@@ -116,7 +116,7 @@ class Rings:
     def rank(self, node: NodeId) -> Rank:
         """Return how well we know a node."""
         standing = self._store.read_now(lambda db: tables.standing(db, node))
-        return rank_of(standing, self._limits, self._clock.now())
+        return rank_of(standing, vetted=is_vetted(standing, self._limits, self._clock.now()))
 
     async def adopt(self, draft: DraftId, state: State, pays_under: Hash | None = None) -> None:
         """Record a new draft, and under which terms we are to be paid; let its orders begin."""

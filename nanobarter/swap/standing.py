@@ -105,9 +105,9 @@ def is_vetted(standing: Standing, limits: Limits, now: Instant) -> bool:
     return bool(old) and standing.settled >= limits.swap_vetted_rings and score(standing, now) >= SCORE_MIN
 
 
-def rank_of(standing: Standing, limits: Limits, now: Instant) -> Rank:
+def rank_of(standing: Standing, *, vetted: bool) -> Rank:
     """Return how well a node is known. Those of one rank share what there is for it, and take nothing of the others."""
-    if is_vetted(standing, limits, now):
+    if vetted:
         return "vetted"
     return "known" if standing.settled else "newcomer"
 

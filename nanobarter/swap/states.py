@@ -6,7 +6,7 @@ Aborted is the way out for both once an agreement exists. ``machine`` moves betw
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -23,6 +23,8 @@ Secrets = Annotated[tuple[Preimage | None, ...], Meta(max_length=PARTIES_MAX)]
 Preimages = Annotated[tuple[Preimage, ...], Meta(max_length=PARTIES_MAX)]
 Leg = Literal["pending", "opened", "returned", "absent"]
 Outcome = Literal["settled", "refused", "cancelled", "expired", "aborted", "wronged", "owing", "lapsed"]
+TAKING: Final[tuple[Outcome, ...]] = ("settled", "owing", "wronged")
+"""Outcomes that take of a bid what was promised: as agreed, by a debt, or for nothing."""
 
 
 class Mine(Record, frozen=True):
