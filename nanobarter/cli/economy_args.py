@@ -7,7 +7,7 @@ from pathlib import Path
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its parent, its name, what it does, and what runs it."""
 REGIMES = ("par", "bots", "priced", "alone", "audits", "all")
-SHOCKS = ("none", "silent", "ring", "flood", "exit", "faces", "through", "disk", "wash", "all")
+SHOCKS = ("none", "silent", "ring", "flood", "exit", "mute", "faces", "through", "disk", "wash", "all")
 EXPORTS = ("hledger", "beancount", "csv")
 
 

@@ -44,7 +44,7 @@ def market(asked: argparse.Namespace) -> int:
 
     if not (2 <= asked.nodes <= 2000 and 1 <= asked.days <= 3650 and asked.runs >= 1 and 2 <= asked.partners <= 8):  # noqa: PLR2004 - bounds
         raise UsageError("2 to 2000 nodes, 1 to 3650 days, at least one run", hint="write --nodes 80 --days 180")
-    known: tuple[Shock, ...] = (*SHOCKS, "faces", "through", "disk", "wash")
+    known: tuple[Shock, ...] = (*SHOCKS, "mute", "faces", "through", "disk", "wash")
     shocks: list[Shock] = list(SHOCKS) if asked.shock == "all" else [one for one in known if one == asked.shock]
     regimes: list[Regime] = [one for one in REGIMES if asked.regime in (one, "all")]
     begun = cpu_seconds()

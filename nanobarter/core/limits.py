@@ -178,6 +178,7 @@ class Limits:
     audit_period: Span = Span(15 * MINUTE)
     audit_cover: Span = Span(14 * DAY)  # every share is proven at least this often
     audit_offline: Span = Span(3 * DAY)  # a silent peer's shares stop counting after this
+    audit_withheld_twelfths: int = 8  # of audit_offline, with a share not shown in any: lost, before repair moves it
     audit_round_max: int = 2000  # challenges in one round: 10 MB of answers
     audit_parallel: int = 8
     repair_period: Span = Span(max(DAY // 48, 5 * SECOND))  # half an hour; a round looks at every share

@@ -2,7 +2,8 @@
 
 Each round asks every peer for at least one share, so that a peer that threw all away is met within a period; it asks
 for the shares proven longest ago, so that all are covered in time; and it draws as many at random, so that a peer
-cannot tell which comes next. One wrong answer has the whole rest of that peer's shares asked for in the same round.
+cannot tell which comes next. One wrong answer has the whole rest of that peer's shares asked for in the same round. A
+share that is never shown while others are counts as lost in the end (``withheld``), though silence convicts nobody.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +24,7 @@ from nanobarter.storage.placements import Placement
 from nanobarter.storage.proofs import FalseBlock, false_block
 from nanobarter.storage.vault_client import VaultClient
 from nanobarter.storage.verdicts import Proven, Silent, Wrong
+from nanobarter.storage.withheld import PROBLEM, withheld
 
 
 @dataclass(frozen=True)
@@ -172,12 +174,14 @@ class Auditor:
         return sum_up(health).verdict
 
     async def _ask_peer(self, queue: list[Placement], rest: list[Placement], found: "_Found") -> None:
+        shown, unanswered, offline = 0, list[Placement](), False
         for placement in queue:  # grows when the peer is caught
             outcome = await self._client.challenge(placement.node, placement.lease_id, placement.root, placement.size)
             now = self._clock.now()
             match outcome:
                 case Proven():
                     await self._store.write(lambda db, p=placement, at=now: rows.proven(db, p, at))
+                    shown += 1
                     found.proven.append(placement)
                     await self._tell(placement.node, right=True)
                 case Wrong():
@@ -192,13 +196,26 @@ class Auditor:
                     await self._tell(placement.node, right=False)
                     queue += rest
                     rest = []
-                case Silent():
+                case Silent(offline=offline):
                     await self._store.write(lambda db, p=placement, at=now: rows.silent(db, p, at))
+                    unanswered.append(placement)
                     found.silent.append(placement)
                     await self._tell(placement.node, right=None)
-                    if outcome.offline:
+                    if offline:
                         await self._store.write(lambda db, p=placement, at=now: rows.node_silent(db, p.node, at))
-                        return
+                        break
+        if shown and await self._withheld(unanswered, found) and not offline:
+            await self._ask_peer(rest, [], found)
+
+    async def _withheld(self, unanswered: list[Placement], found: "_Found") -> bool:
+        """Note what a peer did not show while it showed something else; tell whether anything counts as lost now."""
+        lost, now = list[Placement](), self._clock.now()
+        for placement in unanswered:
+            if await self._store.write(lambda db, p=placement: withheld(db, p, now, self._limits)):
+                lost.append(placement)
+                found.wrong.append((placement.node, placement, PROBLEM))
+                await self._tell(placement.node, right=False)
+        return bool(lost)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,15 @@ NETWORK_MIGRATIONS: Final = (
         """,
     ),
     Migration(
+        "storage_network",
+        4,
+        """
+        -- In how many parts of the grace a share was not shown although others of the same peer were, and when last.
+        ALTER TABLE storage_placements ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE storage_placements ADD COLUMN withheld_at INTEGER NOT NULL DEFAULT 0;
+        """,
+    ),
+    Migration(
         "storage_orphans",
         1,
         """

@@ -50,7 +50,8 @@ _PUT = (
     f"INSERT INTO storage_placements ({_COLUMNS}, held) "  # noqa: S608 - our own column names
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     "lease_id = excluded.lease_id, root = excluded.root, size = excluded.size, state = excluded.state, "
-    "last_proof_at = excluded.last_proof_at, silent_since = excluded.silent_since, held = excluded.held"
+    "last_proof_at = excluded.last_proof_at, silent_since = excluded.silent_since, held = excluded.held, "
+    "withheld = 0"
 )
 
 
@@ -218,7 +219,7 @@ def proven(db: sqlite3.Connection, placement: Placement, at: Instant) -> None:
     """Note a valid proof."""
     key = (placement.pack_id, placement.index, placement.node)
     db.execute(
-        "UPDATE storage_placements SET last_proof_at = ?, silent_since = NULL "
+        "UPDATE storage_placements SET last_proof_at = ?, silent_since = NULL, withheld = 0 "
         "WHERE state = 'held' AND pack_id = ? AND share_index = ? AND node = ?",
         (at, *key),
     )

@@ -251,7 +251,7 @@ def missing_for_vetting(observed: Observed) -> tuple[str, ...]:
     """Return what a peer still lacks to be vetted, in words; empty: it is vetted."""
     found = list[str]()
     if observed.faults:
-        found.append(f"{observed.faults} wrong answers to audits")
+        found.append(f"{observed.faults} audits answered wrongly or never")
     if observed.age < VETTED_AGE:
         found.append(f"{VETTED_AGE // DAY - observed.age // DAY} days of age")
     if observed.windows < VETTED_WINDOWS:

@@ -46,7 +46,8 @@ def enlist(natures: list[Nature], shocks: Sequence[Shock], seed: int) -> list[Na
         first = len(natures)
         for number in range(first, first + NAMES * group):
             disk = (number - first) // NAMES
-            natures.append(Nature(name_of(seed, number), number, 0.99, born=GAME_DAY, cheat="one disk", disk=disk))
+            name = Nature(name_of(seed, number), number, 0.99, born=GAME_DAY, cheat="one disk", mute=True, disk=disk)
+            natures.append(name)
     return natures
 
 

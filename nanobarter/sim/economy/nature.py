@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from nanobarter.core.ids import NodeId, sha256
 
-Shock = Literal["silent", "ring", "flood", "exit", "faces", "through", "disk", "wash"]
+Shock = Literal["silent", "ring", "flood", "exit", "mute", "faces", "through", "disk", "wash"]
 SHOCKS: Final[tuple[Shock, ...]] = ("silent", "ring", "flood", "exit")
 """What comes over a network unless something else is asked for; the others are games, each on its own (``games``)."""
 SILENT_DAY: Final = 60
@@ -33,6 +33,8 @@ class Nature:
     dead_on: int | None = None
     failed_on: int | None = None
     cheat: str = ""
+    mute: bool = False
+    """Asked for what it dropped it says nothing, since a wrong answer is signed and heard by all."""
     disk: int | None = None
     """On which disk it is, where that has other names besides."""
     last_days: dict[str, int] = field(default_factory=dict[str, int])
@@ -79,9 +81,10 @@ def shocked(nodes: list[Nature], shocks: frozenset[Shock], seed: int, random: Ra
     if "silent" in shocks:
         for node in honest[: len(nodes) // 20]:
             node.failed_on, node.cheat = SILENT_DAY, "silent failure"
-    if "ring" in shocks:
-        for node in honest[len(nodes) // 20 : len(nodes) // 10]:
-            node.keeps, node.up, node.cheat = 0.3, 0.99, "drops data"
+    droppers = honest[len(nodes) // 20 : len(nodes) // 10] if "ring" in shocks or "mute" in shocks else []
+    for node in droppers:
+        node.keeps, node.up, node.mute = 0.3, 0.99, "mute" in shocks
+        node.cheat = "drops data, mute" if node.mute else "drops data"
     if "exit" in shocks:
         for node in honest[len(nodes) // 10 : len(nodes) // 5]:
             node.dead_on, node.cheat = EXIT_DAY, "leaves"

@@ -9,11 +9,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from nanobarter.core.limits import LIMITS
 from nanobarter.core.units import DAY
 from nanobarter.translator import reliability as rules
 
 PINGS: Final = 24  # in a window
 WINDOWS: Final = DAY // rules.WINDOW
+ROUNDS: Final = rules.WINDOW // LIMITS.audit_period  # of audits in a window, each of one share at least
+WITHHELD: Final = LIMITS.audit_withheld_twelfths  # windows: a twelfth of the grace is one
 _WINDOW: Final = rules.WINDOW / DAY
 _GONE: Final = rules.GONE_AFTER / DAY
 
@@ -33,7 +36,7 @@ class Sights:
         self.reach_good, self.reach_bad = np.full(shape, fresh.reach.good), np.full(shape, fresh.reach.bad)
         self.data_good, self.data_bad = np.full(shape, fresh.data.good), np.full(shape, fresh.data.bad)
         self.windows, self.audits, self.faults = (np.zeros(shape, np.int32) for _ in range(3))
-        self.silent = np.zeros(shape, np.int32)
+        self.silent, self.withheld = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         self.bounds: Floats = np.tile(np.array(rules.Survival().bounds), (count, 1))
 
     def day(
@@ -41,16 +44,18 @@ class Sights:
         watched: Flags,
         leased: Flags,
         looks: Flags,
-        nature: tuple[Floats, Floats],
+        nature: tuple[Floats, Floats, Flags],
         day: int,
         dice: np.random.Generator,
     ) -> None:
         """Let everybody watch whom it watches for a day, and audit what it leases there (row: who; column: whom).
 
-        ``nature`` tells of each node how much of the time it answers, and of each pair which part one finds there. A
-        node is on or off for all who ask. Who does not look believes whoever answers.
+        ``nature`` tells of each node how much of the time it answers, of each pair which part one finds there, and of
+        each node whether it is mute about the rest. A node is on or off for all who ask. Who does not look believes
+        whoever answers. What was withheld once is asked for in every round, as the auditor does, until it counts as
+        lost; then the next share is found missing.
         """
-        up, keeps = nature
+        up, keeps, mutes = nature
         rows, cols = np.nonzero(watched)
         fresh = ~self.known[rows, cols]
         self.known[rows, cols] = True
@@ -61,6 +66,8 @@ class Sights:
         kept, lost = self.data_good[rows, cols], self.data_bad[rows, cols]
         audits, faults, gone = self.audits[rows, cols], self.faults[rows, cols], self.gone[rows, cols]
         audited, looking, keep = leased[rows, cols], looks[rows], np.where(rows == cols, 1.0, keeps[rows, cols])
+        withheld, mute = self.withheld[rows, cols] * (audited & (keep < 1)), mutes[cols] & looking
+        any_missing, any_shown = 1 - keep**ROUNDS, 1 - (1 - keep) ** ROUNDS
         f = rules.FORGETTING
         for number in range(WINDOWS):
             answers = dice.binomial(PINGS, up)[cols]
@@ -68,11 +75,17 @@ class Sights:
             share = answers / PINGS
             good, bad = f * good + share, f * bad + (1 - share)
             asked = audited & answered
-            wrong = asked & looking & (dice.random(len(rows)) > keep)
-            proven = asked & ~wrong
-            kept = np.where(asked, f * kept + proven, kept)
-            lost = np.where(asked, f * lost + rules.FAULT_WEIGHT * wrong, lost)
-            audits += asked
+            drawn = dice.random(len(rows))
+            missing = asked & looking & ((drawn < any_missing) | (withheld > 0))
+            shown = asked & (~mute | (drawn < any_shown))
+            withheld += missing & mute & shown
+            wrong = missing & (~mute | (withheld >= WITHHELD))
+            withheld[wrong] = 0
+            proven = shown & ~wrong
+            ignored = missing & ~shown & (share >= rules.MUTE_ANSWERS)
+            kept = np.where(shown | ignored, f * kept + proven, kept)
+            lost = np.where(shown | ignored, f * lost + rules.FAULT_WEIGHT * wrong + rules.MUTE_WEIGHT * ignored, lost)
+            audits += shown
             faults += wrong
             start = day + number * _WINDOW
             heard = np.where(answered, start, heard)
@@ -82,6 +95,7 @@ class Sights:
         self.reach_good[rows, cols], self.reach_bad[rows, cols] = good, bad
         self.data_good[rows, cols], self.data_bad[rows, cols] = kept, lost
         self.audits[rows, cols], self.faults[rows, cols] = audits, faults
+        self.withheld[rows, cols] = withheld
         self.windows[rows, cols] += WINDOWS
         self.silent[rows, cols] = np.where(any_answer, 0, self.silent[rows, cols] + 1)
 

@@ -143,7 +143,8 @@ def _look(
     up = np.array([n.up if n.alive(day) else 0.0 for n in natures])
     keeps = run.games.keeps(run.people, day)
     looks = np.array([p.manner.audits for p in run.people.values()])
-    sights.day(watched, leased, looks, (up, keeps), day, dice)
+    mutes = np.array([n.mute for n in natures])
+    sights.day(watched, leased, looks, (up, keeps, mutes), day, dice)
     if day % FIT_DAYS == 0:
         sights.fit()
     r, vetted, judged, ids = sights.scores(day, TERM), sights.vetted(), sights.judged(), list(run.nature)
