@@ -79,13 +79,17 @@ class Desk:
         """Return how much of an issuer's notes the plan can do without."""
         return max(0, self.held.get(node, 0) - self.needed.get(node, 0))
 
+    def is_known(self, node: NodeId) -> bool:
+        """Tell whether enough was seen of an issuer to quote a price."""
+        return node in self.vetted or node in self.judged
+
     def is_low(self, node: NodeId) -> bool:
         """Tell whether an issuer's notes are taken only in small lots: not vetted, or known for bad."""
         return node not in self.vetted or self.reliability.get(node, 0.0) < BAD_RELIABILITY
 
     def room(self, node: NodeId, limits: "Limits") -> int:
         """Return how much more of an issuer a dealer may take in."""
-        if node == self.me or node not in self.reliability or node not in self.vetted | self.judged:
+        if node == self.me or node not in self.reliability or not self.is_known(node):
             return 0
         most = limits.issuer if not self.is_low(node) else min(limits.issuer, _low_lot(self, node))
         return max(0, most - self.surplus(node))
@@ -110,7 +114,7 @@ def quotes(desk: Desk, limits: Limits) -> list[Order]:
     """
     if desk.lost >= limits.loss:
         return []
-    room = {n: desk.room(n, limits) for n in sorted(desk.vetted | desk.judged) if desk.room(n, limits)}
+    room = {n: room for n in sorted(desk.vetted | desk.judged) if (room := desk.room(n, limits))}
     best = sorted((n for n in room if not desk.is_low(n)), key=lambda n: (-desk.reliability[n], n))
     worst = sorted((n for n in desk.held if n in desk.reliability), key=lambda n: (desk.reliability[n], n))
     found = list[Order]()
@@ -239,7 +243,7 @@ def refusal(deal: Deal, desk: Desk, limits: Limits, now: Instant) -> str:
     stock = desk.stock + deal.gotten - (deal.given if deal.gives != desk.me else 0)
     reasons = (
         (span_between(deal.heard, now) > STALE, "the issuer of what we would get was not heard of just now"),
-        (deal.gets not in desk.vetted | desk.judged, "the issuer of what we would get is not vetted"),
+        (not desk.is_known(deal.gets), "the issuer of what we would get is not vetted"),
         (deal.gotten > desk.room(deal.gets, limits), "it would be too much of one issuer"),
         (stock > limits.total, "it would be too much in all"),
         (lost > limits.slip * GRAIN * deal.given, "values have moved too far since the quote"),

@@ -13,8 +13,10 @@ light; with some ten steps that matter at each quality that is faster than whole
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
+
+import numpy as np
 
 from nanobarter.matching.levels import NONE, UNIT, UNSURE
 
@@ -39,18 +41,14 @@ class _Reach:
     """``most[k][v]``: no walk of up to k steps from v weighs more, wherever it leads. Exact but for lost levels."""
 
     def __init__(self, forth: Sequence[Sequence[Step]]) -> None:
-        self.most = [[0.0] * len(forth)]
-        for _ in range(STEPS_MAX):
-            before, best = self.most[-1], list[float]()
-            top = max(before, default=0.0)
-            for steps in forth:
-                most = 0.0
-                for light, to in steps:
-                    if top - light <= most:
-                        break
-                    most = max(most, before[to] - light)
-                best.append(most)
-            self.most.append(best)
+        rows = np.array([row for row, steps in enumerate(forth) if steps], np.intp)
+        lengths = np.array([len(steps) for steps in forth if steps], np.intp)
+        flat = np.fromiter(chain.from_iterable(chain.from_iterable(forth)), np.float64)
+        light, targets, starts = flat[::2], flat[1::2].astype(np.intp), np.cumsum(lengths) - lengths
+        most = np.zeros((STEPS_MAX + 1, len(forth)))
+        for k in range(STEPS_MAX):
+            most[k + 1, rows] = np.maximum(np.maximum.reduceat(most[k, targets] - light, starts), 0.0)
+        self.most: list[list[float]] = most.tolist()
         self.tops = [max(best, default=0.0) for best in self.most]
         self._lows = [min(best, default=0.0) for best in self.most]  # what is kept rises only
 
@@ -65,6 +63,8 @@ class _Reach:
         risen = list[int]()
         for k in range(1, STEPS_MAX + 1):
             best, before, low = self.most[k], self.most[k - 1], self._lows[k]
+            if not risen and weight + before[to] <= best[vertex]:
+                continue
             now = dict[int, float]()
             if weight + before[to] > best[vertex]:
                 now[vertex] = weight + before[to]
@@ -104,7 +104,7 @@ class Ends:
         for steps in (*self._forth, *self._back):
             steps.sort()
         self._onward, self._hither = _Reach(self._forth), _Reach(self._back)
-        self._loose = 0
+        self._lost = dict[tuple[int, int], float]()
         self._allowed = _ALLOWED
         self._pause = self._paused = 0
 
@@ -124,11 +124,14 @@ class Ends:
         if after > NONE:
             insort(self._forth[row], (-after, target))
             insort(self._back[target], (-after, row))
+        key = (row, target)
         if after > before:
             self._onward.rise(row, target, after, self._back)
             self._hither.rise(target, row, after, self._forth)
+            if after >= self._lost.get(key, after):
+                self._lost.pop(key, None)
         else:
-            self._loose += 1
+            self._lost[key] = max(before, self._lost.get(key, before))
 
     def best(self, start: int, end: int, steps: int, least: float) -> Walk | None:
         """Return the best chain of up to so many steps, if it weighs at least so much, else ``NOTHING``.
@@ -139,8 +142,9 @@ class Ends:
         if self._paused:
             self._paused -= 1
             return None
-        if self._loose > _LOOSE_MAX + len(self._forth) // 4:
-            self._onward, self._hither, self._loose = _Reach(self._forth), _Reach(self._back), 0
+        if len(self._lost) > _LOOSE_MAX + len(self._forth) // 4:
+            self._onward, self._hither = _Reach(self._forth), _Reach(self._back)
+            self._lost.clear()
         found = self._searched(start, end, steps, least)
         self._pause = 0 if found is not None else min(_PAUSE_MAX, 2 * self._pause + 1)
         self._paused = self._pause // 2
