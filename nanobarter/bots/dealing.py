@@ -6,9 +6,11 @@ own observations; what is not observed is not dealt in.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
+
+from msgspec.structs import replace
 
 from nanobarter.core.ids import NodeId, sha256
 from nanobarter.core.quality import Quality
@@ -91,7 +93,7 @@ class Desk:
         """Return how much more of an issuer a dealer may take in."""
         if node == self.me or node not in self.reliability or not self.is_known(node):
             return 0
-        most = limits.issuer if not self.is_low(node) else min(limits.issuer, _low_lot(self, node))
+        most = min(limits.issuer, _low_lot(self, node)) if self.is_low(node) else limits.issuer
         return max(0, most - self.surplus(node))
 
     @property

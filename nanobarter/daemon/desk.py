@@ -1,7 +1,6 @@
 """The market desk: the book, quotes and rates for the node's person, who asks in words like ``30d@any`` and ``3/2``."""
 
 import re
-from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -91,7 +90,7 @@ class Desk:
                 f"the floor {_show(bound)} is a better price than the omega {_show(ratio)}",
                 hint="the floor is the most that is given for a unit, so at least omega",
             )
-        order = replace(
+        order = msgspec.structs.replace(
             self._order(gives, wants),
             quantity=read_quantity(quantity),
             key=self._node.entropy.token(16),

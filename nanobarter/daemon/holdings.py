@@ -6,11 +6,12 @@ Read-only views: the loop from a lost share to a new order closes here, without 
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.keys import Signed, open_signed

@@ -1,10 +1,10 @@
 """The half of a node that stores: others' shares in its vault, and its own at others. See ``services``."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Final
 
 import trio
+from msgspec.structs import replace
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import Limits

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from msgspec import Struct
+
 from nanobarter.core.units import Instant
 
 Name = int | str | bytes
@@ -68,8 +70,7 @@ class Pattern:
         return next((ratio for name, ratio in self.discounts if name == issuer), PAR)
 
 
-@dataclass(frozen=True, slots=True)
-class Bid:
+class Bid(Struct, frozen=True):
     """Give up to ``quantity`` of ``gives`` for what fits ``wants``.
 
     A ``limit`` bid never gives more than ``provided / required`` for a unit received. A best bid takes the

@@ -2,8 +2,9 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nanobarter.core.units import Instant
 from nanobarter.matching.bids import Bid, Name

@@ -1,6 +1,8 @@
 """A market in one place: bids come in one after the other, and all that can be executed is."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book

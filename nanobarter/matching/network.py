@@ -1,11 +1,13 @@
 """The matcher as the network uses it: bids out of gossip items, matches for a swap to draft."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
 from math import log
 from typing import cast
+
+from msgspec.structs import replace
 
 from nanobarter.core.canonical import decode
 from nanobarter.core.errors import Malformed

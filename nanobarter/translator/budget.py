@@ -5,9 +5,11 @@ from the book, so neither a restart nor another order can spend it again.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+
+from msgspec.structs import replace
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import Instant, LeaseKind, Quantity

@@ -6,7 +6,8 @@ a start counts anew: never more is left than was placed, less what the swaps tha
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.ids import BidId, NodeId

@@ -5,11 +5,11 @@ Only cycles through an own bid are proposed, one draft per bid at a time. Which 
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import trio
-from msgspec.structs import replace as replace_fields
+from msgspec.structs import replace
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Malformed, Reason, Refused
@@ -234,7 +234,7 @@ class Market:
         return bid_id not in self._proposing and not self._proposer.busy(bid_id)
 
     def _body(self, order: Order) -> bytes:
-        return encode(replace_fields(bid_for(order, self.me), asks=self._pace.asks))
+        return encode(replace(bid_for(order, self.me), asks=self._pace.asks))
 
     async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
         item = self._version(order.slot, sequence, self._body(order), self._span_of(bid_id))

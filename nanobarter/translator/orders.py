@@ -4,8 +4,10 @@ An order is private and says why; a bid is public and says only what is given fo
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nanobarter.core.ids import BidId, NodeId, sha256
 from nanobarter.core.quality import Quality
@@ -22,8 +24,7 @@ PRICE_STEP: Final = 0.03  # half of what a dealer's margins make of a price; a s
 BY_HAND_MAX: Final = 8  # of them placed by hand: the folders must not wait for want of a bid
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(Struct, frozen=True):
     """Get ``kind`` at ``issuer`` (None: at any issuer) for at most ``quantity`` MiB of our own space, at par.
 
     An order by hand has a key of its own and may say more: another quality to give, another price, a floor.

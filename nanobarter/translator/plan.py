@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from msgspec import Struct
+
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import MIB, LeaseKind, Quantity, quantity_for
 from nanobarter.storage.geometry import Geometry
@@ -43,8 +45,7 @@ def make_plan(folder_bytes: int, kind: LeaseKind, geometry: Geometry) -> Plan:
     return Plan(folder_bytes, kind, geometry, quantity_for(share_bytes))
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(Struct, frozen=True):
     """What one issuer already owes us: notes in the wallet, and room left in running leases (MiB)."""
 
     issuer: NodeId

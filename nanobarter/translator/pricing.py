@@ -18,8 +18,10 @@ Ratios are rounded down to thousandths: never is more given than the estimate sa
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import Quantity
@@ -134,16 +136,15 @@ def _any_issuer(order: Order, terms: Terms, trust: Trust) -> Order:
 
     Where orders are priced, such an order is for young networks, in which all are strangers and nobody is worth more.
     """
-    judged = trust.reliability if trust.caps.lots else {n: r for n, r in trust.reliability.items() if n in trust.vetted}
-    known = sorted(trust.reliability.items(), key=lambda pair: (pair[1], pair[0]))
-    bad = [n for n, r in known if trust.is_bad(n) or (n in judged and r < PAR_RELIABILITY)]
-    refused = [*sorted(terms.refused), *(n for n in bad if n not in terms.refused)]
-    if trust.caps.lots:
-        refused += [node for node in trust.caps.lots if node not in refused]
+    known = trust.reliability
+    judged = known if trust.caps.lots else trust.vetted
+    bad = [n for n, r in known.items() if r < PAR_RELIABILITY and (n in judged or trust.is_bad(n))]
+    bad.sort(key=lambda n: (known[n], n))
+    refused = dict.fromkeys([*sorted(terms.refused), *bad, *trust.caps.lots])
     return replace(
         order,
         omega=min(terms.most, _PAR, key=lambda ratio: ratio[0] / ratio[1]),
-        refused=tuple(refused[: PATTERN_MAX - 2]),  # two places are for ourselves and for whose notes we give
+        refused=tuple(refused)[: PATTERN_MAX - 2],  # two places are for ourselves and for whose notes we give
     )
 
 

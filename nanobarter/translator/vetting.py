@@ -74,14 +74,17 @@ class Trust:
 
     def is_bad(self, node: NodeId) -> bool:
         """Tell whether enough was seen of a node to know that its notes are hardly worth having."""
-        if node not in self.vetted and node not in self.judged:
-            return False
-        return self.reliability.get(node, 1.0) < BAD_RELIABILITY
+        low = self.reliability.get(node, 1.0) < BAD_RELIABILITY  # looked up first: it is true of few
+        return low and (node in self.vetted or node in self.judged)
 
     def good(self, nodes: Collection[NodeId], needed: int) -> list[NodeId]:
         """Return these nodes without those who are gone, and of the bad ones only the best that are needed."""
-        here = [n for n in nodes if not self.is_gone(n)]
-        bad = sorted((n for n in here if self.is_bad(n)), key=lambda n: (-self.reliability.get(n, 0.0), n))
+        r = self.reliability
+        here = [n for n in nodes if r.get(n, 1.0) > 0]
+        bad = [n for n in here if self.is_bad(n)]
+        if not bad:
+            return here
+        bad.sort(key=lambda n: (-r.get(n, 0.0), n))
         left_out = set(bad[max(0, needed - (len(here) - len(bad))) :])
         return [n for n in here if n not in left_out]
 

@@ -5,8 +5,9 @@ replaces its own orders and no others.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, NodeId

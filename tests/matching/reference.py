@@ -4,11 +4,12 @@ It follows docs/spec/matching.md sentence by sentence. Only the bids' own datacl
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import product
 from math import prod
+
+from msgspec.structs import replace
 
 from nanobarter.matching.bids import Bid
 

@@ -1,6 +1,6 @@
 """A bid read wrongly off the wire, or a match with its arcs turned round, moves somebody's space to the wrong node."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.ids import BidId, NodeId

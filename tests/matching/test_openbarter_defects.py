@@ -18,7 +18,7 @@ def leg(owner: str, omega: Ratio, stock: int, *, limit: bool = True) -> Leg:
 
 def a_bid(name: int, wants: str, gives: str, omega: Ratio = (1, 1), **changes: object) -> Bid:
     bid = Bid(name, f"o{name}", True, gives, Pattern(wants), *omega, quantity=100, age=name)
-    return bid if not changes else Bid(**{**{key: getattr(bid, key) for key in Bid.__slots__}, **changes})  # pyright: ignore[reportArgumentType]
+    return bid if not changes else Bid(**{**{key: getattr(bid, key) for key in Bid.__struct_fields__}, **changes})  # pyright: ignore[reportArgumentType]
 
 
 def test_owners_are_counted_by_who_they_are_not_by_where_they_stand() -> None:

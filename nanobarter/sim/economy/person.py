@@ -101,13 +101,14 @@ class Person:
 
     def held(self, day: int) -> dict[NodeId, Held]:
         """Return what counts for the plan; holders that are silent for days do not."""
-        found = dict[NodeId, Held]()
+        found, room = dict[NodeId, Held](), Quantity(0)
         for issuer in dict.fromkeys([*self.leases, *self.notes]):
-            if issuer in self.silent:
-                continue
-            used = self.in_leases(issuer)
-            due = sum(q for end, q in self.leases.get(issuer, ()) if end - day <= ORDER_DAYS)
-            found[issuer] = Held(issuer, Quantity(self.in_notes(issuer)), Quantity(0), Quantity(used), Quantity(due))
+            if issuer not in self.silent:
+                used = due = 0
+                for end, quantity in self.leases.get(issuer, ()):
+                    used += quantity
+                    due += quantity if end - day <= ORDER_DAYS else 0
+                found[issuer] = Held(issuer, Quantity(self.in_notes(issuer)), room, Quantity(used), Quantity(due))
         return found
 
     def orders(self, offering: Sequence[NodeId], book: Book | None, day: int) -> list[Order]:
@@ -180,31 +181,26 @@ class Person:
     def settle(self, day: int, holders: Mapping[NodeId, "Person"]) -> None:
         """End what ran out, lengthen leases, and turn notes into the leases of the plan."""
         for issuer in list(self.notes):
-            gone = [q for end, q in self.notes[issuer] if end <= day]
-            if gone:
-                holders[issuer].owed -= sum(gone)
+            if min(self.notes[issuer])[0] <= day:
+                holders[issuer].owed -= sum(q for end, q in self.notes[issuer] if end <= day)
                 self._put(self.notes, issuer, [(end, q) for end, q in self.notes[issuer] if end > day])
-        for issuer in [n for n, lots in self.leases.items() if any(end - day <= RENEW_DAYS for end, _ in lots)]:
+        for issuer in [n for n, lots in self.leases.items() if min(lots)[0] - day <= RENEW_DAYS]:
             self._renew(issuer, day, holders[issuer])
         if self.plan is None:
             return
-        counted, lots = (
-            {n for n in self.leases if n not in self.silent and not self.trust.is_bad(n)},
-            self.trust.caps.lots,
-        )
-        per = self.plan.per_issuer
+        lots, per, most = self.trust.caps.lots, self.plan.per_issuer, self.plan.geometry.n
+        counted = {n for n in self.leases if n not in self.silent and not self.trust.is_bad(n)}
+        on_trial = sum(n in lots for n in counted)
         open_ones = [n for n in self.notes if self.in_leases(n) < per]
         for issuer in sorted(open_ones, key=lambda n: (n not in self.trust.vetted, n)):
-            if issuer in lots:
-                full = sum(n in lots for n in counted) >= PROBES_MAX
-            else:
-                full = sum(n not in lots for n in counted) >= self.plan.geometry.n
+            full = on_trial >= PROBES_MAX if issuer in lots else len(counted) - on_trial >= most
             if issuer not in self.leases and (full or issuer in self.silent or self.trust.is_bad(issuer)):
                 continue
             quantity = min(per - self.in_leases(issuer), self.in_notes(issuer))
             if quantity > 0 and holders[issuer].nature.alive(day):
                 self.give(issuer, quantity)
                 self.leases.setdefault(issuer, []).append((day + TERM, quantity))
+                on_trial += issuer in lots and issuer not in counted
                 counted.add(issuer)
 
     def _renew(self, issuer: NodeId, day: int, holder: "Person") -> None:

@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import compress
 from random import Random
 from statistics import mean, median
 from typing import Any, Final, Literal
@@ -129,7 +130,8 @@ def _look(
 ) -> dict[NodeId, list[NodeId]]:
     """Let everybody find who offers, watch a day long, and draw its conclusions; returns who offers to whom."""
     wanting = [person.me for person in here]
-    offerings = {person.me: _looked_at(person, wanting, random) for person in here}
+    in_order = sorted(wanting)
+    offerings = {person.me: _looked_at(person, wanting, in_order, random) for person in here}
     sights, count = run.sights, len(run.people)
     number = {node: nature.number for node, nature in run.nature.items()}
     watched, leased = np.zeros((count, count), np.bool_), np.zeros((count, count), np.bool_)
@@ -151,23 +153,22 @@ def _look(
     silent = sights.silent > GRACE_DAYS
     for person in here:
         row = person.nature.number
-        person.silent = frozenset(ids[k] for k in np.nonzero(silent[row])[0].tolist())
+        person.silent = frozenset(compress(ids, silent[row].tolist()))
         if person.manner.learns:
-            known = np.nonzero(sights.known[row])[0].tolist()
+            known = sights.known[row]
             person.learn(
-                {ids[k]: value for k, value in zip(known, r[row, known].tolist(), strict=True)},
-                frozenset(ids[k] for k in np.nonzero(vetted[row])[0].tolist()) - {person.me},
-                frozenset(ids[k] for k in np.nonzero(judged[row])[0].tolist()),
+                dict(zip(compress(ids, known.tolist()), r[row, known].tolist(), strict=True)),
+                frozenset(compress(ids, vetted[row].tolist())) - {person.me},
+                frozenset(compress(ids, judged[row].tolist())),
             )
     return offerings
 
 
-def _looked_at(person: Person, wanting: Sequence[NodeId], random: Random) -> list[NodeId]:
+def _looked_at(person: Person, wanting: Sequence[NodeId], in_order: Sequence[NodeId], random: Random) -> list[NodeId]:
     """Return whom a node finds offering: those it knows, then others by chance."""
-    alive = set(wanting)
     others = random.sample(wanting, min(OFFERING_MAX, len(wanting)))
-    known = [n for n in person.trust.vetted if n in alive and not person.trust.is_bad(n)]
-    known.sort()
+    vetted, is_bad = person.trust.vetted, person.trust.is_bad
+    known = [n for n in in_order if n in vetted and not is_bad(n)]
     random.shuffle(known)
     found = dict.fromkeys([*known[: OFFERING_MAX * 2 // 3], *others])
     return [node for node in found if node != person.me][:OFFERING_MAX]
