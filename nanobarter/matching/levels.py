@@ -76,24 +76,34 @@ def weight_of(bid: Bid) -> float:
 class Row:
     """The levels whose bids accept one vertex. Weights and targets stand in arrays by slot."""
 
-    __slots__ = ("_found", "_sorted", "levels", "targets", "weights")
+    __slots__ = ("_found", "_sorted", "_special", "levels", "targets", "weights")
 
     def __init__(self) -> None:
         self.levels = list[Level]()
         self.weights: Weights = np.empty(0)
         self.targets: Places = np.empty(0, np.intp)
         self._found = dict[object, Level]()
+        self._special = dict[int, list[Level]]()
+        """The levels that refuse or discount issuers, by what they give."""
         self._sorted: tuple[list[Level], Weights, Places] | None = None
 
     def find(self, pattern: Pattern, gives: int) -> Level | None:
         """Return the level of this pattern and gift, if there is one."""
         return self._found.get(gives if pattern.plain else (pattern, gives))
 
+    def giving(self, gives: int) -> list[Level]:
+        """Return the levels that give this and have bids."""
+        plain = self._found.get(gives)
+        found = self._special.get(gives, []) if self._special else []
+        return [level for level in (found if plain is None else [plain, *found]) if level.bids]
+
     def make(self, pattern: Pattern, gives: int) -> Level:
         """Return a new level, still empty."""
         slot = len(self.levels)
         level = Level(pattern, gives, slot)
         self._found[gives if pattern.plain else (pattern, gives)] = level
+        if not pattern.plain:
+            self._special.setdefault(gives, []).append(level)
         self.levels.append(level)
         if slot == len(self.weights):
             room = max(4, slot)
@@ -124,5 +134,8 @@ class Row:
         levels, weights, targets = self.in_order()
         self.levels, self.weights, self.targets = list(levels), weights.copy(), targets.copy()
         self._found = {(each.gives if each.pattern.plain else (each.pattern, each.gives)): each for each in levels}
+        self._special.clear()
         for slot, level in enumerate(levels):
             level.slot = slot
+            if not level.pattern.plain:
+                self._special.setdefault(level.gives, []).append(level)

@@ -7,7 +7,7 @@ bounds cannot tell from the best cycle found are compared with exact bounds, so 
 not have to be walked through.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -18,7 +18,7 @@ from nanobarter.matching.chains import Chain
 from nanobarter.matching.cycle import Cycle, cycle_of, leg_of, times
 from nanobarter.matching.ends import NOTHING
 from nanobarter.matching.index import Index, Side, Table
-from nanobarter.matching.levels import NONE, UNSURE, Weights, weight_above, weight_below, weight_of
+from nanobarter.matching.levels import NONE, UNSURE, Level, Row, Weights, weight_above, weight_below, weight_of
 from nanobarter.matching.partial import Entry, Fan, Partial, Step
 from nanobarter.matching.remnants import REMNANT, Remnants
 from nanobarter.matching.rules import Rules
@@ -260,16 +260,22 @@ class _Side:
     def _reached(self, vertex: int, after: int) -> Ratio:
         if after == 0:
             return self._own.wants.accepts(self._index.texts[vertex]) or (0, 1)
-        enough = float(self._table.values[after][vertex]) - _SLACK_PER_BID * (after + 1)
-        values: Weights = self._table.values[after - 1]
         best: Ratio = (0, 1)
         for row in self._index.rows_for(vertex):
-            levels, weights, targets = self._side.levels.rows[row].in_order()
-            for place in (weights + values[targets] >= enough).nonzero()[0].tolist():
-                found = times(_most_of(levels[place].bids[0]), self._reach(levels[place].gives, after - 1))
+            for level in self._leading(self._side.levels.rows[row], vertex, after):
+                found = times(_most_of(level.bids[0]), self._reach(level.gives, after - 1))
                 if found[0] * best[1] > best[0] * found[1]:
                     best = found
         return best
+
+    def _leading(self, row: Row, vertex: int, after: int) -> Iterable[Level]:
+        """Return the levels of a row over which the best chain of so many bids from a vertex may lead."""
+        if after == 1 and not self._own.wants.any_issuer:
+            return row.giving(self._index.vertex(self._own.wants.text))
+        levels, weights, targets = row.in_order()
+        enough = float(self._table.values[after][vertex]) - _SLACK_PER_BID * (after + 1)
+        values: Weights = self._table.values[after - 1]
+        return [levels[place] for place in (weights + values[targets] >= enough).nonzero()[0].tolist()]
 
 
 def _most_of(bid: Bid) -> Ratio:
