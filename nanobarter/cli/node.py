@@ -26,6 +26,7 @@ from nanobarter.daemon.config import Backup, Config, Offer
 from nanobarter.daemon.config_file import SPACE_BYTES_MIN, parse_config
 from nanobarter.daemon.config_network import Network
 from nanobarter.daemon.config_text import write_config
+from nanobarter.daemon.disk import disk_free, too_little
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.daemon.passphrase import Source, find
 from nanobarter.daemon.phrase_file import keep_phrase
@@ -45,6 +46,8 @@ def init(asked: argparse.Namespace) -> int:
     parse_config(write_config(config), path / "config.toml")  # a flag that is wrong is told before any cost
     found = measure(map(Path, folders))
     _check_cost(config, found, asked.peers, chosen=asked.space is not None)
+    if told := too_little(disk_free(path), config.offer.space_bytes, 0):
+        say(f"attention: {told}; free some space, or lend less: --space")
     if not asked.yes:
         _ask_consent()
     phrase = make_phrase(SystemEntropy())

@@ -7,8 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from msgspec import to_builtins
+
 from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_duration
 from nanobarter.cli.exits import Exit
+from nanobarter.cli.observed import Observed, observed
 from nanobarter.cli.talk import answer_json
 from nanobarter.core.errors import UsageError
 from nanobarter.core.units import MIB, show_size
@@ -62,17 +65,19 @@ def estimate(config: Config, peers: int) -> Estimate:
 
 def explain(asked: argparse.Namespace) -> int:
     """Tell what the policy of this home means."""
-    return _tell(asked, estimate(_config(asked), _peers(asked)))
+    return _tell(asked, estimate(_config(asked), _peers(asked)), observed(asked))
 
 
 def test(asked: argparse.Namespace) -> int:
     """Tell what another config would mean, and what would change; nothing is changed."""
     old = estimate(_config(asked), _peers(asked))
-    new = estimate(load_config(asked.file), _peers(asked))
+    new, seen = estimate(load_config(asked.file), _peers(asked)), observed(asked)
     if asked.json:
-        answer_json({"type": "policy_test", "now": _shape(old), "then": _shape(new), "enough": new.enough})
+        answer_json({"type": "policy_test", "now": _shape(old), "then": _shape(new), "enough": new.enough,
+                     "disk_holds_offer": not seen.disk(new.config)})  # fmt: skip
     else:
-        print("\n".join([*_lines(new), "", "compared with what holds now:", *_changes(old, new)]))
+        told = [*_lines(new), *seen.lines(new.config)]
+        print("\n".join([*told, "", "compared with what holds now:", *_changes(old, new)]))
     return Exit.DONE if new.enough else Exit.FAILED
 
 
@@ -99,11 +104,14 @@ def _peers(asked: argparse.Namespace) -> int:
     return int(asked.peers)
 
 
-def _tell(asked: argparse.Namespace, found: Estimate) -> int:
+def _tell(asked: argparse.Namespace, found: Estimate, seen: Observed) -> int:
     if asked.json:
-        answer_json({"type": "policy_estimate", **_shape(found)})
+        plan = None if seen.plan is None else to_builtins(seen.plan)
+        answer_json({"type": "policy_estimate", **_shape(found), "observed": plan,
+                     "disk_holds_offer": not seen.disk(found.config)})  # fmt: skip
     else:
-        print("\n".join([*_policy(found.config), "", *_lines(found), "", *_more(found)]))
+        told = [*_policy(found.config), "", *_lines(found), *seen.lines(found.config), "", *_more(found)]
+        print("\n".join(told))
     return Exit.DONE if found.enough else Exit.FAILED
 
 
@@ -112,7 +120,8 @@ def _shape(found: Estimate) -> dict[str, object]:
     return {
         "folder_bytes": found.found.size_bytes, "files": found.found.files, "peers": found.peers, "k": code.k,
         "n": code.n, "lend_bytes": found.lend_bytes, "offered_bytes": found.config.offer.space_bytes,
-        "upload_seconds": found.plan.upload_seconds, "recover_probability": code.recovery, "enough": found.enough,
+        "upload_seconds": found.plan.upload_seconds_at(found.config.network.upload_rate),
+        "recover_probability": code.recovery, "enough": found.enough,
         "lend_bytes_by_hours_on": {str(hours): lent_for(found, hours) for hours in (24, 16, 8)},
     }  # fmt: skip
 
@@ -167,7 +176,9 @@ def _lines(found: Estimate) -> Iterator[str]:
     yield from _by_hours(found)
     if not found.enough:
         yield f"that is too little: offer {show_size(found.lend_bytes - found.config.offer.space_bytes)} more"
-    yield f"the first upload takes about {show_duration(found.plan.upload_seconds)} at 20 Mbit/s"
+    rate = found.config.network.upload_rate
+    at = "20 Mbit/s" if rate is None else f"20 Mbit/s, and no more than {found.config.network.upload}"
+    yield f"the first upload takes about {show_duration(found.plan.upload_seconds_at(rate))} at {at}"
     yield (
         f"with each peer there {SHARE_AVAILABILITY:.0%} of the time, the chance that it cannot be had at a given moment"
         f" is {1 - code.recovery:.2g}" + ("" if code.recovery >= RECOVERY_MARK else ": thin, more peers make it safer")

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from nanobarter.cli import show_bots, show_drafts, show_economy, show_month, show_notes, show_pledge
+from nanobarter.cli.show_plan import plan_lines
 from nanobarter.cli.show_storage import recover_lines
 from nanobarter.cli.table import mib, short, table, when
 from nanobarter.core.units import show_size
@@ -207,15 +208,6 @@ def _leases(leases: f.Leases) -> Iterator[str]:
     return table(("side", "issuer", "kind", "space", "used", "until"), rows, "no leases")
 
 
-def _plan(plan: f.Plan) -> Iterator[str]:
-    yield f"{show_size(plan.folder_bytes)} in {plan.files} files need {show_size(plan.lend_bytes)} lent"
-    if plan.planned_bytes > plan.folder_bytes:
-        kept, change, all_ = map(show_size, (plan.old_bytes, plan.change_bytes_day, plan.planned_bytes))
-        yield f"older versions hold {kept} more, and {change} change in a day: planned for {all_}"
-    yield f"{show_size(plan.offered_bytes)} offered; {plan.peers} peers: any {plan.k} of {plan.n} shares suffice"
-    yield from plan.problems
-
-
 def _snapshots(snapshots: f.Snapshots) -> Iterator[str]:
     rows = (
         (row.snapshot_id[:12], when(row.at), str(row.files), show_size(row.size_bytes), _outcome(row))
@@ -255,6 +247,8 @@ def _restore(done: RestoreDone) -> Iterator[str]:
     if done.problem_count:
         yield f"{done.problem_count} not given back exactly:"
         yield from (f"  {problem}" for problem in done.problems)
+    if done.warning:
+        yield f"attention: {done.warning}"
 
 
 def _worth(value: str, currency: f.Currency) -> str:
@@ -291,7 +285,7 @@ _TELLERS: Final = cast(
         "market_book": (f.MarketBook, _book), "market_quote": (f.MarketQuote, _quote),
         "market_bid": (f.BidPlaced, _placed), "market_withdraw": (f.BidWithdrawn, _withdrawn),
         "market_rates": (f.MarketRates, _rates), "mint_audit": (f.MintAudit, _mint_audit),
-        "leases": (f.Leases, _leases), "plan": (f.Plan, _plan),
+        "leases": (f.Leases, _leases), "plan": (f.Plan, plan_lines),
         "snapshots": (f.Snapshots, _snapshots), "backup": (f.BackupDone, _backup), "restore": (RestoreDone, _restore),
         "recover": (RecoverDone, recover_lines),
         "ledger": (f.Ledger, _ledger), "balance": (f.Balance, _balance),

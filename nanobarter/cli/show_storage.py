@@ -25,6 +25,8 @@ def _forget(done: f.Forgotten) -> Iterator[str]:
     yield from table(("snapshot", "made", "files", "size", "folders", "why"), _rows(done), "there is no snapshot")
     would = "would be " if done.dry_run else ""
     yield f"{len(done.forgotten)} {would}forgotten, {len(done.kept)} kept"
+    if done.warning:
+        yield f"attention: {done.warning}"
     if done.forgotten and not done.dry_run:
         yield "their space is freed by nbctl prune"
 

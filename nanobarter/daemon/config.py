@@ -17,7 +17,7 @@ from nanobarter.daemon.config_bots import Bots
 from nanobarter.daemon.config_network import Network
 from nanobarter.daemon.config_orders import PRICE_AUTO, OrderRow, parse_back_up
 from nanobarter.daemon.section import Section
-from nanobarter.storage.retention import KEEP_ALL
+from nanobarter.storage.retention import KEEP_ALL, holds_back, parse_keep
 
 RESERVE_AUTO: Final = "auto"
 """Half of what is offered: enough for newcomers to trade with, and the other half for one's own folders."""
@@ -69,6 +69,11 @@ class Backup(Section, frozen=True, kw_only=True):
     def drill_span(self) -> Span | None:
         """How long after a drill the next one starts by itself; None when only by hand."""
         return parse_off_or_span(self.drill)
+
+    @property
+    def holds(self) -> Span | None:
+        """How far back versions are sure to be kept; None: all of them."""
+        return holds_back(parse_keep(self.keep), self.every)
 
     @property
     def patience_span(self) -> Span:

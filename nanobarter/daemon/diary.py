@@ -16,6 +16,7 @@ import trio
 from nanobarter.core.ids import NodeId, short_node
 from nanobarter.core.units import DAY, HOUR, MIB, MINUTE, SECOND, Instant, Span, show_size
 from nanobarter.daemon.diagnosis import CLOCK_WARN_MS
+from nanobarter.daemon.disk import lent_left, offered_left, stored, too_little
 from nanobarter.daemon.localtime import show_time
 from nanobarter.net.checkup import median_ahead
 
@@ -58,6 +59,10 @@ class Sight:
     unwell: bool = False
     disk_free: int = 2**62
     disk_reserve: int = 0
+    disk_kept: int = 0
+    """What of the disk others fill."""
+    disk_short: str = ""
+    """What to tell when the disk has less free than what is lent or offered may still take."""
     clock: str = ""
 
     @property
@@ -83,6 +88,8 @@ def problems(now: Sight) -> list[str]:
     found = [f"the clock is off: {now.clock}"] if now.clock else []
     if now.disk_full:
         found.append(f"the disk is nearly full ({show_size(now.disk_free)} free): nothing more is taken in for others")
+    elif now.disk_short:
+        found.append(f"{now.disk_short}: free some space, or lend less (nbctl offer shrink)")
     ending = [lease for lease in now.own.values() if lease.used and now.at < lease.ends <= now.at + LEAD]
     if ending:
         first = min(lease.ends for lease in ending)
@@ -136,6 +143,8 @@ def _self(before: Sight, after: Sight) -> Iterator[Line]:
         yield logging.WARNING, f"the disk is nearly full: {show_size(after.disk_free)} free, nothing more is taken in"
     if before.disk_full and not after.disk_full:
         yield logging.INFO, f"the disk has room again: {show_size(after.disk_free)} free"
+    if after.disk_short and not before.disk_short:
+        yield logging.WARNING, after.disk_short
     if after.clock and not before.clock:
         yield logging.WARNING, f"the clock is off: {after.clock}"
 
@@ -177,12 +186,19 @@ class Diary:
         """Return what a person must know."""
         return problems(self._sight) if self._sight is not None else []
 
+    def room(self, lent: int) -> int:
+        """Return how many bytes more may be promised, when so many are lent in all; by the disk of a minute ago."""
+        seen = self._sight
+        return 2**62 if seen is None else seen.disk_free + seen.disk_kept - seen.disk_reserve - lent
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look once a minute, until cancelled. What was before the start is not told again."""
         task_status.started()
         while True:
             before, after = self._sight, await self._look()
             self._sight = after
+            if before is None and after.disk_short:
+                _log.warning("%s", after.disk_short)
             for level, line in told(before, after) if before is not None else ():
                 _log.log(level, "%s", line)
             await trio.sleep(EVERY / SECOND)
@@ -203,6 +219,8 @@ class Diary:
             unwell=node.auditor.unwell,
             disk_free=free,
             disk_reserve=node.limits.vault_disk_reserve_bytes + 2 * MIB,
+            disk_kept=stored(node),
+            disk_short=too_little(free, offered_left(node), lent_left(node)),
             clock=self._clock,
         )
 

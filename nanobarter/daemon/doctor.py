@@ -7,8 +7,8 @@ import stat
 
 import trio
 
-from nanobarter.core.units import MIB
 from nanobarter.daemon.diagnosis import Facts, diagnose
+from nanobarter.daemon.disk import lent_left
 from nanobarter.daemon.facade_doctor import Doctor, doctor_of
 from nanobarter.daemon.services import Node
 
@@ -20,8 +20,6 @@ async def examine(node: Node, listening: str) -> Doctor:
     network, config = node.network, node.config.network
     said = tuple(await network.check_up())
     disk = await trio.to_thread.run_sync(shutil.disk_usage, node.home.path)
-    lent = sum(c.outstanding + c.locked + c.leased for c in node.mint.capacity()) * MIB
-    used = sum(node.vault.used_bytes(contract.lease_id) for contract in node.mint.leases())
     facts = Facts(
         connected=len(network.connected()),
         known=len(network.known()),
@@ -34,7 +32,7 @@ async def examine(node: Node, listening: str) -> Doctor:
         friends=len(network.circle.friends),
         same_host=config.same_host_ok,
         disk_free_bytes=disk.free,
-        promised_left_bytes=max(lent - used, 0),
+        promised_left_bytes=lent_left(node),
         fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         connections_max=node.limits.connections_max,
         paths=tuple(peer.path for peer in network.known() if peer.connected),

@@ -11,12 +11,17 @@ Fate = Literal["whole", "away", "part", "lost", "unknown"]
 class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
     """What the folders need. ``problems`` says what stands against it, for a person.
 
-    ``old_bytes`` are kept of older versions, ``change_bytes_day`` come in a day; ``planned_bytes`` allow for both.
+    ``old_bytes`` are kept of older versions, ``change_bytes_day`` come in a day, and ``growth_bytes_day`` more are in
+    the folders each day; ``planned_bytes`` allow for all of it. ``too_small_in_days``: until the offer does not pay for
+    folders that grow so. ``hours_on``: of a day, that this machine is on; ``upload_seconds`` are such hours,
+    ``upload_elapsed_seconds`` all that pass. ``restored_back_ms``: how old the oldest version was that was restored, in
+    ``restores``; ``keeps_back_ms``: how far back the policy is sure to hold versions.
     """
 
     folder_bytes: int
     old_bytes: int = 0
     change_bytes_day: int = 0
+    growth_bytes_day: int = 0
     planned_bytes: int = 0
     files: int
     peers: int
@@ -27,6 +32,12 @@ class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
     offered_bytes: int
     upload_seconds: int
     recover_probability: float
+    too_small_in_days: float | None = None
+    hours_on: float | None = None
+    upload_elapsed_seconds: int | None = None
+    restores: int = 0
+    restored_back_ms: int = 0
+    keeps_back_ms: int | None = None
     problems: tuple[str, ...] = ()
 
 

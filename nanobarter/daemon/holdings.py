@@ -32,6 +32,7 @@ from nanobarter.core.units import (
 from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.holes import stored_bytes
+from nanobarter.storage.lead import order_lead
 from nanobarter.storage.leases import LeaseBook
 from nanobarter.translator.plan import Held
 from nanobarter.wallet.service import Wallet
@@ -52,7 +53,7 @@ class Leased:
 def held_of(
     wallet: Wallet, leases: LeaseBook, kind: LeaseKind, me: NodeId, now: Instant, limits: Limits
 ) -> dict[NodeId, Held]:
-    """Return, by issuer, the notes and leases that count for the plan."""
+    """Return, by issuer, the notes and leases that count for the plan of a machine that is on as the book has it."""
     notes = {h.quality.issuer: h.quantity for h in wallet.holdings() if h.quality.kind == kind}
     # The wallet knows of a lease in the same commit as of the notes that paid for it; the lease book a moment later.
     found = {c.lease_id: Leased(c.issuer, c.terms.quantity, 0, c.end) for c in map(contract_of, wallet.leases())}
@@ -60,23 +61,28 @@ def held_of(
         size = Quantity(lease.quota_bytes // MIB)
         found[lease.lease_id] = Leased(lease.issuer, size, lease.used_bytes, lease.ends_at)
     notes.pop(me, None)
-    return owed_by(notes, found.values(), kind, now, limits.lease_head_reserve_bytes)
+    return owed_by(notes, found.values(), kind, now, limits.lease_head_reserve_bytes, leases.on())
 
 
 def owed_by(
-    notes: Mapping[NodeId, Quantity], leases: Iterable[Leased], kind: LeaseKind, now: Instant, head_bytes: int
+    notes: Mapping[NodeId, Quantity],
+    leases: Iterable[Leased],
+    kind: LeaseKind,
+    now: Instant,
+    head_bytes: int,
+    on: float = 1.0,
 ) -> dict[NodeId, Held]:
     """Return what each issuer owes. ``head_bytes``: what of each lease that is lengthened is kept for the vault's head.
 
-    The notes for lengthening a lease are ordered when half its term is left, since lengthening begins at a third of it
-    and a swap may take its time. From then on the room left in it counts no more: only what is used is lengthened, and
-    room that ends with the lease must not stand for the notes that the lengthening takes.
+    The notes for lengthening a lease are ordered when half its term is left, and earlier by who is seldom ``on``
+    (``storage.lead``). From then on the room left in it counts no more: only what is used is lengthened, and room that
+    ends with the lease must not stand for the notes that the lengthening takes.
     """
     found = {issuer: Held(issuer, quantity, Quantity(0), Quantity(0)) for issuer, quantity in notes.items()}
     for lease in leases:
         before = found.get(lease.issuer) or Held(lease.issuer, Quantity(0), Quantity(0), Quantity(0))
         used = quantity_for(lease.used_bytes)
-        due = bool(used) and span_between(now, lease.end) * 2 <= term(kind)
+        due = bool(used) and span_between(now, lease.end) <= order_lead(term(kind), on)
         needed = min(quantity_for(lease.used_bytes + head_bytes), lease.quantity) if due else 0
         found[lease.issuer] = replace(
             before,

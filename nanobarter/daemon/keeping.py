@@ -18,8 +18,9 @@ from nanobarter.storage.geometry import high_k
 from nanobarter.storage.marks import NotMarked
 from nanobarter.storage.prune import Pruned as Swept
 from nanobarter.storage.prune import Step, prune
-from nanobarter.storage.retention import Dated, Keep, kept_by, parse_keep, show_keep
+from nanobarter.storage.retention import Dated, Keep, holds_back, kept_by, parse_keep, show_keep
 from nanobarter.storage.snapshot import Snapshot, open_snapshot
+from nanobarter.translator.behaviour import forgets_too_soon, reached_back
 
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
@@ -63,7 +64,13 @@ class ForgetJob:
             policy=show_keep(policy) if policy else "",
             dry_run=dry_run,
             published=published,
+            warning=await self._warning(policy) if gone and policy is not None else "",
         )
+
+    async def _warning(self, policy: Keep) -> str:
+        node = self._node
+        reached = reached_back(await node.restores.known())
+        return forgets_too_soon(reached, holds_back(policy, node.config.backup.every), show_keep(policy))
 
     def _policy(self, text: str) -> Keep:
         try:
@@ -180,6 +187,9 @@ async def keep_by_policy(node: "Node") -> None:
         forgotten = [event async for event in events if isinstance(event, Forgotten)]
     if not any(one.forgotten for one in forgotten):
         return
+    for one in forgotten:
+        if one.warning:
+            _log.warning("snapshots were forgotten: %s", one.warning)
     async with aclosing(PruneJob(node).run(dry_run=False)) as events:
         async for event in events:
             if isinstance(event, Pruned):

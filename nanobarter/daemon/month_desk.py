@@ -6,6 +6,7 @@ from nanobarter.core.ids import NodeId, short_node, show_node
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import MIB
 from nanobarter.daemon import facade_ledger as f
+from nanobarter.daemon.plan_desk import attention
 from nanobarter.daemon.services import Node
 from nanobarter.translator import monthly
 from nanobarter.translator.budget import Spent, month_of
@@ -21,7 +22,7 @@ class MonthDesk:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    def report(self, month: str) -> f.Report:
+    async def report(self, month: str) -> f.Report:
         """Tell of one month (the current one when empty). Raises UsageError for no month."""
         node = self._node
         this = month_of(node.clock.now())
@@ -36,7 +37,7 @@ class MonthDesk:
             currency=f.Currency(name=node.ledger.pet.name, symbol=node.ledger.pet.symbol),
             month=told.month,
             lines=tuple(lines),
-            attention=tuple(self._attention(spent)) if month == this else (),
+            attention=(*self._attention(spent), *await attention(node)) if month == this else (),
             charts=tuple(map(_chart, self._charts(month))),
             total=told.worth,
         )

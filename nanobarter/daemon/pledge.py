@@ -14,6 +14,7 @@ from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, Instant, LeaseKind, 
 from nanobarter.daemon import facade_pledge as shapes
 from nanobarter.daemon.config import Offer
 from nanobarter.daemon.config_change import changed_offer, checked_text, write_text
+from nanobarter.daemon.disk import stored
 from nanobarter.daemon.holdings import reserve_quantity
 from nanobarter.daemon.services import Node
 from nanobarter.daemon.services_barter import pledge_of
@@ -105,9 +106,8 @@ class PledgeDesk:
 
     async def _check_disk(self, offer: Offer) -> None:
         """Refuse to lend what the disk could not hold once all of it is asked for; what lies there has its place."""
-        node, free = self._node, await self._disk_free()
-        stored = sum(node.vault.used_bytes(lease.lease_id) for lease in node.mint.leases())
-        if (open_bytes := offer.space_bytes - stored) > free:
+        free = await self._disk_free()
+        if (open_bytes := offer.space_bytes - stored(self._node)) > free:
             raise UsageError(
                 f"the disk has {show_size(free)} free, and {show_size(max(open_bytes, 0))} lent could still be filled",
                 hint="free some space, or grow by less",

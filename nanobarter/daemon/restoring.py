@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec.structs import replace
 
 from nanobarter.core.errors import UsageError
 from nanobarter.core.limits import Limits
 from nanobarter.core.pathtext import path_bytes, printable, received
-from nanobarter.core.units import Span
+from nanobarter.core.units import Span, span_between
 from nanobarter.daemon.fates import foretell
 from nanobarter.daemon.jobs import LISTED_MAX, Say, shown
+from nanobarter.daemon.restores import is_newest
 from nanobarter.daemon.shape import Progress
 from nanobarter.daemon.storage_facade import RestoreDone, RestoreWish
 from nanobarter.storage.catalog import Catalog
@@ -24,6 +26,7 @@ from nanobarter.storage.ports import PackSource
 from nanobarter.storage.restore import Restored, meets, restore
 from nanobarter.storage.resume import begun_in, digest_of
 from nanobarter.storage.snapshot import Snapshot, open_snapshot
+from nanobarter.translator.behaviour import forgets_too_soon
 
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
@@ -166,4 +169,16 @@ class RestoreJob:
 
     def run(self, wish: RestoreWish) -> AsyncGenerator[Progress | RestoreDone]:
         """Yield progress and at last the result. Raises UsageError."""
-        return self._node.jobs.events(lambda say: restore_wish(wish, supply_of(self._node), say))
+        return self._node.jobs.events(lambda say: self._work(wish, say))
+
+    async def _work(self, wish: RestoreWish, say: Say) -> RestoreDone:
+        done, node = await restore_wish(wish, supply_of(self._node), say), self._node
+        lines = await node.catalog.snapshots()
+        line = next((line for line in lines if line.snapshot_id.hex() == done.snapshot_id), None)
+        if done.files and line is not None:
+            newest = is_newest(line, open_snapshot(line.body, node.vault_keys), lines, node.vault_keys)
+            await node.restores.note(line.started, done.size_bytes, newest=newest)
+            backup = node.config.backup
+            back, holds = Span(0 if newest else span_between(line.started, node.clock.now())), backup.holds
+            return replace(done, warning=forgets_too_soon(back, holds, backup.keep))
+        return done

@@ -34,6 +34,7 @@ from nanobarter.daemon.keeping import keep_by_policy
 from nanobarter.daemon.leaving import Quiet
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
+from nanobarter.daemon.restores import Restores
 from nanobarter.daemon.services_dealers import Thrifty, dealers_of
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.daemon.takeover import Claim
@@ -120,6 +121,7 @@ class Node(Storage):
             open_at=lambda now: self.config.backup.start_hours.has(local_minute(now)),
         )
         self.drills, self.fates = Drills(self.store, self.clock), Fates(self)
+        self.restores = Restores(self.store, self.clock)
         self.driller = Scheduler(
             every=self.config.backup.drill_span,
             last=self._last_drill,

@@ -10,9 +10,10 @@ from nanobarter.bots.deals import Dealer, Deals
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.units import MIB, Quantity
 from nanobarter.daemon.config import Config
+from nanobarter.daemon.disk import room
 from nanobarter.daemon.holdings import reserve_quantity
 from nanobarter.swap.events import Amount
-from nanobarter.translator.budget import Spent, own_worth, within
+from nanobarter.translator.budget import Spent, own_worth, within, within_room
 from nanobarter.translator.orders import Order
 from nanobarter.translator.pricing import Terms
 
@@ -24,7 +25,7 @@ Rings = Mapping[BidId, Amount]
 
 
 class Thrifty:
-    """The market, as the keeper finds it: it takes only orders that the month's budget still pays for."""
+    """The market, as the keeper finds it: it takes only orders that the disk and the month's budget still pay for."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
@@ -38,7 +39,7 @@ class Thrifty:
         node, spent, rings = self._node, self._node.budget(), self._node.swap.promised()
         quiet = node.leaver.leaving or node.config.bots.dry_run
         standing = [] if quiet else standing_orders(node, rings)
-        wanted = [*orders, *standing]
+        wanted = within_room([*orders, *standing], room(node), node.me)
         kept = wanted if spent is None else within(wanted, self._left(spent, wanted, rings), node.me, node.ledger.pet)
         whose = {order.bid_id(node.me) for order in standing}
         node.market.set_orders([order for order in kept if order.bid_id(node.me) not in whose], "keeper")
@@ -113,7 +114,7 @@ def desk_of(node: "Node") -> Desk:
     plan, held, avoided = node.keeper.plan, node.held(), node.avoided()
     stock = stock_of(node.owed(), held, node.network.connected())
     trust = node.trust(node.market.offering(), 0 if plan is None else plan.geometry.n)
-    free = next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)
+    free = min(room(node), next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0))
     ordered = sum(
         order.quantity
         for who in ("hand", "keeper", "standing")

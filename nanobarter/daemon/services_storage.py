@@ -67,6 +67,7 @@ class Storage(Barter):
         self.leavers = Leavers(self.gossip, self.me, self._repair_soon)
         holder = self.vault_keys.signing
         self.leases = LeaseBook(store=store, source=self.wallet, holder=holder, clock=clock, limits=limits)
+        self.leases.on = lambda: self.watch.own_share() or 1.0
         self.reader = reader_for(
             keys=self.vault_keys,
             network=self.line,

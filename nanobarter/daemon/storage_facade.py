@@ -23,7 +23,8 @@ class ForgetRow(Part, frozen=True, kw_only=True):
 class Forgotten(Shape, frozen=True, kw_only=True, tag="forget"):
     """Which snapshots were forgotten, or would be. ``policy`` is empty when they were named.
 
-    ``published`` is false when no peer could be told yet; the next backup or prune tells.
+    ``published`` is false when no peer could be told yet; the next backup or prune tells. ``warning``: the policy does
+    not hold versions as old as were restored.
     """
 
     forgotten: tuple[ForgetRow, ...] = ()
@@ -31,6 +32,7 @@ class Forgotten(Shape, frozen=True, kw_only=True, tag="forget"):
     policy: str = ""
     dry_run: bool = False
     published: bool = True
+    warning: str = ""
 
 
 class Pruned(Shape, frozen=True, kw_only=True, tag="prune"):
@@ -66,6 +68,7 @@ class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
     """The end of a restore. ``problems`` names what could not be given back exactly (at most a hundred).
 
     ``kept`` files and bytes of it were there already. ``unfinished``: the same restore may bring more later.
+    ``warning``: ``keep`` in the config does not hold versions as old as this.
     """
 
     snapshot_id: str
@@ -78,6 +81,7 @@ class RestoreDone(Shape, frozen=True, kw_only=True, tag="restore"):
     kept_bytes: int = 0
     unfinished: bool = False
     seconds: float = 0.0
+    warning: str = ""
 
 
 class RecoverDone(Shape, frozen=True, kw_only=True, tag="recover"):

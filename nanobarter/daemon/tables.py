@@ -8,6 +8,7 @@ from nanobarter.court.tables import MIGRATIONS as COURT_TABLES
 from nanobarter.daemon.chronicle import MIGRATIONS as CHRONICLE_TABLES
 from nanobarter.daemon.drills import MIGRATIONS as DRILL_TABLES
 from nanobarter.daemon.rebuild_state import MIGRATIONS as REBUILD_TABLES
+from nanobarter.daemon.restores import MIGRATIONS as RESTORE_TABLES
 from nanobarter.gossip.tables import MIGRATIONS as GOSSIP_TABLES
 from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
 from nanobarter.net.tables import MIGRATIONS as NET_TABLES
@@ -29,4 +30,5 @@ ALL_TABLES: Final[tuple[Migration, ...]] = (
     *DRILL_TABLES,
     *BOT_TABLES,
     *REBUILD_TABLES,
+    *RESTORE_TABLES,
 )

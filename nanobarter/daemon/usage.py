@@ -7,8 +7,9 @@ from nanobarter.core.ports import Clock
 from nanobarter.core.units import MINUTE, Instant, Span, after
 from nanobarter.daemon.holdings import Folders
 from nanobarter.storage.catalog import Catalog
+from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.keys import VaultKeys
-from nanobarter.storage.snapshot import open_snapshot
+from nanobarter.storage.snapshot import Snapshot, open_snapshot
 from nanobarter.translator.behaviour import Backup, Use, use_of
 
 _READ_AGAIN: Final = Span(10 * MINUTE)  # the keeper looks with every bid that is heard
@@ -32,8 +33,11 @@ class Usage:
         if anew or now >= self._again_at:
             self._stored = sum(pack.k * pack.share_size for pack in await self.catalog.packs())
             lines = await self.catalog.snapshots()
-            self._backups = [
-                Backup(line.started, open_snapshot(line.body, self.keys).stats.packed_bytes) for line in lines
-            ]
+            self._backups = [_backup(line, open_snapshot(line.body, self.keys)) for line in lines]
             self._again_at = after(now, _READ_AGAIN)
         return use_of(size, self._stored, self._backups, now)
+
+
+def _backup(line: SnapshotLine, snapshot: Snapshot) -> Backup:
+    folders = tuple(sorted(root.path for root in snapshot.roots))
+    return Backup(line.started, snapshot.stats.packed_bytes, snapshot.stats.seen_bytes, folders)

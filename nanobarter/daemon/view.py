@@ -21,11 +21,10 @@ from nanobarter.daemon.jobs import BackupJob
 from nanobarter.daemon.leave_desk import LeaveDesk
 from nanobarter.daemon.month_desk import MonthDesk
 from nanobarter.daemon.notes import NoteDesk
+from nanobarter.daemon.plan_desk import plan_of
 from nanobarter.daemon.pledge import PledgeDesk
 from nanobarter.daemon.services import Node
 from nanobarter.daemon.storage_desk import StorageDesk
-from nanobarter.storage.geometry import recovery
-from nanobarter.translator.plan import make_plan
 
 LOSSES_TOLD: Final = Span(30 * DAY)  # a month's report tells it too; afterwards the status is quiet about it
 
@@ -229,35 +228,7 @@ class NodeView:
 
     async def plan(self) -> facade.Plan:
         """Work out what the folders need."""
-        node = self._node
-        use = await node.usage.look(anew=True)
-        measured = await node.folders.measure()
-        peers = len({*node.held(), *node.market.offering()})
-        geometry = node.geometry(peers)
-        plan = make_plan(use.planned_bytes, node.kind, geometry)
-        offered = node.config.offer.space_bytes
-        lend = plan.lent * 2**20
-        problems = list[str]()
-        if not peers:
-            problems.append("no peer offers space yet")
-        if lend > offered:
-            problems.append(f"the folders need {plan.lent} MiB lent, and {offered // 2**20} MiB are offered")
-        return facade.Plan(
-            folder_bytes=measured.size_bytes,
-            old_bytes=use.old_bytes,
-            change_bytes_day=use.change_bytes_day,
-            planned_bytes=use.planned_bytes,
-            files=measured.files,
-            peers=peers,
-            k=geometry.k,
-            n=geometry.n,
-            stored_bytes=measured.size_bytes * geometry.n // geometry.k,
-            lend_bytes=lend,
-            offered_bytes=offered,
-            upload_seconds=plan.upload_seconds,
-            recover_probability=recovery(geometry.k, geometry.n),
-            problems=tuple(problems),
-        )
+        return await plan_of(self._node)
 
     async def health(self) -> facade.Health:
         """Tell what peers have proven, by the last audits."""
@@ -288,7 +259,7 @@ class NodeView:
 
     async def report(self, month: str) -> facade.Report:
         """Tell of one month."""
-        return self._months.report(month)
+        return await self._months.report(month)
 
 
 def _drill_problems(drill: facade.DrillRow | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ it is made: at least 64 MiB, and half of what is held at that issuer already.
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +24,7 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import MIB, Instant, Quantity, after, quantity_for, span_between, term
 from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract
+from nanobarter.storage.lead import renewal_lead
 
 _CONTRACT_MAX: Final = 4096
 _CONTRACTS_KEPT: Final = 1024  # decoded: each share that is placed looks at all leases
@@ -86,9 +87,9 @@ def room_bytes(lease: HeldLease, head_reserve: int) -> int:
     return max(lease.quota_bytes - head_reserve - lease.used_bytes, 0)
 
 
-def renewal_due(lease: HeldLease, now: Instant, term_span: int) -> bool:
-    """Tell whether a third of the term, or less, is left."""
-    return span_between(now, lease.ends_at) * 3 <= term_span
+def renewal_due(lease: HeldLease, now: Instant, term_span: int, on: float = 1.0) -> bool:
+    """Tell whether a third of the term, or less, is left; more of it when the machine is seldom on (``lead``)."""
+    return span_between(now, lease.ends_at) <= renewal_lead(term_span, on)
 
 
 def read_contract(signed: Signed, holder: PublicKey) -> Contract:
@@ -151,6 +152,8 @@ class LeaseBook:
         self._holder = holder
         self._clock = clock
         self._limits = limits
+        self.on: Callable[[], float] = lambda: 1.0
+        """Tells which part of the time this machine is on."""
         self._redeeming = dict[NodeId, trio.Lock]()
         self._full = dict[NodeId, Instant]()  # until when the space that they owe is not counted on
         self._pending = dict[LeaseId, int]()  # bytes given out whose placements are not recorded yet
@@ -246,7 +249,7 @@ class LeaseBook:
         return count
 
     async def extend_due(self, *, but: Collection[LeaseId] = ()) -> list[tuple[LeaseId, Refused | None]]:
-        """Extend each lease that has a third of its term left and shares in it; return how each attempt went.
+        """Extend each lease that comes up for renewal and has shares in it; return how each attempt went.
 
         Only what is used is kept, with the head's reserve: an emptied lease ends by itself, and so do those of
         ``but``.
@@ -254,7 +257,8 @@ class LeaseBook:
         now, went = self._clock.now(), list[tuple[LeaseId, Refused | None]]()
         for lease in self.live():
             contract = read_contract(lease.contract, self._holder.public)
-            if lease.used_bytes and lease.lease_id not in but and renewal_due(lease, now, term(contract.terms.kind)):
+            due = renewal_due(lease, now, term(contract.terms.kind), self.on())
+            if due and lease.used_bytes and lease.lease_id not in but:
                 went.append((lease.lease_id, await self._extend(lease, contract)))
         return went
 

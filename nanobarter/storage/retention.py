@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from nanobarter.core.ids import Hash
-from nanobarter.core.units import SECOND, Instant
+from nanobarter.core.units import DAY, SECOND, Instant, Span
 
 KEEP_ALL: Final = "all"
 _COUNT_MAX: Final = 10_000  # 27 years of days
@@ -108,3 +108,20 @@ def show_keep(keep: Keep | None) -> str:
     if keep is None:
         return KEEP_ALL
     return ", ".join(f"{one.name} {getattr(keep, one.name)}" for one in fields(keep) if getattr(keep, one.name))
+
+
+def holds_back(keep: Keep | None, every: Span | None) -> Span | None:
+    """Return how far back a policy is sure to hold versions, when backups go on ``every`` so often; None: all of them.
+
+    The snapshot that stands for the oldest of so many periods may have been made at its end, so it is one period less.
+    """
+    if keep is None:
+        return None
+    spans = (
+        (keep.daily - 1) * DAY,
+        (keep.weekly - 1) * 7 * DAY,
+        (keep.monthly - 1) * 28 * DAY,
+        (keep.yearly - 1) * 365 * DAY,
+        (keep.last - 1) * (every or 0),
+    )
+    return Span(max(0, *spans))

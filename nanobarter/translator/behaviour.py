@@ -1,15 +1,16 @@
 """What a plan takes from how the node is used: what the folders hold, what is kept of older versions, what changes.
 
 A plan for the folders alone would be short of space after some weeks: snapshots that are kept hold what has changed
-meanwhile, and each further backup adds to it. All of it only ever adds to the plan, and the changes to come at most
-double it: a first import says little about ordinary days.
+meanwhile, each further backup adds to it, and folders grow. All of it only ever adds to the plan, and what is to come
+at most doubles it: a first import says little about ordinary days. What grows is in what changes too, unless it was
+forgotten with its snapshot, so the larger of the two counts and not their sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nanobarter.core.units import DAY, Instant, span_between
+from nanobarter.core.units import DAY, Instant, Span, span_between
 from nanobarter.translator.plan import GROWTH, SLACK_PER_ISSUER
 
 AHEAD_DAYS: Final = 15  # changes are planned for as long as it takes until leases come up for renewal
@@ -18,11 +19,15 @@ HISTORY_DAYS_MIN: Final = 3  # fewer days of backups tell nothing of a rate
 
 @dataclass(frozen=True)
 class Use:
-    """What is to be kept, in bytes: the folders, older versions beyond what they hold now, new bytes in a day."""
+    """What is to be kept, in bytes: the folders, older versions beyond what they hold now, new bytes in a day.
+
+    ``growth_bytes_day``: by how much the folders themselves become larger in a day.
+    """
 
     folder_bytes: int
     old_bytes: int = 0
     change_bytes_day: int = 0
+    growth_bytes_day: int = 0
 
     @property
     def planned_bytes(self) -> int:
@@ -30,15 +35,17 @@ class Use:
         if not self.folder_bytes:
             return 0
         kept = self.folder_bytes + self.old_bytes
-        return kept + min(AHEAD_DAYS * self.change_bytes_day, kept)
+        return kept + min(AHEAD_DAYS * max(self.change_bytes_day, self.growth_bytes_day), kept)
 
 
 @dataclass(frozen=True)
 class Backup:
-    """One snapshot: when it began, how much it stored that was not stored before."""
+    """One snapshot: when it began, how much it stored that was not stored before, what it saw in which folders."""
 
     started: Instant
     new_bytes: int
+    seen_bytes: int = 0
+    folders: tuple[bytes, ...] = ()
 
 
 def use_of(folder_bytes: int, stored_bytes: int, backups: Sequence[Backup], now: Instant) -> Use:
@@ -50,4 +57,62 @@ def use_of(folder_bytes: int, stored_bytes: int, backups: Sequence[Backup], now:
     allowed = int(folder_bytes * GROWTH) + 2 * SLACK_PER_ISSUER  # what a plan for the folders alone has room for
     days = span_between(ordered[0].started, now) / DAY if ordered else 0.0
     change = int(sum(each.new_bytes for each in ordered[1:]) / days) if days >= HISTORY_DAYS_MIN else 0
-    return Use(folder_bytes, max(0, stored_bytes - allowed), change)
+    return Use(folder_bytes, max(0, stored_bytes - allowed), change, growth_of(ordered))
+
+
+def growth_of(ordered: Sequence[Backup]) -> int:
+    """Return by how many bytes the folders grow in a day, from snapshots in the order of time; never below zero.
+
+    Only snapshots of the same folders as the newest are compared: a folder that is named anew is no growth.
+    """
+    same = [each for each in ordered if each.folders == ordered[-1].folders]
+    days = span_between(same[0].started, same[-1].started) / DAY if same else 0.0
+    return max(0, int((same[-1].seen_bytes - same[0].seen_bytes) / days)) if days >= HISTORY_DAYS_MIN else 0
+
+
+def days_until_too_small(use: Use, lent_bytes: int, offered_bytes: int) -> float | None:
+    """Return in how many days folders that grow on like this need more than is offered, by what they need lent now.
+
+    None: they do not grow, or nothing is known; 0: they need more already.
+    """
+    if lent_bytes > offered_bytes:
+        return 0.0
+    if not (use.growth_bytes_day and use.planned_bytes and lent_bytes):
+        return None
+    lent_a_day = use.growth_bytes_day * lent_bytes / use.planned_bytes
+    return (offered_bytes - lent_bytes) / lent_a_day
+
+
+@dataclass(frozen=True)
+class Restore:
+    """One restore: when, of a snapshot made when, whether that was the newest of its folders, how much came back."""
+
+    at: Instant
+    made: Instant
+    newest: bool
+    size_bytes: int
+
+
+def reached_back(restores: Iterable[Restore]) -> Span:
+    """Return how old the oldest version was that a person asked for; nothing while all took the newest one.
+
+    The newest snapshot is kept whatever the policy says, so how old it was tells nothing of what must be kept.
+    """
+    return max((span_between(each.made, each.at) for each in restores if not each.newest), default=Span(0))
+
+
+def forgets_too_soon(reached: Span, holds: Span | None, keep: str) -> str:
+    """Return what to tell a person who restores older versions than her policy is sure to hold (None: all)."""
+    if holds is None or reached <= holds:
+        return ""
+    days = -(-reached // DAY)
+    more = f"daily {days + 1}" if days <= 30 else f"monthly {days // 28 + 2}"  # noqa: PLR2004 - a month
+    return (
+        f'you have restored a version {_days(reached)} old, and keep = "{keep}" is sure to hold only {_days(holds)}: '
+        f'older ones are forgotten unless it says more, like "{more}"'
+    )
+
+
+def _days(span: Span) -> str:
+    days = -(-span // DAY)
+    return f"{days} day{'' if days == 1 else 's'}"

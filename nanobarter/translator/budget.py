@@ -68,3 +68,18 @@ def within(orders: Sequence[Order], left: Fraction, me: NodeId, pet: Pet) -> lis
         if quantity > 0:
             found.append(replace(order, quantity=Quantity(quantity)))
     return found
+
+
+def within_room(orders: Sequence[Order], room: int, me: NodeId) -> list[Order]:
+    """Return the orders whose price in own space the disk still has room for, MiB, the first ones first.
+
+    A note that is given out is a promise to store: one that the disk cannot keep would be found out by an audit.
+    """
+    found, left = list[Order](), max(0, room)
+    for order in orders:
+        own = order.gives is None or order.gives.issuer == me
+        quantity = min(order.quantity, left) if own else order.quantity
+        left -= quantity if own else 0
+        if quantity > 0:
+            found.append(replace(order, quantity=Quantity(quantity)))
+    return found

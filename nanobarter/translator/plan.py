@@ -36,7 +36,12 @@ class Plan:
     @property
     def upload_seconds(self) -> int:
         """A rough time for the first upload over a common home line."""
-        return self.folder_bytes * self.geometry.n // self.geometry.k // UPLOAD_BYTES_PER_SECOND
+        return self.upload_seconds_at(None)
+
+    def upload_seconds_at(self, limit: int | None) -> int:
+        """Return the same where uploads are held to so many bytes a second; None: only by the line."""
+        rate = UPLOAD_BYTES_PER_SECOND if limit is None else min(limit, UPLOAD_BYTES_PER_SECOND)
+        return self.folder_bytes * self.geometry.n // self.geometry.k // rate
 
 
 def make_plan(folder_bytes: int, kind: LeaseKind, geometry: Geometry) -> Plan:

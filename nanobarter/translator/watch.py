@@ -88,6 +88,12 @@ class Watch:
             return None
         return score(self._own, self._survival, self._clock.now(), REFERENCE_DAYS).r
 
+    def own_share(self) -> float | None:
+        """Return which part of the time this node was on of late; None before it has been watching for three days."""
+        if self._own is None or self._own.windows < JUDGED_WINDOWS:
+            return None
+        return self._own.reach.good / (self._own.reach.good + self._own.reach.bad)
+
     async def audit(self, node: NodeId, *, proven: bool | None) -> None:
         """Take note of one audit; ``proven`` None: nothing of use was answered."""
         now = self._clock.now()

@@ -7,9 +7,11 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.main import main
+from nanobarter.core.units import DAY
 from nanobarter.daemon.home import Home
 from tests.cli.speaking import spoken
 from tests.daemon.fake_node import FakeNode
@@ -150,3 +152,42 @@ def test_a_policy_is_explained_before_it_is_accepted(tmp_path: Path, capsys: pyt
     lent = json.loads(out)["now"]["lend_bytes_by_hours_on"]
     assert json.loads(out)["now"]["lend_bytes"] < lent["24"] < lent["16"] < lent["8"]  # where orders are priced
     assert set(json.loads(out)["then"]["lend_bytes_by_hours_on"].values()) == {json.loads(out)["then"]["lend_bytes"]}
+
+
+async def test_a_plan_tells_how_the_node_was_used_and_an_estimate_goes_by_it(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gb, node = 10**9, FakeNode()
+    node.plan_now = replace(
+        await node.plan(), growth_bytes_day=gb, too_small_in_days=12.4, hours_on=6.0, upload_seconds=7200,
+        upload_elapsed_seconds=28800, restores=2, restored_back_ms=20 * DAY, keeps_back_ms=6 * DAY,
+    )  # fmt: skip
+    code, out, _ = await spoken(node, home, capsys, "plan")
+    assert code == Exit.DONE
+    lines = [
+        "the folders grow by 1.0 GB in a day: the offer pays for that for about 12 days more",
+        (
+            "all of it uploads in about 2 hours at 20 Mbit/s, or as [network] allows; "
+            "this machine is on for 6 hours a day, so it takes 8 hours"
+        ),
+        "2 restores so far, the furthest of a version 20 days old; 6 days back are kept",
+    ]
+    assert [line for line in out.splitlines() if line in lines] == lines
+    home.config_path.write_text('[backup]\nkeep = "daily 7"\n')
+    code, out, _ = await spoken(node, home, capsys, "policy", "explain")
+    assert all(f"  {line}" in out.splitlines() for line in lines)
+    assert 'attention: you have restored a version 20 days old, and keep = "daily 7" is sure to hold only 6 days' in out
+    code, out, _ = await spoken(node, home, capsys, "policy", "explain", "--json")
+    assert json.loads(out)["observed"]["hours_on"] == 6.0
+
+
+def test_an_offer_that_the_disk_cannot_hold_is_told_before_it_is_accepted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = str(tmp_path / "home")
+    words = ("init", "--space", "900000TB", "--yes", "--phrase-out", str(tmp_path / "p"))
+    code, _, err = alone(capsys, "--home", home, *words)
+    assert code == Exit.DONE
+    assert "of your offer may still be filled; free some space, or lend less: --space" in err
+    assert "attention: the disk has" in alone(capsys, "--home", home, "policy", "explain")[1]
+    assert json.loads(alone(capsys, "--home", home, "policy", "explain", "--json")[1])["disk_holds_offer"] is False

@@ -47,6 +47,7 @@ class FakeNode:
     """Answers that a test may replace; ``trouble`` is raised by every method when set."""
 
     health_now: f.Health = HEALTHY
+    plan_now: f.Plan | None = None
     backup_done: f.BackupDone = field(
         default_factory=lambda: f.BackupDone(
             snapshot_id="s1", outcome="complete", files=3, size_bytes=5_000_000, packs=2, shares=10, k=2, n=5
@@ -227,7 +228,7 @@ class FakeNode:
 
     async def plan(self) -> f.Plan:
         self._note("plan")
-        return f.Plan(
+        return self.plan_now or f.Plan(
             folder_bytes=12, files=1, peers=5, k=2, n=5, stored_bytes=30, lend_bytes=30, offered_bytes=100,
             upload_seconds=1, recover_probability=0.98,
         )  # fmt: skip

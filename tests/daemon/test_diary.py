@@ -13,6 +13,7 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.store import Store
 from nanobarter.core.units import DAY, Instant
 from nanobarter.daemon.diary import LEAD, LINES_MAX, Own, Sight, look, problems, told
+from nanobarter.daemon.disk import too_little
 from nanobarter.daemon.tables import ALL_TABLES
 
 NOW: Final = Instant(1_800_000_000_000)
@@ -124,3 +125,14 @@ def test_the_tables_are_looked_at_as_they_are(tmp_path: Path) -> None:
     assert sight.given == {b"U": 97}
     assert store.read_now(lambda db: look(db, NOW, 7)).failed == ()
     store.close()
+
+
+def test_a_disk_that_fills_up_is_told_before_it_is_full() -> None:
+    gb = 10**9
+    short = replace(AFTER, disk_free=2 * gb, disk_reserve=gb, disk_short=too_little(2 * gb, 5 * gb, 3 * gb))
+    assert "2.0 GB free, and 3.0 GB that you promised may still be filled" in words(BEFORE, short)
+    assert words(short, short) == ""
+    assert problems(short)[0].endswith("free some space, or lend less (nbctl offer shrink)")
+    assert "5.0 GB of your offer" in too_little(4 * gb, 5 * gb, 3 * gb)
+    assert too_little(6 * gb, 5 * gb, 3 * gb) == ""
+    assert "nearly full" in problems(replace(short, disk_free=0))[0]

@@ -7,6 +7,7 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.units import DAY, MIB, Instant, LeaseKind, Quantity, Span, after, quantity_for
 from nanobarter.daemon.holdings import Leased, owed_by
 from nanobarter.storage.geometry import Geometry
+from nanobarter.storage.lead import order_lead, renewal_lead
 from nanobarter.translator.orders import orders_for_plan
 from nanobarter.translator.plan import make_plan
 
@@ -48,3 +49,33 @@ def test_once_orders_are_filled_every_lease_that_is_due_can_be_lengthened(
         due = [each for each in found if each.issuer == node and each.used_bytes and each.end - NOW <= 15 * DAY]
         needed = sum(min(quantity_for(each.used_bytes + HEAD), each.quantity) for each in due)
         assert have[node] >= needed
+
+
+parts = st.floats(0, 1)
+
+
+@given(st.integers(1, 400 * DAY), parts, parts)
+def test_who_is_on_for_fewer_hours_never_orders_or_lengthens_later(span: int, one: float, other: float) -> None:
+    less, more = sorted((one, other))
+    assert renewal_lead(span, less) >= renewal_lead(span, more) >= renewal_lead(span) == span // 3
+    assert order_lead(span, less) >= order_lead(span, more) >= order_lead(span) == span // 2
+    assert renewal_lead(span, less) <= span // 2  # before that issuers do not let a lease become smaller
+    assert renewal_lead(span, less) <= order_lead(span, less) <= span * 3 // 4
+
+
+def test_four_hours_a_day_get_as_many_hours_as_eight() -> None:
+    assert renewal_lead(30 * DAY, 8 / 24) == 10 * DAY
+    assert renewal_lead(30 * DAY, 6 / 24) * 6 // 8 == 10 * DAY
+    assert renewal_lead(30 * DAY, 1 / 24) == 15 * DAY
+
+
+@given(st.lists(sizes, max_size=5), st.integers(0, 90), parts, parts)
+def test_who_is_on_for_fewer_hours_never_has_less_ordered_for_his_leases(
+    leased: list[tuple[int, int, int]], notes: int, one: float, other: float
+) -> None:
+    found, have, (less, more) = (
+        [lease(NODES[0], *size) for size in leased], {NODES[0]: Quantity(notes)}, sorted((one, other))
+    )  # fmt: skip
+    seldom, often = (owed_by(have, found, KIND, NOW, HEAD, on)[NODES[0]] for on in (less, more))
+    assert seldom.renewal >= often.renewal
+    assert seldom.missing(100) >= often.missing(100)

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +62,9 @@ def test_one_file_and_one_folder_come_back_as_they_were_then(scene: Scene) -> No
     folder = scene.village.folder / "folder of one"
     assert owner.ok("restore", "--target", str(folder), str(scene.folder / "sub"))["files"] == 1
     assert (folder / "sub" / "letter").read_text() == (scene.folder / "sub" / "letter").read_text()
+    plan = owner.ok("plan")
+    assert plan["restores"] == 2
+    assert 0 < plan["restored_back_ms"] <= time.time() * 1000 - made[scene.first]  # of a version that is not the newest
     early = owner.nbctl("restore", "--target", str(back / "x"), "--at", "2001-01-01")
     early.refused(2, "no snapshot of then")
 

@@ -5,22 +5,23 @@ from hypothesis import strategies as st
 
 from nanobarter.core.units import DAY, Instant, LeaseKind
 from nanobarter.storage.geometry import Geometry
-from nanobarter.translator.behaviour import AHEAD_DAYS, Backup, Use, use_of
+from nanobarter.translator.behaviour import AHEAD_DAYS, Backup, Use, days_until_too_small, use_of
 from nanobarter.translator.plan import SLACK_PER_ISSUER, make_plan
 
 sizes = st.integers(0, 10**12)
 KIND = LeaseKind("30d")
 
 
-@given(sizes, sizes, sizes, sizes, sizes, sizes)
-def test_more_data_versions_or_changes_never_order_fewer_bytes(
-    folders: int, old: int, change: int, more: int, older: int, faster: int
+@given(sizes, sizes, sizes, sizes, sizes)
+def test_more_data_versions_changes_or_growth_never_order_fewer_bytes(
+    folders: int, old: int, change: int, growth: int, more: int
 ) -> None:
-    base, code = Use(folders, old, change), Geometry(3, 6)
+    base, code = Use(folders, old, change, growth), Geometry(3, 6)
     for other in (
-        Use(folders + more, old, change),
-        Use(folders, old + older, change),
-        Use(folders, old, change + faster),
+        Use(folders + more, old, change, growth),
+        Use(folders, old + more, change, growth),
+        Use(folders, old, change + more, growth),
+        Use(folders, old, change, growth + more),
     ):
         assert other.planned_bytes >= base.planned_bytes
         assert make_plan(other.planned_bytes, KIND, code).lent >= make_plan(base.planned_bytes, KIND, code).lent
@@ -36,3 +37,28 @@ def test_what_is_kept_of_older_versions_and_what_changes_is_planned_for() -> Non
     assert found == Use(gb, 10**8, 10**7)
     assert found.planned_bytes == gb + 10**8 + AHEAD_DAYS * 10**7
     assert use_of(0, gb, days, Instant(10 * DAY)).planned_bytes == 0
+
+
+def grown(*sizes: int, folders: tuple[bytes, ...] = (b"/a",)) -> list[Backup]:
+    return [Backup(Instant(day * DAY), 0, size, folders) for day, size in enumerate(sizes)]
+
+
+def test_folders_that_grow_are_planned_for_even_when_what_came_was_forgotten_with_its_snapshot() -> None:
+    mb = 10**6
+    days = grown(*range(100 * mb, 111 * mb, mb))
+    found = use_of(110 * mb, 0, days, Instant(10 * DAY))
+    assert found == Use(110 * mb, 0, 0, mb)
+    assert found.planned_bytes == (110 + AHEAD_DAYS) * mb
+    assert use_of(110 * mb, 0, days[:3], Instant(2 * DAY)).growth_bytes_day == 0  # two days tell nothing
+    assert use_of(mb, 0, grown(9 * mb, mb, mb, mb), Instant(3 * DAY)).growth_bytes_day == 0  # they became smaller
+    other = [*grown(mb, mb, mb, mb, folders=(b"/b",)), *grown(mb, mb, mb, mb, 900 * mb)[4:]]
+    assert use_of(mb, 0, other, Instant(4 * DAY)).growth_bytes_day == 0  # a folder that is named anew is no growth
+
+
+def test_when_the_offer_becomes_too_small_is_told_from_growth() -> None:
+    use = Use(10**9, 0, 0, 10**7)
+    assert days_until_too_small(Use(10**9), 3 * 10**9, 4 * 10**9) is None
+    assert days_until_too_small(use, 5 * 10**9, 4 * 10**9) == 0
+    days = days_until_too_small(use, 3 * use.planned_bytes, 3 * use.planned_bytes + 3 * 10**8)
+    assert days is not None
+    assert abs(days - 10) < 0.01

@@ -12,7 +12,7 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
 from nanobarter.matching.wire import BidBody, Ratio, Want
-from nanobarter.translator.budget import month_of, own_worth, spent, within
+from nanobarter.translator.budget import month_of, own_worth, spent, within, within_room
 from nanobarter.translator.entries import LEASES_GIVEN, Posting
 from nanobarter.translator.ledger import Entry
 from nanobarter.translator.monthly import give_and_take, holdings, worths
@@ -48,6 +48,26 @@ def test_orders_never_promise_more_than_the_budget_has_left(
     before = {order.key: order.quantity for order in orders}
     assert all(0 < order.quantity <= before[order.key] for order in kept)
     if sum(own_worth(o.quantity, o.kind, PET) for o in orders if o.gives is None or o.gives.issuer == ME) <= left:
+        assert kept == orders
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 500)), max_size=8), st.integers(-100, 2000), st.integers(0, 500)
+)
+def test_no_more_of_the_disk_is_promised_than_it_has_and_more_room_never_orders_less(
+    rows: list[tuple[bool, int]], room: int, more: int
+) -> None:
+    orders = [
+        Order(KIND, B, Quantity(size), key=bytes([i]) * 16, gives=None if own else QA)
+        for i, (own, size) in enumerate(rows)
+    ]
+    kept, larger = within_room(orders, room, ME), within_room(orders, room + more, ME)
+    own = [order.quantity for order in kept if order.gives is None]
+    assert sum(own) <= max(0, room)
+    assert [order for order in kept if order.gives] == [order for order in orders if order.gives]
+    before, after = ({order.key: order.quantity for order in each} for each in (kept, larger))
+    assert all(after.get(key, 0) >= size for key, size in before.items())
+    if sum(order.quantity for order in orders if order.gives is None) <= room:
         assert kept == orders
 
 

@@ -1,0 +1,55 @@
+"""What a running daemon has seen of how its node is used, for an estimate that else knows only the folders.
+
+An estimate needs no daemon: where none answers, only the disk is looked at.
+"""
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from nanobarter.cli.client import Client
+from nanobarter.cli.exits import CommandFailed
+from nanobarter.cli.show_plan import used_lines
+from nanobarter.core.units import Span
+from nanobarter.daemon.config import Config
+from nanobarter.daemon.disk import kept_for_others, too_little
+from nanobarter.daemon.facade_backup import Plan
+from nanobarter.daemon.home import Home, default_home
+from nanobarter.translator.behaviour import forgets_too_soon
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The plan of the daemon (None: none answers), what the disk has free, and what others fill of it."""
+
+    plan: Plan | None
+    disk_free: int
+    kept_bytes: int
+
+    def lines(self, config: Config) -> Iterator[str]:
+        """Tell what was seen, and what of a config does not go with it."""
+        if self.plan is not None:
+            yield "as this node was used until now:"
+            yield from (f"  {line}" for line in used_lines(self.plan))
+            reached = Span(self.plan.restored_back_ms)
+            if warning := forgets_too_soon(reached, config.backup.holds, config.backup.keep):
+                yield f"attention: {warning}"
+        if told := self.disk(config):
+            yield f"attention: {told}; free some space, or offer less"
+
+    def disk(self, config: Config) -> str:
+        """Return what to tell when the disk could not hold what is offered; nothing when it can."""
+        return too_little(self.disk_free, max(0, config.offer.space_bytes - self.kept_bytes), 0)
+
+
+def observed(asked: argparse.Namespace) -> Observed:
+    """Look at the disk, and ask the daemon if one answers."""
+    home = Home.open(asked.home or default_home())
+    try:
+        plan = msgspec.convert(Client(home).get("/v1/plan"), Plan)
+    except (CommandFailed, msgspec.ValidationError):  # none answers, or one of another version
+        plan = None
+    return Observed(plan, shutil.disk_usage(home.path).free, kept_for_others(home.path))
