@@ -191,9 +191,10 @@ class Person:
         lots, per, most = self.trust.caps.lots, self.plan.per_issuer, self.plan.geometry.n
         counted = {n for n in self.leases if n not in self.silent and not self.trust.is_bad(n)}
         on_trial = sum(n in lots for n in counted)
+        whole = sum(n not in lots and self.in_leases(n) >= per for n in counted)
         open_ones = [n for n in self.notes if self.in_leases(n) < per]
         for issuer in sorted(open_ones, key=lambda n: (n not in self.trust.vetted, n)):
-            full = on_trial >= PROBES_MAX if issuer in lots else len(counted) - on_trial >= most
+            full = on_trial >= PROBES_MAX if issuer in lots else whole >= most
             if issuer not in self.leases and (full or issuer in self.silent or self.trust.is_bad(issuer)):
                 continue
             quantity = min(per - self.in_leases(issuer), self.in_notes(issuer))
@@ -201,6 +202,7 @@ class Person:
                 self.give(issuer, quantity)
                 self.leases.setdefault(issuer, []).append((day + TERM, quantity))
                 on_trial += issuer in lots and issuer not in counted
+                whole += issuer not in lots and self.in_leases(issuer) >= per
                 counted.add(issuer)
 
     def _renew(self, issuer: NodeId, day: int, holder: "Person") -> None:
