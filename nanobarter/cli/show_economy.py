@@ -33,6 +33,7 @@ def _evidence(row: f.ReliabilityRow) -> Iterator[str]:
     yield f"node      {row.node}"
     yield f"seen      first {when(row.first_seen)}, last heard {when(row.last_heard)}"
     yield f"now       {row.answered_now} of {row.asked_now} pings answered in the window that runs"
+    yield f"lately    {row.lately:.0%} of the pings answered, the last days counting most"
     yield f"leases    {row.clean_leases} ended clean"
     if row.missing:
         yield "to vet    " + "; ".join(row.missing)

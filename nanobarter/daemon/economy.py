@@ -106,6 +106,7 @@ def _row(peer: NodeId, seen: Observed, found: Score, clean: int) -> ReliabilityR
         audits=seen.audits + seen.window.proven + seen.window.wrong,
         faults=seen.faults + seen.window.wrong,
         clean_leases=clean,
+        lately=round(seen.lately.mean, 4),
         gone=seen.gone,
     )
 

@@ -39,6 +39,8 @@ class ReliabilityRow(Part, frozen=True, kw_only=True):
     audits: int = 0
     faults: int = 0
     clean_leases: int = 0
+    lately: float = 0.0
+    """Which part of the pings it answered, where each day counts a fifth less than the one after it."""
     gone: int | None = None
 
 

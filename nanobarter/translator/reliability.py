@@ -4,7 +4,9 @@ Others' reports can be bought, so none is taken. Each of the three is a lower bo
 
 - reach: does it answer? Pings are gathered into windows of six hours; each window counts as one trial of a Beta
   distribution that begins at (2, 1) and forgets one part in a hundred per window, so that half of what is known is
-  from the last 17 days. A window in which nobody answered us tells about our own line and is not counted.
+  from the last 17 days. A window in which nobody answered us tells about our own line and is not counted. Beside it
+  a short memory, of five days, counts only where it is clearly worse: no more is believed than its mean and one
+  standard deviation more. So who fails is found out within days, and a weekend off is forgotten within another.
 - data: does it have what it took? Audits of shares, gathered and forgotten in the same way, from a beginning at (9, 1):
   most disks keep what they took, and a stranger's notes must have a price before its first audit. One wrong answer
   weighs as many as ``FAULT_WEIGHT`` windows: who lost one share silently has seldom lost only that one. A window in
@@ -30,6 +32,7 @@ MARKS: Final = WINDOW // PING_PERIOD  # rounds of pings in a window, as often as
 MARK_PERIODS_MAX: Final = 3  # less than an hour: who is off for longer is off
 MISSED_MAX: Final = 400  # windows that a node was off, counted when it is back: older ones weigh nothing any more
 FORGETTING: Final = 0.99  # per window
+LATELY_FORGETTING: Final = 0.95  # per window; a machine that is off for a weekend is not yet called bad
 FAULT_WEIGHT: Final = 20.0  # windows: a fifth of all that is remembered
 MUTE_WEIGHT: Final = 4.0  # halves what is believed of a disk in some two weeks of one unanswered audit a day or two
 MUTE_ANSWERS: Final = 0.75  # of the pings of a window: who answers fewer may have been off when the audit came
@@ -58,13 +61,22 @@ class Beta:
     @property
     def lower(self) -> float:
         """The mean less one standard deviation, not below zero."""
-        total = self.good + self.bad
-        mean = self.good / total
-        return max(0.0, mean - math.sqrt(mean * (1 - mean) / (total + 1)))
+        return max(0.0, self.mean - self.deviation)
 
-    def seen(self, share: float, weight: float = 1.0) -> "Beta":
+    @property
+    def upper(self) -> float:
+        """The mean and one standard deviation more, at most one."""
+        return min(1.0, self.mean + self.deviation)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation."""
+        mean = self.mean
+        return math.sqrt(mean * (1 - mean) / (self.good + self.bad + 1))
+
+    def seen(self, share: float, weight: float = 1.0, forgetting: float = FORGETTING) -> "Beta":
         """Return the belief after one more trial, of which ``share`` succeeded; 0 <= share <= 1."""
-        return Beta(FORGETTING * self.good + share, FORGETTING * self.bad + weight * (1 - share))
+        return Beta(forgetting * self.good + share, forgetting * self.bad + weight * (1 - share))
 
 
 UNAUDITED: Final = Beta(9.0, 1.0)
@@ -96,6 +108,13 @@ class Observed:
     audits: int = 0
     faults: int = 0
     gone: Instant | None = None
+    lately: Beta = Beta()
+    """Reach as the last days alone show it."""
+
+    @property
+    def there(self) -> float:
+        """The bound on reach: what the long memory says, but no more than the short one allows."""
+        return min(self.reach.lower, self.lately.upper)
 
     @property
     def age(self) -> Span:
@@ -159,9 +178,10 @@ def rolled(observed: Observed, now: Instant) -> Observed:
 def closed(observed: Observed, window: Window, now: Instant, heard: Instant | None = None) -> Observed:
     """Return what is known once a window is over, with an empty one in its place; ``heard`` if news is in it."""
     heard = observed.heard if heard is None else heard
-    reach, data = observed.reach, observed.data
+    reach, data, lately = observed.reach, observed.data, observed.lately
     if window.asked:
-        reach = reach.seen(window.answered / window.asked)
+        share = window.answered / window.asked
+        reach, lately = reach.seen(share), lately.seen(share, forgetting=LATELY_FORGETTING)
     audits = window.proven + window.wrong
     if audits:
         data = data.seen(0.0 if window.wrong else 1.0, FAULT_WEIGHT)
@@ -178,6 +198,7 @@ def closed(observed: Observed, window: Window, now: Instant, heard: Instant | No
         observed.audits + audits,
         observed.faults + window.wrong,
         (observed.gone or heard) if silent else None,
+        lately,
     )
 
 
@@ -242,9 +263,9 @@ def score(observed: Observed, survival: Survival, now: Instant, term_days: float
     A peer that was never audited is believed to keep data as far as the prior goes. One that is gone has no future.
     """
     if observed.gone is not None:
-        return Score(observed.reach.lower, observed.data.lower, 0.0)
+        return Score(observed.there, observed.data.lower, 0.0)
     age = span_between(observed.first, now) / DAY
-    return Score(observed.reach.lower, observed.data.lower, survival.until(age, term_days))
+    return Score(observed.there, observed.data.lower, survival.until(age, term_days))
 
 
 def missing_for_vetting(observed: Observed) -> tuple[str, ...]:

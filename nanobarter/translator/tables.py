@@ -87,4 +87,13 @@ MIGRATIONS = (
         """,
     ),
     Migration("reliability", 2, "ALTER TABLE reliability_peers ADD COLUMN mute INTEGER NOT NULL DEFAULT 0;"),
+    Migration(
+        "reliability",
+        3,
+        """
+        ALTER TABLE reliability_peers ADD COLUMN lately_good REAL NOT NULL DEFAULT 2.0;
+        ALTER TABLE reliability_peers ADD COLUMN lately_bad REAL NOT NULL DEFAULT 1.0;
+        UPDATE reliability_peers SET lately_good = reach_good / 5, lately_bad = reach_bad / 5;
+        """,
+    ),
 )

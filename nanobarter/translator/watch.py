@@ -138,7 +138,7 @@ class Watch:
 def write(db: sqlite3.Connection, changed: Mapping[NodeId, Observed]) -> None:
     """Write what is known of these peers."""
     rows = [(node, *_row(seen)) for node, seen in changed.items()]
-    marks = ", ".join("?" * 17)
+    marks = ", ".join("?" * 19)
     db.executemany(f"INSERT OR REPLACE INTO reliability_peers VALUES ({marks})", rows)  # noqa: S608 - question marks
 
 
@@ -152,11 +152,12 @@ def _row(seen: Observed) -> tuple[Any, ...]:
     return (
         seen.first, seen.heard, seen.reach.good, seen.reach.bad, seen.data.good, seen.data.bad,
         seen.windows, seen.audits, seen.faults, seen.gone,
-        w.start, w.asked, w.answered, w.proven, w.wrong, w.mute,
+        w.start, w.asked, w.answered, w.proven, w.wrong, w.mute, seen.lately.good, seen.lately.bad,
     )  # fmt: skip
 
 
 def _observed(row: tuple[Any, ...]) -> Observed:
-    first, heard, good, bad, kept, lost, windows, audits, faults, gone, start, *counts = row
+    first, heard, good, bad, kept, lost, windows, audits, faults, gone, start, *counts, there, away = row
     window = Window(Instant(start), *counts)
-    return Observed(first, heard, window, Beta(good, bad), Beta(kept, lost), windows, audits, faults, gone)
+    lately = Beta(there, away)
+    return Observed(first, heard, window, Beta(good, bad), Beta(kept, lost), windows, audits, faults, gone, lately)

@@ -1,5 +1,7 @@
 """At stake: who is trusted with data. A score must fall when a peer fails, and never rise by what others say."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +30,9 @@ from nanobarter.translator.reliability import (
     Beta,
     Observed,
     Survival,
+    Window,
     audited,
+    closed,
     first_seen,
     fit,
     is_vetted,
@@ -40,11 +44,12 @@ from nanobarter.translator.reliability import (
 )
 from nanobarter.translator.tables import MIGRATIONS
 from nanobarter.translator.vetting import LOT_FIRST, Caps, Trust, caps
-from nanobarter.translator.watch import Outcome, Watch
+from nanobarter.translator.watch import Outcome, Watch, read_all
 
 START = Instant(1_700_000_000_000)
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 13)]
 KIND = LeaseKind("30d")
+SHORT_MEMORY = 3  # the step that brought it
 
 
 def lived(seen: Observed, days: float, *, answers: float = 1.0, proven: bool | None = True) -> Observed:
@@ -86,11 +91,54 @@ def test_a_failure_is_priced_within_a_month_and_a_wrong_answer_at_once() -> None
     good = lived(first_seen(START), 60)
     assert r_of(good) > 0.93
     half = r_of(lived(good, 30, answers=0.3))
-    assert half < 0.6
+    assert half < 0.4
     caught = r_of(audited(good, good.window.start, proven=False))
     later = r_of(lived(audited(good, good.window.start, proven=False), 0.5))
     assert later < 0.85 < caught  # from the end of its window on
     assert not is_vetted(lived(audited(good, good.window.start, proven=False), 0.5))
+
+
+def test_a_failure_is_priced_within_two_weeks_and_a_weekend_off_is_forgotten_within_another() -> None:
+    good = lived(first_seen(START), 60)
+    failed = r_of(lived(good, 14, answers=0.3))
+    assert r_of(good) - failed > 0.75 * (r_of(good) - 0.3)
+    weekend = lived(good, 2, answers=0)
+    assert 0.5 < r_of(weekend) < 0.9 * r_of(good)  # worth less, and not yet bad
+    back = lived(weekend, 3)
+    assert back.there == back.reach.lower  # what is left is of the long memory, for which it was 8 windows of 100
+    assert r_of(back) > 0.9 * r_of(good)
+
+
+@given(st.lists(st.floats(0, 1), max_size=100), st.floats(0.05, 1))
+def test_no_more_is_believed_than_the_last_days_allow_and_steady_peers_lose_nothing(
+    shares: list[float], steady: float
+) -> None:
+    seen = first_seen(START)
+    for number, share in enumerate(shares):
+        now = after(START, Span(number * WINDOW))
+        seen = closed(seen, Window(now, 100, round(100 * share)), after(now, WINDOW), now)
+    assert seen.there <= min(seen.reach.lower, seen.lately.upper)
+    for number in range(200):
+        now = after(START, Span((number + len(shares)) * WINDOW))
+        seen = closed(seen, Window(now, 100, round(100 * steady)), after(now, WINDOW), now)
+    assert seen.there == seen.reach.lower
+
+
+def test_rows_of_before_the_short_memory_begin_with_what_the_long_one_says(tmp_path: Path) -> None:
+    before = [m for m in MIGRATIONS if m.component != "reliability" or m.version < SHORT_MEMORY]
+    Store.open(tmp_path / "s", before).close()
+    with closing(sqlite3.connect(tmp_path / "s")) as db, db:
+        columns = "node, first, heard, reach_good, reach_bad, data_good, data_bad, windows, audits, faults"
+        db.execute(
+            f"INSERT INTO reliability_peers ({columns}, window_start, asked, answered, proven, wrong) "  # noqa: S608
+            "VALUES (?, 1, 2, 90.0, 10.0, 9.0, 1.0, 5, 5, 0, 3, 0, 0, 0, 0)",
+            (NODES[0],),
+        )
+    store = Store.open(tmp_path / "s", MIGRATIONS)
+    seen = store.read_now(read_all)[NODES[0]]
+    store.close()
+    assert seen.lately == Beta(18.0, 2.0)
+    assert seen.there == seen.reach.lower
 
 
 def silent_to_audits(seen: Observed, days: int, answers: float) -> Observed:

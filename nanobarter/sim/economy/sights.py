@@ -34,6 +34,7 @@ class Sights:
         self.gone: Flags = np.zeros(shape, np.bool_)
         self.first, self.heard = np.zeros(shape), np.zeros(shape)
         self.reach_good, self.reach_bad = np.full(shape, fresh.reach.good), np.full(shape, fresh.reach.bad)
+        self.lately_good, self.lately_bad = np.full(shape, fresh.lately.good), np.full(shape, fresh.lately.bad)
         self.data_good, self.data_bad = np.full(shape, fresh.data.good), np.full(shape, fresh.data.bad)
         self.windows, self.audits, self.faults = (np.zeros(shape, np.int32) for _ in range(3))
         self.silent, self.withheld = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
@@ -63,17 +64,19 @@ class Sights:
         self.heard[rows[fresh], cols[fresh]] = day
         heard, any_answer = self.heard[rows, cols], np.zeros(len(rows), np.bool_)
         good, bad = self.reach_good[rows, cols], self.reach_bad[rows, cols]
+        there, away = self.lately_good[rows, cols], self.lately_bad[rows, cols]
         kept, lost = self.data_good[rows, cols], self.data_bad[rows, cols]
         audits, faults, gone = self.audits[rows, cols], self.faults[rows, cols], self.gone[rows, cols]
         audited, looking, keep = leased[rows, cols], looks[rows], np.where(rows == cols, 1.0, keeps[rows, cols])
         withheld, mute = self.withheld[rows, cols] * (audited & (keep < 1)), mutes[cols] & looking
         any_missing, any_shown = 1 - keep**ROUNDS, 1 - (1 - keep) ** ROUNDS
-        f = rules.FORGETTING
+        f, g = rules.FORGETTING, rules.LATELY_FORGETTING
         for number in range(WINDOWS):
             answers = dice.binomial(PINGS, up)[cols]
             answered = answers > 0
             share = answers / PINGS
             good, bad = f * good + share, f * bad + (1 - share)
+            there, away = g * there + share, g * away + (1 - share)
             asked = audited & answered
             drawn = dice.random(len(rows))
             missing = asked & looking & ((drawn < any_missing) | (withheld > 0))
@@ -93,6 +96,7 @@ class Sights:
             any_answer |= answered
         self.heard[rows, cols], self.gone[rows, cols] = heard, gone
         self.reach_good[rows, cols], self.reach_bad[rows, cols] = good, bad
+        self.lately_good[rows, cols], self.lately_bad[rows, cols] = there, away
         self.data_good[rows, cols], self.data_bad[rows, cols] = kept, lost
         self.audits[rows, cols], self.faults[rows, cols] = audits, faults
         self.withheld[rows, cols] = withheld
@@ -116,7 +120,8 @@ class Sights:
             overlap = np.minimum(age + term_days, limit) - np.maximum(age, begin)
             total += self.bounds[:, place : place + 1] * np.clip(overlap, 0, None)
             begin = float(limit)
-        r = _lower(self.reach_good, self.reach_bad) * _lower(self.data_good, self.data_bad) * np.exp(-total)
+        reach = np.minimum(_bound(self.reach_good, self.reach_bad, -1), _bound(self.lately_good, self.lately_bad, 1))
+        r = reach * _bound(self.data_good, self.data_bad, -1) * np.exp(-total)
         return np.where(self.known, np.where(self.gone, 0.0, r), np.nan)
 
     def vetted(self) -> Flags:
@@ -134,7 +139,7 @@ class Sights:
         return self.known & ((self.windows >= rules.JUDGED_WINDOWS) | (self.faults > 0))
 
 
-def _lower(good: Any, bad: Any) -> Floats:
+def _bound(good: Any, bad: Any, deviations: int) -> Floats:
     total = good + bad
     mean = good / total
-    return np.maximum(0.0, mean - np.sqrt(mean * (1 - mean) / (total + 1)))
+    return np.clip(mean + deviations * np.sqrt(mean * (1 - mean) / (total + 1)), 0.0, 1.0)

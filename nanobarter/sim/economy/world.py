@@ -227,17 +227,21 @@ def _correlate(run: Run, day: int) -> None:
 
 
 def _note_failures(run: Run, here: Sequence[Person], day: int) -> None:
-    """Note when the mean estimate of a silently failed node has come most of the way down to the truth."""
+    """Note when the mean estimate of a silently failed node has come most of the way down to the truth.
+
+    One that dies soon after is still to be priced, by those who have something of it: nobody else asks it any more.
+    """
     if day < SILENT_DAY - 1:
         return
     for node, nature in run.nature.items():
-        if nature.failed_on is None or not nature.alive(day) or node in run.priced_after:
+        alive = nature.alive(day)
+        if nature.failed_on is None or node in run.priced_after or not (alive or node in run.before):
             continue
-        found = measures.estimates(here, node)
+        found = measures.estimates([p for p in here if alive or node in p.notes or node in p.leases], node)
         if day < nature.failed_on:
             run.before[node] = found if found is not None else 0.0
         elif found is not None and node in run.before:
-            truth = nature.up * nature.keeps
+            truth = nature.up * nature.keeps if alive else 0.0
             if run.before[node] - found >= measures.PRICED_PART * (run.before[node] - truth):
                 run.priced_after[node] = day - nature.failed_on
 
