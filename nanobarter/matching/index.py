@@ -98,7 +98,6 @@ class Index:
         key = (want, steps)
         table = side.tables.get(key)
         if table is None or not self._holds(table, side.levels):
-            side.levels.refresh()
             table = side.tables[key] = self._made(side.levels, want, steps)
             side.tables.move_to_end(key)
             if len(side.tables) > TABLES_MAX:
@@ -171,12 +170,12 @@ class Index:
             if discount is not None:
                 values[vertex] = weight_above(discount)
         table = Table([values], [values], seen=levels.forgotten + len(levels.changes))
-        sparse = not self._members and vertices >= _SPARSE_FROM
         for step in range(1, steps + 1):
-            if sparse and step > steps - 2:
-                rows = values = np.full(vertices, NONE)
-            else:
-                rows = values = levels.round(values)
+            if vertices >= _SPARSE_FROM and step > max(1, steps - 2):
+                table.rows.append(np.full(vertices, NONE))
+                table.values.append(table.rows[-1].copy() if self._members else table.rows[-1])
+                continue
+            rows = values = levels.round(values)
             for hub in self._members:
                 values = rows.copy() if values is rows else values
                 members = self._array(hub)
@@ -189,15 +188,25 @@ class Index:
 
     def _complete(self, table: Table, levels: Levels, steps: int, start: int) -> None:
         """Fill in what the last two rounds of a sparse table lack for a start."""
-        if steps < 2 or self._members or len(self.texts) < _SPARSE_FROM:  # noqa: PLR2004 - the last two rounds
+        if steps < 2 or len(self.texts) < _SPARSE_FROM or table.values[steps][start] > NONE:  # noqa: PLR2004 - see _made
             return
-        last, before = table.values[steps], table.values[steps - 1]
-        if last[start] > NONE or not levels.rows[start].levels:
-            return
-        _, _, targets = levels.rows[start].in_order()
-        lacking = np.append(targets, start)
-        before[lacking] = levels.round_at(lacking, table.values[steps - 2])
-        last[start] = levels.round_of(start, before)
+        onward = self.rows_for(start)
+        if steps > 2:  # noqa: PLR2004 - the first round is there
+            targets = [levels.rows[row].in_order()[2] for row in onward]
+            self._fill(table, levels, steps - 1, np.unique(np.concatenate((*targets, [start]))))
+        rows, before = table.rows[steps], table.values[steps - 1]
+        for row in onward:
+            rows[row] = levels.round_of(row, before)
+        table.values[steps][start] = rows.take(onward).max()
+
+    def _fill(self, table: Table, levels: Levels, step: int, lacking: Places) -> None:
+        """Make one round of a table for some qualities only."""
+        before, rows, values = table.values[step - 1], table.rows[step], table.values[step]
+        rows[lacking] = values[lacking] = levels.round_at(lacking, before)
+        for hub in self._members:
+            rows[hub] = levels.round_of(hub, before)
+            members = np.intersect1d(lacking, self._array(hub))
+            values[members] = np.maximum(values[members], rows[hub])
 
     def _holds(self, table: Table, levels: Levels) -> bool:
         """Tell whether no change of a top since the table was made can have moved a bound or a hop of it."""

@@ -97,6 +97,10 @@ class Row:
         found = self._special.get(gives, []) if self._special else []
         return [level for level in (found if plain is None else [plain, *found]) if level.bids]
 
+    def heaviest_giving(self, gives: int) -> float:
+        """Return the weight of the heaviest level that gives this."""
+        return max((float(self.weights[level.slot]) for level in self.giving(gives)), default=NONE)
+
     def make(self, pattern: Pattern, gives: int) -> Level:
         """Return a new level, still empty."""
         slot = len(self.levels)

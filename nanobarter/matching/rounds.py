@@ -12,6 +12,7 @@ WIDTH_MAX = 128  # levels of a row that are kept in the matrix; longer rows are 
 STAGE = 16  # the best levels of a row usually decide a round
 _MANY = 4  # one in so many columns left open makes the next stage worth while for all
 _SMALL = 4096  # a matrix of this size is done before a staged round has made its tests
+_SQUARE_FROM = 64  # vertices; with fewer the matrix is as small
 CHANGES_MAX = 256  # a table that missed more changes of tops than this is made anew
 DENSE_MAX = 2048  # vertices for which a square of weights is kept too: 32 MiB
 
@@ -92,7 +93,7 @@ class Levels:
             self.rows[row].set_weight(level, after)
             self._dirty.add(row)
             if row < len(self._into):
-                self._into[level.gives, row] = after
+                self._into[level.gives, row] = self.rows[row].heaviest_giving(level.gives)
             if self._ends is not None:
                 self._ends.move(row, level.gives, before, after)
             self.changes.append((row, level.gives, max(before, after)))
@@ -106,6 +107,8 @@ class Levels:
 
     def refresh(self) -> None:
         """Bring the matrix up to the rows. A row is a column of it, so that a round runs along its lines."""
+        if not self._dirty:
+            return
         vertices = len(self.rows)
         widest = max((len(self.rows[row].in_order()[0]) for row in self._dirty), default=0)
         width, room = self._weights.shape
@@ -130,13 +133,11 @@ class Levels:
     def round(self, values: Weights) -> Weights:
         """Return for each row the greatest weight plus value of its target, over its levels."""
         vertices = len(self.rows)
-        weights, targets = self._weights[:, :vertices], self._targets[:, :vertices]
-        if weights.size <= _SMALL:
-            best = _best(weights, targets, values)
-        elif (few := self._few(values)) is not None:
+        if vertices >= _SQUARE_FROM and (few := self._few(values)) is not None:
             return few
-        else:
-            best = _by_stages(weights, targets, values)
+        self.refresh()
+        weights, targets = self._weights[:, :vertices], self._targets[:, :vertices]
+        best = _best(weights, targets, values) if weights.size <= _SMALL else _by_stages(weights, targets, values)
         if len(self._long):
             self._look_beyond(self._long, self._long, best, values)
         return best
@@ -149,6 +150,7 @@ class Levels:
 
     def round_at(self, rows: Places, values: Weights) -> Weights:
         """Return the same for some rows."""
+        self.refresh()
         best = _by_stages(self._weights[:, rows], self._targets[:, rows], values)
         if len(self._long):
             places = np.isin(rows, self._long).nonzero()[0]
@@ -163,7 +165,7 @@ class Levels:
     def _few(self, values: Weights) -> Weights | None:
         """Return the round when few vertices have a value: over the levels that give those, in the square."""
         vertices = len(self.rows)
-        if self._special or vertices > DENSE_MAX:
+        if vertices > DENSE_MAX:
             return None
         valued = (values > NONE).nonzero()[0]
         if 4 * len(valued) > vertices:
@@ -179,7 +181,7 @@ class Levels:
         self._into = np.full((size, size), NONE)
         for number, row in enumerate(self.rows):
             _, weights, targets = row.in_order()
-            self._into[targets, number] = weights
+            self._into[targets[::-1], number] = weights[::-1]  # the heaviest last, where some give the same
 
 
 def _best(weights: Weights, targets: Places, values: Weights) -> Weights:

@@ -4,6 +4,7 @@ A bound, never an answer: owners, quantities and who is refused are left to the 
 matcher would not find, so a day comes out the same, only sooner.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from nanobarter.matching.bids import Bid
@@ -21,35 +22,42 @@ class Chances:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._by_want = dict[str, dict[str, _Offers]]()
+        self._by_gift = dict[str, dict[str, _Offers]]()
+        """The same lists the other way round: by what they give, then by what they want."""
         self._of_any = dict[str, _Offers]()
         """Bids that take anybody's notes, by what they give."""
 
     def add(self, bid: Bid) -> None:
         """Know of a bid that was put into the book."""
-        by_gift = self._of_any if bid.wants.any_issuer else self._by_want.setdefault(bid.wants.text, {})
-        bonus = bid.wants.bonus
+        bonus, wants, gift = bid.wants.bonus, bid.wants.text, bid.gives
         most = bid.provided * bonus[0] / (bid.required * bonus[1])
-        by_gift.setdefault(bid.gives, []).append((most, bid))
+        if bid.wants.any_issuer:
+            self._of_any.setdefault(gift, []).append((most, bid))
+            return
+        offers = self._by_want.setdefault(wants, {}).setdefault(gift, [])
+        if not offers:
+            self._by_gift.setdefault(gift, {})[wants] = offers
+        offers.append((most, bid))
 
     def is_hopeless(self, own: Bid) -> bool:
         """Tell whether no ring of at most three closes through a limit bid, whatever the quantities."""
         if own.wants.any_issuer or own.wants.discounts or not own.limit:
             return False
         wanted, least = own.wants.text, _SLACK * own.required / own.provided
-        taking = self._by_want.get(own.gives, {})
-        if max(self._best(taking, wanted), self._best(self._of_any, wanted)) >= least:
+        taking, giving = self._by_want.get(own.gives, {}), self._by_gift.get(wanted, {})
+        last = self._best_of(self._of_any.get(wanted, ()))
+        if max(self._best_of(taking.get(wanted, ())), last) >= least:
             return False
-        last = self._best(self._of_any, wanted)
-        for found in (taking, self._of_any):
-            for gift, offers in found.items():
-                second = max(last, self._best(self._by_want.get(gift, {}), wanted))
-                if second and second * self._best_of(offers) >= least:
-                    return False
+        for first in (taking, self._of_any):
+            if last and any(last * self._best_of(offers) >= least for offers in first.values()):
+                return False
+            if any(self._best_of(giving[gift]) * self._best_of(first[gift]) >= least for gift in first.keys() & giving):
+                return False
         return True
 
-    def _best(self, by_gift: dict[str, _Offers], gift: str) -> float:
-        offers = by_gift.get(gift)
-        return self._best_of(offers) if offers else 0.0
-
-    def _best_of(self, offers: _Offers) -> float:
-        return max((ratio for ratio, bid in offers if bid.id in self._book), default=0.0)
+    def _best_of(self, offers: Sequence[tuple[float, Bid]]) -> float:
+        best = 0.0
+        for ratio, bid in offers:
+            if ratio > best and bid.id in self._book:
+                best = ratio
+        return best

@@ -150,8 +150,10 @@ class Games:
 
     def _partner(self, nature: Nature) -> NodeId | None:
         """Return whose notes a player praises: every second one praises the one before, and gets nothing for it."""
+        if nature.cheat != "barters with itself":
+            return None
         ring = [n.node for n in self.natures if n.cheat == "barters with itself"]
-        place = ring.index(nature.node) if nature.node in ring else 0
+        place = ring.index(nature.node)
         return ring[place - 1] if place % 2 else None
 
 
