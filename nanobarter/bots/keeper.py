@@ -15,7 +15,16 @@ from nanobarter.core.units import HOUR, LeaseKind, Quantity, Span
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan, orders_for_renewal
 from nanobarter.translator.plan import Held, Plan, make_plan
-from nanobarter.translator.pricing import PLAIN_TERMS, Terms, is_pressing, next_markup, own_value, preferring, priced
+from nanobarter.translator.pricing import (
+    PLAIN_TERMS,
+    Terms,
+    is_pressing,
+    is_scarce,
+    next_markup,
+    own_value,
+    preferring,
+    priced,
+)
 from nanobarter.translator.standing import price_of_backup
 from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
@@ -35,6 +44,8 @@ class Policy:
     of its peers one by one, and would order at the first few of them what belongs to all."""
     bargain: tuple[int, Quantity] | None = None
     """So many bytes are planned for at least, and so much is given at most for all that the plan wants."""
+    room: Quantity | None = None
+    """What is free of our own space, None where nobody counts it."""
 
 
 class Orders(Protocol):
@@ -60,6 +71,8 @@ def choose(
     """Return the orders for the folders, and those for the reserve that they leave open, at the prices of the terms."""
     offering = preferring(offering, terms)
     orders = orders_for_plan(plan, held, offering, trust) if plan is not None else []
+    if plan is not None and not policy.wants and terms.mode == "discount" and is_scarce(policy.room, plan.lent):
+        return priced([order for order in orders if not order.bargain], terms, trust)[:ORDERS_MAX]
     if policy.reserve:
         in_hand = Quantity(sum(h.notes for h in held.values()))
         taken = {order.issuer for order in orders}
@@ -87,6 +100,7 @@ class Keeper:
         terms: Terms = PLAIN_TERMS,
     ) -> None:
         """``trust`` tells what is known of the issuers that offer, when the code wants so many of them."""
+        self._room: Callable[[], Quantity] | None = None
         self._trust, self.terms = trust, terms
         self._wanted, self._had, self._judged_at = False, 0, trio.current_time()
         self._orders, self._held, self._folder_bytes = orders, held, folder_bytes
@@ -106,6 +120,10 @@ class Keeper:
         self._policy = replace(self._policy, reserve=reserve)
         self.wake()
 
+    def count_room(self, room: Callable[[], Quantity]) -> None:
+        """Keep what is free of our own space, as ``room`` tells it, for the plan when it is little."""
+        self._room = room
+
     async def look(self) -> Plan | None:
         """Make the plan anew and set the orders; return the plan (None without folders or peers, or not settled)."""
         size = await self._folder_bytes()
@@ -122,7 +140,9 @@ class Keeper:
             size = max(size, self._policy.bargain[0])
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         trust = self._trust(allowed, code.n if code is not None else 0)
-        policy = self._policy if issuers else self._seen(size)
+        policy = replace(
+            self._policy if issuers else self._seen(size), room=self._room() if self._room is not None else None
+        )
         self.terms = replace(self.terms, own=own_value(trust.own))
         orders = choose(self.plan, held, allowed, policy, trust, self._bargained())
         self.wants = orders
@@ -150,7 +170,9 @@ class Keeper:
         """Move the markup once in a while: up when much was wanted all the time and nothing came in."""
         have = sum(each.total for each in held.values())
         if trio.current_time() >= self._judged_at + MARKUP_SPAN / 1000:
-            lacking = self._wanted and have <= self._had
+            room = self._room() if self._room is not None else None
+            poor = self.plan is not None and is_scarce(room, self.plan.lent)
+            lacking = self._wanted and have <= self._had and not poor  # who has nothing to give is not outbid
             self.terms = replace(self.terms, markup=next_markup(self.terms.markup, filled=not lacking))
             self._wanted, self._had, self._judged_at = True, have, trio.current_time()
         missing = sum(order.quantity for order in orders if not order.patient and not order.bargain)

@@ -45,6 +45,7 @@ from nanobarter.net.address import Address
 from nanobarter.storage.audit import Auditor
 from nanobarter.swap.ended import settled_quantity
 from nanobarter.swap.events import DraftRefused, SwapEvent, given_in
+from nanobarter.translator.asked import asks_of
 from nanobarter.translator.budget import Spent, month_of, spent
 from nanobarter.translator.ledger import Ledger, read_deals
 from nanobarter.translator.once import Once
@@ -104,6 +105,7 @@ class Node(Storage):
             terms=terms_of(self.config),
             avoid=self.avoided,
         )
+        self.keeper.count_room(lambda: self._free_own(self.kind))
         self.pinger = Pinger(
             watch=self.watch,
             caller=self.network,
@@ -179,7 +181,8 @@ class Node(Storage):
         bounds = caps(offering, vetted, self.ledger.clean_leases(), needed=needed, capacity=capacity)
         judged = frozenset(node for node in known if self.watch.is_judged(node))
         reliability = {node: self.watch.reliability(node) or 0.0 for node in known}
-        return Trust(reliability, vetted, bounds, judged, self.watch.own_reliability())
+        asks = asks_of(self.market.book)
+        return Trust(reliability, vetted, bounds, judged, self.watch.own_reliability(), asks)
 
     def unwanted(self) -> Collection[NodeId]:
         """Return the peers that proved too bad to keep anything for us, as far as there are others."""

@@ -36,6 +36,8 @@ PATTERN_MAX: Final = 64  # issuers that one bid may name
 MARKUP_UP: Final = 1.1
 MARKUP_DOWN: Final = 0.9
 PRESSING: Final = 5  # a fifth of the plan
+UNFAIR: Final = 0.75  # of what our own notes are worth: who says no better of his is not taken one for one
+SCARCE: Final = 4  # a quarter of the plan
 BARGAIN: Final = 0.8  # of its worth is what a reserve gives for somebody whom the plan does not need
 MARKUP_FIRST: Final = 1.2  # others know us for less long than we do, and their bounds are as much lower
 MARKUP_MAX: Final = 8.0  # somebody in whom others see what he does not see in himself
@@ -82,6 +84,15 @@ def is_pressing(missing: int, wanted: int) -> bool:
     return missing * PRESSING > wanted
 
 
+def is_scarce(room: int | None, wanted: int) -> bool:
+    """Tell whether so little of our own space is free that it is kept for what the plan needs. None: nobody counts it.
+
+    Who must give two and three for one has all of his space out in the end; what then lies in a reserve, and in places
+    beyond the plan, is missing when a lease is due.
+    """
+    return room is not None and room * SCARCE < wanted
+
+
 def worth(reliability: float) -> Ratio:
     """Return v(r) as a ratio, rounded down, at least one in a thousand."""
     return (max(1, int(GRAIN * value_by_reliability(min(max(reliability, 0.0), 1.0)))), GRAIN)
@@ -92,12 +103,16 @@ def own_value(reliability: float | None) -> float:
     return value_by_reliability(STRANGER_RELIABILITY if reliability is None else max(reliability, OWN_RELIABILITY_MIN))
 
 
-def price_of(reliability: float | None, terms: Terms) -> Ratio:
-    """Return what to give at most for one note of an issuer, None for one that was never seen."""
+def price_of(reliability: float | None, terms: Terms, word: float | None = None) -> Ratio:
+    """Return what to give at most for one note of an issuer, None for one that was never seen.
+
+    ``word``: the most that it is worth by what the issuer itself asks for it.
+    """
     if terms.mode != "discount":
         return terms.most
     value = worth(STRANGER_RELIABILITY if reliability is None else reliability)
-    ratio = min(value[0] / value[1] * terms.markup / terms.own, terms.most[0] / terms.most[1])
+    known = value[0] / value[1] if word is None else min(value[0] / value[1], word)
+    ratio = min(known * terms.markup / terms.own, terms.most[0] / terms.most[1])
     return (max(1, int(ratio * GRAIN)), GRAIN)
 
 
@@ -112,7 +127,8 @@ def _priced(order: Order, terms: Terms, trust: Trust) -> Order | None:
         return None if terms.mode == "ticket" else _any_issuer(order, terms, trust)
     if order.issuer in terms.refused or (order.bargain and terms.mode != "discount"):
         return None
-    price = price_of(trust.reliability.get(order.issuer), terms)
+    word = trust.at_most(order.issuer) if terms.mode == "discount" else None
+    price = price_of(trust.reliability.get(order.issuer), terms, word)
     if terms.mode != "discount":
         return replace(order, omega=price, quantity=Quantity(-(-order.quantity * price[0] // price[1])))
     if order.bargain:
@@ -140,6 +156,9 @@ def _any_issuer(order: Order, terms: Terms, trust: Trust) -> Order:
     judged = known if trust.caps.lots else trust.vetted
     bad = [n for n, r in known.items() if r < PAR_RELIABILITY and (n in judged or trust.is_bad(n))]
     bad.sort(key=lambda n: (known[n], n))
+    if terms.mode == "discount":
+        words = ((n, trust.at_most(n)) for n in sorted(trust.asks))
+        bad += [n for n, word in words if word is not None and word < UNFAIR * terms.own]
     refused = dict.fromkeys([*sorted(terms.refused), *bad, *trust.caps.lots])
     return replace(
         order,

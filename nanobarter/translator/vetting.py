@@ -10,6 +10,7 @@ from typing import Final
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import Quantity
+from nanobarter.translator.asked import NO_ASKS, Asks, at_most
 
 LOT_FIRST: Final = Quantity(953)  # MiB: 1 GB
 LOTS_DOUBLED_MAX: Final = 10  # a thousand times the first lot: no cap for anybody at home
@@ -67,6 +68,12 @@ class Trust:
     caps: Caps = NO_CAPS
     judged: frozenset[NodeId] = frozenset()
     own: float | None = None
+    asks: Asks = field(default_factory=lambda: NO_ASKS)
+    """What others offer of their own notes for those of others."""
+
+    def at_most(self, node: NodeId) -> float | None:
+        """Return the most that a stranger's note can be worth by his own word; None: he is known, or says nothing."""
+        return None if node in self.vetted else at_most(self.asks, node, self.reliability)
 
     def is_gone(self, node: NodeId) -> bool:
         """Tell whether a node was silent for so long that it will not come back. A stranger is not gone."""

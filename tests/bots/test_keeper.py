@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,8 @@ from nanobarter.matching.wire import bid_id_of
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.plan import Held, make_plan
-from nanobarter.translator.pricing import MARKUP_FIRST, Terms, own_value
-from nanobarter.translator.vetting import Trust
+from nanobarter.translator.pricing import MARKUP_FIRST, SCARCE, Terms, own_value
+from nanobarter.translator.vetting import Trust, caps
 
 KIND = LeaseKind("30d")
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 7)]
@@ -43,6 +44,20 @@ def test_each_issuer_is_ordered_once_and_only_what_is_missing(
     assert all(order.quantity > 0 for order in orders)
     if not folder_bytes and sum(notes.values()) >= reserve:
         assert orders == []
+
+
+@given(st.integers(0, 2000), st.sets(st.sampled_from(NODES), min_size=3), st.booleans())
+def test_what_little_space_is_left_is_kept_for_the_plan(room: int, vetted: set[NodeId], named: bool) -> None:  # noqa: FBT001
+    plan = make_plan(10**9, KIND, Geometry(2, 3))
+    kept = dict.fromkeys(sorted(vetted), Held(NODES[0], Quantity(0), Quantity(0), plan.per_issuer))
+    bounds = caps(NODES, vetted, {}, needed=3, capacity=Quantity(20_000))
+    trust = Trust(dict.fromkeys(NODES, 0.9), frozenset(vetted), bounds, judged=frozenset(NODES))
+    policy = Policy(KIND, Quantity(5000), tuple(NODES) if named else (), Span(1000), Span(0), room=Quantity(room))
+    orders = choose(plan, kept, NODES, policy, trust, Terms(mode="discount"))
+    reserve = [order for order in orders if order.patient or order.bargain]
+    assert bool(reserve) == (named or room * SCARCE >= plan.lent)
+    vital = choose(plan, {}, NODES, policy, trust, Terms(mode="discount"))
+    assert any(not order.patient and not order.bargain for order in vital)
 
 
 class Desk:
@@ -117,6 +132,34 @@ async def test_own_notes_are_worth_what_others_can_see_of_us_and_more_is_given_o
         await trio.sleep(MARKUP_SPAN / 1000)
     assert desk.orders == []
     assert keeper.terms.markup == MARKUP_FIRST
+
+
+@pytest.mark.parametrize(("room", "rises"), [(0, False), (10_000, True)])
+async def test_who_has_no_space_left_to_give_does_not_offer_more_of_it(
+    room: int,
+    rises: bool,  # noqa: FBT001 - one of two
+    autojump_clock: MockClock,
+) -> None:
+    desk = Desk()
+    desk.offered = NODES[1:4]
+
+    async def size() -> int:
+        await trio.lowlevel.checkpoint()
+        return 10**8
+
+    keeper = Keeper(
+        orders=desk,
+        held=dict[NodeId, Held],
+        folder_bytes=size,
+        geometry=lambda peers: Geometry(1, peers),
+        policy=Policy(KIND, Quantity(0), (), Span(60_000), Span(0)),
+        terms=Terms(mode="discount"),
+    )
+    keeper.count_room(lambda: Quantity(room))
+    for _ in range(5):
+        await keeper.look()
+        await trio.sleep(MARKUP_SPAN / 1000)
+    assert (keeper.terms.markup > MARKUP_FIRST) == rises
 
 
 async def test_two_newcomers_without_a_reserve_find_each_other_and_trade() -> None:

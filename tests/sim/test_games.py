@@ -37,8 +37,9 @@ def test_a_disk_keeps_no_more_than_it_holds_and_what_came_first_stays() -> None:
 def test_who_passes_on_has_what_it_took_at_others_and_asks_for_as_much_again() -> None:
     run = ran("through")
     (player,) = (p for p in run.people.values() if p.nature.cheat == "passes on")
-    lent = sum(p.in_leases(player.me) for p in run.people.values())
-    has = sum(player.in_leases(issuer) for issuer in player.leases)
+    lent = sum(p.in_leases(player.me) for p in run.people.values() if p.nature.alive(GAME_DAY + 12))
+    here = [n for n in player.leases if run.nature[n].alive(GAME_DAY + 12)]
+    has = sum(player.in_leases(issuer) for issuer in here)
     found = run.games.keeps(run.people, GAME_DAY + 12)
     assert lent
     assert player.folder_bytes > run.games.own_bytes

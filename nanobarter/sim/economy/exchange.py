@@ -58,6 +58,7 @@ class Exchange:
         self.book = Book()
         self._chances = chances.Chances(self.book)
         self.standing = dict[BidId, Standing]()
+        self.posted = list[Bid]()
         self.trades = list[Trade]()
         self.refused = 0
         self._age = 0
@@ -90,6 +91,7 @@ class Exchange:
             body.omega[0], body.omega[1], quantity, self._age,
         )  # fmt: skip
         self.book.insert(bid)
+        self.posted.append(bid)
         self._chances.add(bid)
 
     def clear(self, day: int) -> None:

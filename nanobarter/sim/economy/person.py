@@ -12,9 +12,10 @@ from nanobarter.core.units import LeaseKind, Quantity, Span
 from nanobarter.matching.book import Book
 from nanobarter.sim.economy.nature import Nature
 from nanobarter.storage.geometry import Geometry, for_peers
+from nanobarter.translator.asked import NO_ASKS, Asks
 from nanobarter.translator.orders import BARGAINS_MAX, PROBES_MAX, Order
 from nanobarter.translator.plan import Held, Plan, make_plan
-from nanobarter.translator.pricing import MARKUP_FIRST, Mode, Terms, is_pressing, next_markup, own_value
+from nanobarter.translator.pricing import MARKUP_FIRST, Mode, Terms, is_pressing, is_scarce, next_markup, own_value
 from nanobarter.translator.vetting import BLIND_TRUST, NO_CAPS, Trust, caps
 
 KIND: Final = LeaseKind("30d")
@@ -111,16 +112,20 @@ class Person:
                 found[issuer] = Held(issuer, Quantity(self.in_notes(issuer)), room, Quantity(used), Quantity(due))
         return found
 
-    def orders(self, offering: Sequence[NodeId], book: Book | None, day: int) -> list[Order]:
-        """Return what it bids today: the keeper's orders at its prices, and the dealers' when it has them."""
+    def orders(self, offering: Sequence[NodeId], book: Book | None, day: int, asks: Asks = NO_ASKS) -> list[Order]:
+        """Return what it bids today: the keeper's orders at its prices, and the dealers' when it has them.
+
+        ``book`` and ``asks`` are of the day before.
+        """
         held = self.held(day)
         code = self._code(len({*held, *offering}))
         self.plan = make_plan(self.folder_bytes, KIND, code)
         if self.manner.learns:
             capacity = Quantity(self.capacity)
             bounds = caps(offering, self.trust.vetted, self.clean, needed=code.n, capacity=capacity)
-            self.trust = replace(self.trust, caps=bounds)
+            self.trust = replace(self.trust, caps=bounds, asks=asks)
         policy = Policy(KIND, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
+        policy = replace(policy, room=Quantity(max(0, self.free)))
         own = self.own if self.manner.learns else 1.0
         terms = Terms(mode=self.manner.mode, markup=self.markup, own=own)
         orders = choose(self.plan, held, offering, policy, self.trust, terms)
@@ -193,9 +198,10 @@ class Person:
         on_trial = sum(n in lots for n in counted)
         whole = sum(n not in lots and self.in_leases(n) >= per for n in counted)
         open_ones = [n for n in self.notes if self.in_leases(n) < per]
-        for issuer in sorted(open_ones, key=lambda n: (n not in self.trust.vetted, n)):
-            full = on_trial >= PROBES_MAX if issuer in lots else whole >= most
-            if issuer not in self.leases and (full or issuer in self.silent or self.trust.is_bad(issuer)):
+        for issuer in sorted(open_ones, key=lambda n: (n not in self.trust.vetted, -self.in_leases(n), n)):
+            mine = issuer in self.leases
+            full = on_trial >= PROBES_MAX and not mine if issuer in lots else whole >= most
+            if full or (not mine and (issuer in self.silent or self.trust.is_bad(issuer))):
                 continue
             quantity = min(per - self.in_leases(issuer), self.in_notes(issuer))
             if quantity > 0 and holders[issuer].nature.alive(day):
@@ -207,9 +213,10 @@ class Person:
 
     def _renew(self, issuer: NodeId, day: int, holder: "Person") -> None:
         kept = list[tuple[int, int]]()
+        wanted = holder.nature.alive(day) and not self.trust.is_bad(issuer) and not self._is_surplus(issuer, day)
         for end, quantity in sorted(self.leases[issuer]):
             due = end - day <= RENEW_DAYS
-            if due and holder.nature.alive(day) and self.in_notes(issuer) >= quantity and not self.trust.is_bad(issuer):
+            if due and wanted and self.in_notes(issuer) >= quantity:
                 self.give(issuer, quantity)
                 holder.owed -= quantity  # the notes are spent; the lease goes on
                 kept.append((end + TERM, quantity))
@@ -219,6 +226,17 @@ class Person:
                 holder.owed -= quantity
                 self.clean[issuer] = self.clean.get(issuer, 0) + 1
         self._put(self.leases, issuer, kept)
+
+    def _is_surplus(self, issuer: NodeId, day: int) -> bool:
+        """Tell whether all shares are whole for a term without this one: a lease that holds none ends by itself."""
+        if self.plan is None or issuer in self.trust.caps.lots:
+            return False
+        per, safe = self.plan.per_issuer, 0
+        for node in self.leases:
+            if node != issuer and not (node in self.silent or node in self.trust.caps.lots or self.trust.is_bad(node)):
+                lasting = sum([q for end, q in self.leases[node] if end - day > RENEW_DAYS])
+                safe += lasting + self.in_notes(node) >= per
+        return safe >= self.plan.geometry.n
 
     def _put(self, where: dict[NodeId, list[tuple[int, int]]], issuer: NodeId, lots: list[tuple[int, int]]) -> None:
         if lots:
@@ -230,6 +248,7 @@ class Person:
         """Move the markup by what today's orders brought of what was missing."""
         if self.plan is not None:
             lacking = is_pressing(self.need, self.plan.lent) and FILLED_PART * gotten < self.need
+            lacking = lacking and not is_scarce(self.free, self.plan.lent)
             self.markup = next_markup(self.markup, filled=not lacking)
 
     def holders(self) -> list[NodeId]:

@@ -24,6 +24,7 @@ from nanobarter.sim.economy.games import Games, enlist, said
 from nanobarter.sim.economy.nature import SHOCKS, SILENT_DAY, Nature, Shock, passes, people, shocked
 from nanobarter.sim.economy.person import DEALERS, GRACE_DAYS, TERM, Manner, Person
 from nanobarter.sim.economy.sights import Sights
+from nanobarter.translator.asked import NO_ASKS, asks_of
 
 Regime = Literal["par", "bots", "priced", "alone", "audits"]
 REGIMES: Final[tuple[Regime, ...]] = ("par", "bots", "priced", "alone", "audits")
@@ -105,19 +106,19 @@ def simulate(
         run.people[nature.node] = Person(nature, manner, CAPACITY, FOLDER_BYTES)
     run.sights = Sights(len(natures))
     run.games = Games(natures, CAPACITY, FOLDER_BYTES)
-    book = None
+    book, asks = None, NO_ASKS
     for day in range(days):
         passes(natures, day, random)
         here = [p for p in run.people.values() if p.nature.alive(day)]
         exchange = Exchange(run.people, random, after(START, Span(day * DAY)), partners)
         offerings = _look(run, here, day, random, dice)
         for person in here:
-            for order in person.orders(offerings[person.me], book, day):
+            for order in person.orders(offerings[person.me], book, day, asks):
                 exchange.post(person, order)
             for order in run.games.quotes(person, day):
                 exchange.post(person, order)
         exchange.clear(day)
-        book = exchange.book
+        book, asks = exchange.book, asks_of(exchange.posted)
         _after_clearing(run, exchange, here, day)
         _measure(run, here, exchange, day)
         if day % PRICED_WITHIN == 0:
