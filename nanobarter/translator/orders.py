@@ -62,17 +62,18 @@ def orders_for_plan(
 ) -> list[Order]:
     """Return one order per issuer that still owes us less than the plan wants.
 
-    Issuers that already hold something come first, then the offering ones: vetted ones, the most reliable first, then
-    strangers in the order given. No more than the plan's n are asked, so that space is not lent for nothing; those
-    who are gone are not among them, and of newcomers under caps one at most, for no more than its cap. Where some are
-    missing, a few vetted ones more are asked than are needed, since not all want our notes; who watches what comes in
-    takes the rest back.
+    Issuers that already hold something come first, those that keep shares before those that only owe; then the
+    offering ones: vetted ones, the most reliable first, then strangers in the order given. No more than the plan's n
+    are asked, so that space is not lent for nothing; those who are gone are not among them, and of newcomers under caps
+    one at most, for no more than its cap. Where some are missing, a few vetted ones more are asked than are needed,
+    since not all want our notes; who watches what comes in takes the rest back.
     """
     if not plan.per_issuer:
         return []
     usable = trust.good([*held, *(issuer for issuer in offering if issuer not in held)], plan.geometry.n)
     known = [issuer for issuer in usable if issuer in held]
-    ranked = sorted((n for n in known if n not in trust.caps.lots), key=lambda issuer: -held[issuer].total)
+    keepers = _keepers(held)
+    ranked = sorted((n for n in known if n not in trust.caps.lots), key=lambda n: (n not in keepers, -held[n].total))
     new = [issuer for issuer in usable if issuer not in held]
     most = plan.geometry.n
     missing, bargains = most - len(ranked), list[NodeId]()
@@ -97,6 +98,15 @@ def orders_for_plan(
     for issuer in bargains[: 2 * extra] if extra > 0 else ():
         orders.append(Order(plan.kind, issuer, plan.per_issuer, bargain=True))
     return orders
+
+
+def _keepers(held: Mapping[NodeId, Held]) -> set[NodeId]:
+    """Return who keeps half as much as whoever keeps most, or more: their leases are lengthened first.
+
+    Else spare notes at others would stand for a lease as soon as it is due, and what is kept under it had to move.
+    """
+    most = max((each.lease_used for each in held.values()), default=0)
+    return {issuer for issuer, each in held.items() if each.lease_used and 2 * each.lease_used >= most}
 
 
 def _probes(held: Sequence[NodeId], new: Sequence[NodeId], trust: Trust) -> list[NodeId]:

@@ -140,11 +140,12 @@ def given_for(wanted: int, price: Ratio) -> Quantity:
     """Return how much to put into an order for so much: what it takes when both sides share what the price leaves.
 
     A ring takes all that is put in, at a price that is better than the worst we accept; put in at the worst, it would
-    bring twice and thrice what is wanted. What is missing afterwards is ordered again.
+    bring twice and thrice what is wanted. What is missing afterwards is ordered again; it always pays for one unit at
+    the worst, since a few MiB that are missing would else be ordered in vain for ever.
     """
     if price[0] <= price[1]:
         return Quantity(-(-wanted * price[0] // price[1]))
-    return Quantity(math.ceil(wanted * math.sqrt(price[0] / price[1])))
+    return Quantity(max(math.ceil(wanted * math.sqrt(price[0] / price[1])), -(-price[0] // price[1])))
 
 
 def _any_issuer(order: Order, terms: Terms, trust: Trust) -> Order:
