@@ -1,8 +1,9 @@
 """Chains of bids that are known to be the best, kept with what they were found by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+
+from msgspec import Struct
 
 from nanobarter.matching.bids import Bid, Ratio
 from nanobarter.matching.cycle import leg_of
@@ -10,8 +11,7 @@ from nanobarter.matching.levels import Level
 from nanobarter.matching.quantities import Leg
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chain:
+class Chain(Struct, frozen=True, eq=False):
     """The best chain from a vertex to a want, where nothing else can be as good: tops of levels that are distinct."""
 
     levels: tuple[Level, ...]

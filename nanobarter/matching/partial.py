@@ -1,14 +1,14 @@
 """What a best-first search has still to look at: chains of bids that do not close yet, and the steps they may take."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.levels import Level
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Partial:
+class Partial(Struct, frozen=True, eq=False):
     """Bids taken so far, from the one that receives from the own bid on; the own bid itself is the empty chain."""
 
     bids: tuple[Bid, ...]
@@ -26,8 +26,7 @@ class Partial:
         return tuple(bid.seniority for bid in self.bids)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fan:
+class Fan(Struct, frozen=True, eq=False):
     """The levels of one row by which a chain may go on, from place ``next`` on by falling bound."""
 
     chain: Partial
@@ -36,8 +35,7 @@ class Fan:
     next: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Step(Struct, frozen=True, eq=False):
     """A chain with the bid at ``place`` of a level as its next one, not yet looked at."""
 
     chain: Partial

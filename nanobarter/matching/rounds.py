@@ -174,6 +174,8 @@ class Levels:
             self._square()
         if not len(valued):
             return np.full(vertices, NONE)
+        if len(valued) == 1:
+            return self._into[valued[0], :vertices] + values[valued[0]]
         return (self._into[valued, :vertices] + values[valued, None]).max(axis=0)
 
     def _square(self) -> None:

@@ -172,12 +172,12 @@ class _Side:
                 continue
             bounds = weights + values[targets]
             bounds += chain.weight
-            order = (-bounds).argsort(kind="stable")
-            ordered = bounds[order]
-            kept = order[ordered >= 0 if self._at_par else ordered > NONE]
-            self._search.steps += len(kept) // LEVELS_PER_STEP
+            kept = (bounds >= 0 if self._at_par else bounds > NONE).nonzero()[0]
             if len(kept):
-                self._fan(Fan(chain, [levels[i] for i in kept.tolist()], bounds[kept].tolist(), 0))
+                self._search.steps += len(kept) // LEVELS_PER_STEP
+                bounds = bounds[kept]
+                order = (-bounds).argsort(kind="stable")
+                self._fan(Fan(chain, [levels[i] for i in kept[order].tolist()], bounds[order].tolist(), 0))
 
     def _fan(self, fan: Fan) -> None:
         """Put the next levels of equal bound on the heap, and the rest of the fan after them."""

@@ -4,6 +4,7 @@ An order is private and says why; a bid is public and says only what is given fo
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -50,11 +51,16 @@ class Order(Struct, frozen=True):
     @property
     def slot(self) -> bytes:
         """The key of the bid's item: stable per purpose, so that a changed order replaces its bid."""
-        return self.key or sha256(b"order/" + self.kind.encode() + (self.issuer or b"any"))[:16]
+        return self.key or _slot_of(self.kind, self.issuer)
 
     def bid_id(self, owner: NodeId) -> BidId:
         """Return the id of the bid that this order makes for its owner."""
         return bid_id_for(owner, self.slot)
+
+
+@lru_cache(4096)
+def _slot_of(kind: LeaseKind, issuer: NodeId | None) -> bytes:
+    return sha256(b"order/" + kind.encode() + (issuer or b"any"))[:16]
 
 
 def orders_for_plan(

@@ -6,6 +6,8 @@ from functools import cache, lru_cache
 from random import Random
 from typing import Final
 
+from msgspec import Struct
+
 from nanobarter.bots import dealing
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.units import Instant
@@ -22,8 +24,7 @@ RINGS_PER_BID: Final = 4
 VAIN_MAX: Final = 4  # searches in vain, after which a node leaves it to others for the day to find its other bids
 
 
-@dataclass(frozen=True)
-class Trade:
+class Trade(Struct, frozen=True):
     """One leg pair of a settled ring: a node gave so much of one issuer's notes for so much of another's."""
 
     day: int

@@ -64,13 +64,12 @@ class Person:
     turn: int = 0
     need: int = 0
     """How much is missing for the plan today."""
+    me: NodeId = field(init=False)
     slots: int = 0
     """At how many new issuers today's orders may be filled."""
 
-    @property
-    def me(self) -> NodeId:
-        """Its id."""
-        return self.nature.node
+    def __post_init__(self) -> None:
+        self.me = self.nature.node
 
     @property
     def free(self) -> int:
