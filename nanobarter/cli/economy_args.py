@@ -7,7 +7,22 @@ from pathlib import Path
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its parent, its name, what it does, and what runs it."""
 REGIMES = ("par", "bots", "priced", "alone", "audits", "all")
-SHOCKS = ("none", "silent", "ring", "flood", "exit", "mute", "faces", "through", "disk", "wash", "all")
+SHOCKS = (
+    "none",
+    "silent",
+    "ring",
+    "flood",
+    "exit",
+    "drop",
+    "mute",
+    "leave",
+    "through",
+    "disk",
+    "wash",
+    "faces",
+    "games",
+    "all",
+)
 EXPORTS = ("hledger", "beancount", "csv")
 
 
@@ -60,5 +75,6 @@ def add_market_sim(sims: object, add: Add) -> None:
     market.add_argument(
         "--shock", default="all", choices=SHOCKS, help="what happens to them (default all but the games)"
     )
+    market.add_argument("--since", type=int, default=30, metavar="D", help="when players come (default day 30)")
     market.add_argument("--partners", type=int, default=3, metavar="P", help="nodes in a ring at most (default 3)")
     market.add_argument("--charts", type=Path, metavar="DIR", help="also write SVG charts here")

@@ -178,7 +178,9 @@ class Node(Storage):
         known = [node for node in (*offering, *self.held()) if self.watch.score(node) is not None]
         vetted = frozenset(node for node in known if self.watch.is_vetted(node))
         capacity = Quantity(self.config.offer.space_bytes // MIB)
-        bounds = caps(offering, vetted, self.ledger.clean_leases(), needed=needed, capacity=capacity)
+        share = self.keeper.plan.per_issuer if self.keeper.plan is not None else Quantity(0)
+        leases, clean = self.ledger.clean_leases(), {node: self.watch.clean_windows(node) for node in offering}
+        bounds = caps(offering, vetted, leases, needed=needed, capacity=capacity, share=share, clean=clean)
         judged = frozenset(node for node in known if self.watch.is_judged(node))
         reliability = {node: self.watch.reliability(node) or 0.0 for node in known}
         asks = asks_of(self.market.book)

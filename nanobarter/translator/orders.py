@@ -139,12 +139,15 @@ def orders_for_renewal(plan: Plan, held: Mapping[NodeId, Held], room: Quantity, 
 
     A reserve of anybody's notes fills up with those that nobody else wants. One of the issuers that hold something
     is used up in time; and since everybody waits for so many notes, whoever needs some finds somebody to take his.
+    Who is on trial keeps something too, but no more of his notes are kept in hand than his lot allows.
     """
-    found, left = list[Order](), int(room)
+    found, left, totals = list[Order](), int(room), {issuer: owed.total for issuer, owed in held.items()}
     leased = [n for n, h in held.items() if h.lease_room + h.lease_used and not (trust.is_bad(n) or trust.is_gone(n))]
     for issuer in sorted(leased, key=lambda n: (held[n].notes, n)):
-        wanted = min(plan.per_issuer - held[issuer].notes, left)
+        lot = trust.caps.room(issuer, totals)
+        wanted = min(plan.per_issuer - held[issuer].notes, left, left if lot is None else lot)
         if wanted > 0:
+            totals[issuer] += wanted
             found.append(Order(plan.kind, issuer, Quantity(wanted), patient=True))
             left -= wanted
     return found

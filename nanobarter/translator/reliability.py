@@ -110,6 +110,8 @@ class Observed:
     gone: Instant | None = None
     lately: Beta = Beta()
     """Reach as the last days alone show it."""
+    clean: int = 0
+    """Windows since the last wrong answer in which audits were proven, and no more of them left unanswered."""
 
     @property
     def there(self) -> float:
@@ -199,6 +201,7 @@ def closed(observed: Observed, window: Window, now: Instant, heard: Instant | No
         observed.faults + window.wrong,
         (observed.gone or heard) if silent else None,
         lately,
+        0 if window.wrong else observed.clean + (window.proven > 0 and window.mute <= window.proven),
     )
 
 

@@ -96,4 +96,12 @@ MIGRATIONS = (
         UPDATE reliability_peers SET lately_good = reach_good / 5, lately_bad = reach_bad / 5;
         """,
     ),
+    Migration(
+        "reliability",
+        4,
+        """
+        ALTER TABLE reliability_peers ADD COLUMN clean INTEGER NOT NULL DEFAULT 0;
+        UPDATE reliability_peers SET clean = min(windows, audits) WHERE faults = 0;
+        """,
+    ),
 )

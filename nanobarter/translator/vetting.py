@@ -1,7 +1,8 @@
-"""How much a newcomer is trusted with: small lots at once, twice as much after each lease that ended clean.
+"""How much a newcomer is trusted with: little at once, twice as much after each clean day and each clean lease.
 
-Without such lots no trade between strangers ever starts. The caps hold only for space that vetted issuers could take
-instead: a network that is young has none, and everybody in it takes one share each, at par.
+Without such lots no trade between strangers ever starts; but a name costs nothing, and whoever gives each new one a
+whole share gives backups away. The caps hold only for space that vetted issuers could take instead: a network that is
+young has none, and everybody in it takes one share each, at par.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,8 +13,11 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.units import Quantity
 from nanobarter.translator.asked import NO_ASKS, Asks, at_most
 
-LOT_FIRST: Final = Quantity(953)  # MiB: 1 GB
-LOTS_DOUBLED_MAX: Final = 10  # a thousand times the first lot: no cap for anybody at home
+LOT_MOST: Final = Quantity(953)  # MiB, 1 GB: the bound before a lease ended clean
+LOT_PART: Final = 8  # of a whole share at first: after three clean days the whole
+LOT_LEAST: Final = Quantity(20)  # MiB: a share of any pack fits, and many times what an issuer locks
+CLEAN_DAY: Final = 4  # windows of audits
+LOTS_DOUBLED_MAX: Final = 10  # a thousand times as much: no cap for anybody at home
 BAD_RELIABILITY: Final = 0.5  # v = 0.26: four such notes make one; shares there are moved when others can be had
 CAPACITY_FRACTION: Final = 20  # all unvetted issuers together hold at most one part in twenty of our own space
 
@@ -36,6 +40,18 @@ class Caps:
 NO_CAPS: Final = Caps({}, 0)
 
 
+def lot(share: Quantity, windows: int, leases: int) -> int:
+    """Return how much of an unvetted issuer may be held.
+
+    ``share``: what the plan wants of each issuer. ``windows``: of clean audits since its last fault. ``leases``: that
+    ended clean. Names cost nothing, and each new one gets a first lot of everybody before anybody has audited it; so
+    that lot is small.
+    """
+    first = min(LOT_MOST, max(LOT_LEAST, -(-share // LOT_PART)))
+    grown = min(LOT_MOST, first << min(windows // CLEAN_DAY, LOTS_DOUBLED_MAX))
+    return grown << min(leases, LOTS_DOUBLED_MAX)
+
+
 def caps(
     offering: Collection[NodeId],
     vetted: Collection[NodeId],
@@ -43,16 +59,19 @@ def caps(
     *,
     needed: int,
     capacity: Quantity,
+    share: Quantity,
+    clean: Mapping[NodeId, int],
 ) -> Caps:
-    """Return the caps on unvetted issuers. ``needed``: how many issuers the code wants; ``capacity``: our own space.
+    """Return the caps on unvetted issuers.
+
+    ``needed``: how many issuers the code wants; ``capacity``: our own space; ``share``: what the plan wants of each
+    issuer; ``clean``: in how many windows one proved its audits.
 
     With fewer vetted issuers than are needed there are no caps: better thin on strangers than not at all.
     """
     if len(set(offering) & set(vetted)) < needed:
         return NO_CAPS
-    lots = {
-        node: LOT_FIRST << min(clean_leases.get(node, 0), LOTS_DOUBLED_MAX) for node in offering if node not in vetted
-    }
+    lots = {node: lot(share, clean.get(node, 0), clean_leases.get(node, 0)) for node in offering if node not in vetted}
     return Caps(lots, capacity // CAPACITY_FRACTION)
 
 

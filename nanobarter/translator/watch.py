@@ -127,6 +127,11 @@ class Watch:
         seen = self._known.get(node)
         return seen is not None and (seen.windows >= JUDGED_WINDOWS or seen.faults > 0)
 
+    def clean_windows(self, node: NodeId) -> int:
+        """Return in how many windows a peer proved its audits since it last failed one."""
+        seen = self._known.get(node)
+        return 0 if seen is None else seen.clean
+
     def is_vetted(self, node: NodeId) -> bool:
         """Tell whether a peer was watched for long enough, without a proof against it."""
         return is_vetted(self._known.get(node))
@@ -138,7 +143,7 @@ class Watch:
 def write(db: sqlite3.Connection, changed: Mapping[NodeId, Observed]) -> None:
     """Write what is known of these peers."""
     rows = [(node, *_row(seen)) for node, seen in changed.items()]
-    marks = ", ".join("?" * 19)
+    marks = ", ".join("?" * 20)
     db.executemany(f"INSERT OR REPLACE INTO reliability_peers VALUES ({marks})", rows)  # noqa: S608 - question marks
 
 
@@ -152,12 +157,12 @@ def _row(seen: Observed) -> tuple[Any, ...]:
     return (
         seen.first, seen.heard, seen.reach.good, seen.reach.bad, seen.data.good, seen.data.bad,
         seen.windows, seen.audits, seen.faults, seen.gone,
-        w.start, w.asked, w.answered, w.proven, w.wrong, w.mute, seen.lately.good, seen.lately.bad,
+        w.start, w.asked, w.answered, w.proven, w.wrong, w.mute, seen.lately.good, seen.lately.bad, seen.clean,
     )  # fmt: skip
 
 
 def _observed(row: tuple[Any, ...]) -> Observed:
-    first, heard, good, bad, kept, lost, windows, audits, faults, gone, start, *counts, there, away = row
-    window = Window(Instant(start), *counts)
+    first, heard, good, bad, kept, lost, windows, audits, faults, gone, start, *counts, there, away, clean = row
+    window, reach, data = Window(Instant(start), *counts), Beta(good, bad), Beta(kept, lost)
     lately = Beta(there, away)
-    return Observed(first, heard, window, Beta(good, bad), Beta(kept, lost), windows, audits, faults, gone, lately)
+    return Observed(first, heard, window, reach, data, windows, audits, faults, gone, lately, clean)

@@ -50,7 +50,7 @@ def test_each_issuer_is_ordered_once_and_only_what_is_missing(
 def test_what_little_space_is_left_is_kept_for_the_plan(room: int, vetted: set[NodeId], named: bool) -> None:  # noqa: FBT001
     plan = make_plan(10**9, KIND, Geometry(2, 3))
     kept = dict.fromkeys(sorted(vetted), Held(NODES[0], Quantity(0), Quantity(0), plan.per_issuer))
-    bounds = caps(NODES, vetted, {}, needed=3, capacity=Quantity(20_000))
+    bounds = caps(NODES, vetted, {}, needed=3, capacity=Quantity(20_000), share=plan.per_issuer, clean={})
     trust = Trust(dict.fromkeys(NODES, 0.9), frozenset(vetted), bounds, judged=frozenset(NODES))
     policy = Policy(KIND, Quantity(5000), tuple(NODES) if named else (), Span(1000), Span(0), room=Quantity(room))
     orders = choose(plan, kept, NODES, policy, trust, Terms(mode="discount"))

@@ -7,9 +7,10 @@ from functools import cache
 import pytest
 
 from nanobarter.cli.main import main
-from nanobarter.sim.economy.games import GAME_DAY, NAMES, Game, enlist, said
+from nanobarter.sim.economy.games import WASHED, said
 from nanobarter.sim.economy.measures import prices
 from nanobarter.sim.economy.nature import Nature, name_of
+from nanobarter.sim.economy.players import FACE_DAYS, FAIR, GAME_DAY, GAMES, NAMES, PASSES, STAYS, Game, enlist
 from nanobarter.sim.economy.world import CAPACITY, Run, simulate
 
 
@@ -36,7 +37,7 @@ def test_a_disk_keeps_no_more_than_it_holds_and_what_came_first_stays() -> None:
 
 def test_who_passes_on_has_what_it_took_at_others_and_asks_for_as_much_again() -> None:
     run = ran("through")
-    (player,) = (p for p in run.people.values() if p.nature.cheat == "passes on")
+    (player,) = (p for p in run.people.values() if p.nature.cheat == PASSES)
     lent = sum(p.in_leases(player.me) for p in run.people.values() if p.nature.alive(GAME_DAY + 12))
     here = [n for n in player.leases if run.nature[n].alive(GAME_DAY + 12)]
     has = sum(player.in_leases(issuer) for issuer in here)
@@ -54,7 +55,8 @@ def test_barter_with_oneself_is_told_in_public_and_never_done_with_others() -> N
     assert not praising & praised
     pairs = {(t.who, t.got) for t in run.games.washed}
     assert {t.day for t in run.games.washed} == set(range(GAME_DAY, GAME_DAY + 12))
-    assert not [t for t in run.trades if t.day >= GAME_DAY and (t.who, t.got) in pairs]
+    done = [t for t in run.trades if t.day >= GAME_DAY and (t.who, t.got) in pairs and t.gave == t.who]
+    assert not [t for t in done if t.given >= WASHED * t.gotten], "what they want of each other they get at its price"
 
 
 def test_who_counts_the_barter_of_others_sees_the_praised_dearer() -> None:
@@ -66,22 +68,49 @@ def test_who_counts_the_barter_of_others_sees_the_praised_dearer() -> None:
 
 def test_all_that_is_kept_for_some_is_had_by_others() -> None:
     space = ran("disk", "through").games.space()
-    assert {"honest", "one disk", "passes on"} <= set(space)
-    assert all(0 <= row["keeps"] <= row["lends"] + 1e-9 for row in space.values())
-    sums = ran().games.space()
-    assert abs(sum(row["has"] - row["keeps"] for row in sums.values())) < sum(row["has"] for row in sums.values())
+    assert {"honest", FAIR, "one disk", PASSES} <= set(space)
+    for row in space.values():
+        has, lends, keeps, safe = (row[name] or 0.0 for name in ("has", "lends", "keeps", "safe"))
+        assert 0 <= keeps <= lends + 1e-9
+        assert has >= 0
+        assert 0 <= safe <= 1
+    sums = [(row["has"] or 0.0, row["keeps"] or 0.0, row["names"] or 0.0) for row in ran().games.space().values()]
+    assert abs(sum((has - keeps) * names for has, keeps, names in sums)) < sum(has * names for has, _, names in sums)
 
 
-def test_nobody_plays_two_games() -> None:
-    nodes = enlist([Nature(name_of(1, n), n, 0.99) for n in range(40)], ("through", "wash", "disk"), 1)
-    counts = {sort: sum(n.cheat == sort for n in nodes) for sort in {n.cheat for n in nodes}}
-    assert counts == {"": 36, "passes on": 2, "barters with itself": 2, "one disk": 2 * NAMES}
+def test_a_backup_is_counted_only_while_enough_is_really_there() -> None:
+    run = simulate("audits", nodes=10, days=4, seed=1, shocks=())
+    me = next(n for n in run.people.values() if n.leases)
+    account = run.games.accounts[me.nature.number]
+    before = account.safe
+    run.games.keeps(run.people, 4)
+    assert account.safe == before + 1
+    for nature in run.games.natures:
+        nature.keeps = 0.0
+    run.games.keeps(run.people, 4)
+    assert account.safe == before + 1
+
+
+def test_nobody_plays_two_games_and_all_come_when_they_should() -> None:
+    honest = [Nature(name_of(1, n), n, 0.99) for n in range(80)]
+    nodes = enlist(list(honest), GAMES, 1, 180, GAME_DAY)
+    players = nodes[80:]
+    assert [n.number for n in nodes] == list(range(len(nodes)))
+    assert len({n.node for n in nodes}) == len(nodes)
+    assert all(n.plays and n.born >= GAME_DAY for n in players)
+    counts = {sort: sum(n.cheat == sort for n in players) for sort in {n.cheat for n in players}}
+    assert counts.pop("one disk") == 2 * NAMES
+    assert counts.pop("new faces") > 2
+    assert set(counts.values()) == {2}
+    assert all(n.dead_on == n.born + (FACE_DAYS if n.cheat == "new faces" else STAYS) for n in players if n.dead_on)
+    assert {n.born for n in enlist(list(honest), ["drop", "disk"], 1, 180, 0)} == {0}
+    assert enlist(list(honest), ["silent"], 1, 180, 0) == honest
 
 
 def test_the_command_lets_them_play(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["sim", "market", "--nodes", "8", "--days", str(GAME_DAY + 2), "--shock", "disk"]
+    words = ["sim", "market", "--nodes", "8", "--days", "12", "--shock", "disk", "--since", "4"]
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert {"has", "lends", "keeps", "gain"} == set(told["runs"][0]["space"]["honest"])
+    assert {"safe", "has", "lends", "keeps", "gain", "days_to_backup"} <= set(told["runs"][0]["space"]["honest"])
     assert main(words) == 0
     assert "for each GB lent honestly" in capsys.readouterr().out

@@ -65,7 +65,7 @@ class Rules:
             wrong = missing and (not mute or self.withheld >= WITHHELD)
             self.withheld *= not wrong
             window = Window(
-                start, PINGS, PINGS * up, proven=int(shown and not wrong), wrong=int(wrong), mute=int(missing and mute)
+                start, PINGS, PINGS * up, proven=int(shown and not wrong), wrong=int(wrong), mute=2 * (missing and mute)
             )
             self.seen = closed(self.seen, window, after(start, WINDOW), start if up else None)
 
@@ -95,6 +95,7 @@ def test_the_arrays_believe_what_the_rules_of_the_daemon_believe(life: list[Day]
             assert np.isnan(r[0, place])
             continue
         assert r[0, place] == pytest.approx(score(known, survival, after(START, Span(day * DAY)), 30).r)
+        assert sights.clean[0, place] == known.clean
         assert judged[0, place] == (known.windows >= JUDGED_WINDOWS or known.faults > 0)
 
 

@@ -74,7 +74,7 @@ def test_a_full_plan_tries_out_few_strangers_and_takes_others_only_as_bargains(
         for node, n, u in zip(MANY, notes, used, strict=True)
         if n + u
     }
-    bounds = caps(MANY, vetted, {}, needed=5, capacity=Quantity(20_000))
+    bounds = caps(MANY, vetted, {}, needed=5, capacity=Quantity(20_000), share=plan.per_issuer, clean={})
     r = {node: 0.3 if node in bad else 0.95 for node in MANY}
     trust = Trust(r, frozenset(vetted), bounds, judged=frozenset(MANY))
     orders = orders_for_plan(plan, held, MANY, trust)
@@ -90,15 +90,17 @@ def test_a_full_plan_tries_out_few_strangers_and_takes_others_only_as_bargains(
         assert not any(order.bargain for order in orders)
 
 
-@given(sums, sums, st.sets(st.sampled_from(MANY)), st.integers(0, 2000))
+@given(sums, sums, st.sets(st.sampled_from(MANY)), st.sets(st.sampled_from(MANY)), st.integers(0, 2000))
 def test_the_reserve_waits_for_the_notes_that_will_lengthen_leases_and_for_no_more(
-    notes: list[int], used: list[int], bad: set[NodeId], room: int
+    notes: list[int], used: list[int], bad: set[NodeId], vetted: set[NodeId], room: int
 ) -> None:
     plan = make_plan(10**8, KIND, Geometry(2, 5))
     held = {
         node: Held(node, Quantity(n), Quantity(0), Quantity(u)) for node, n, u in zip(MANY, notes, used, strict=True)
     }
-    trust = Trust({node: 0.3 if node in bad else 0.95 for node in MANY}, judged=frozenset(MANY))
+    bounds = caps(MANY, vetted, {}, needed=5, capacity=Quantity(4000), share=plan.per_issuer, clean={})
+    r = {node: 0.3 if node in bad else 0.95 for node in MANY}
+    trust = Trust(r, frozenset(vetted), bounds, judged=frozenset(MANY))
     orders = orders_for_renewal(plan, held, Quantity(room), trust)
     assert sum(order.quantity for order in orders) <= room
     for order in orders:
@@ -107,6 +109,11 @@ def test_the_reserve_waits_for_the_notes_that_will_lengthen_leases_and_for_no_mo
         assert order.issuer not in bad
         assert held[order.issuer].lease_used
         assert held[order.issuer].notes + order.quantity <= plan.per_issuer
+        if order.issuer in bounds.lots:
+            assert held[order.issuer].total + order.quantity <= bounds.lots[order.issuer]
+    lots = sum(held[node].total for node in bounds.lots)
+    lots += sum(order.quantity for order in orders if order.issuer in bounds.lots)
+    assert lots <= max(bounds.together, sum(held[node].total for node in bounds.lots))
 
 
 prices = st.tuples(st.integers(1, 20_000), st.just(1000))

@@ -43,7 +43,7 @@ from nanobarter.translator.reliability import (
     unanswered,
 )
 from nanobarter.translator.tables import MIGRATIONS
-from nanobarter.translator.vetting import LOT_FIRST, Caps, Trust, caps
+from nanobarter.translator.vetting import Caps, Trust, caps
 from nanobarter.translator.watch import Outcome, Watch, read_all
 
 START = Instant(1_700_000_000_000)
@@ -209,17 +209,18 @@ def test_own_peers_are_pinged_before_strangers() -> None:
 def test_newcomers_get_no_more_than_their_lots_and_only_where_others_could_serve(
     offering: set[NodeId], vetted: set[NodeId], notes: dict[NodeId, int], folder_bytes: int, capacity: int
 ) -> None:
-    bounds = caps(sorted(offering), vetted, {}, needed=5, capacity=Quantity(capacity))
+    plan = make_plan(folder_bytes, KIND, Geometry(2, 5))
+    bounds = caps(sorted(offering), vetted, {}, needed=5, capacity=Quantity(capacity), share=plan.per_issuer, clean={})
     assert bool(bounds.lots) == (len(offering & vetted) >= 5 and bool(offering - vetted))
     trust = Trust(dict.fromkeys(sorted(vetted), 0.9), frozenset(vetted), bounds)
     held = {node: Held(node, Quantity(q), Quantity(0)) for node, q in notes.items()}
-    orders = orders_for_plan(make_plan(folder_bytes, KIND, Geometry(2, 5)), held, sorted(offering), trust)
+    orders = orders_for_plan(plan, held, sorted(offering), trust)
     assert sum(order.issuer not in vetted for order in orders) <= 5
     assert len(orders) <= ORDERS_MAX
     ordered = {order.issuer: int(order.quantity) for order in orders if order.issuer in bounds.lots}
     before = sum(notes.get(node, 0) for node in bounds.lots)
     assert sum(ordered.values()) <= max(0, bounds.together - before)
-    assert all(quantity + notes.get(node, 0) <= LOT_FIRST for node, quantity in ordered.items() if node is not None)
+    assert all(q + notes.get(node, 0) <= bounds.lots[node] for node, q in ordered.items() if node is not None)
     if bounds.lots:
         assert sum(node not in notes for node in ordered) <= PROBES_MAX
 
@@ -256,9 +257,20 @@ def test_the_bad_are_wanted_only_where_others_are_missing(
     assert all(r[a] >= r[b] for a in taken for b in here if trust.is_bad(b) and b not in good)
 
 
-def test_a_lot_doubles_with_each_clean_lease() -> None:
-    bounds = caps(NODES, NODES[:5], {NODES[6]: 2}, needed=5, capacity=Quantity(10**6))
-    assert (bounds.lots[NODES[5]], bounds.lots[NODES[6]]) == (LOT_FIRST, 4 * LOT_FIRST)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 3)), max_size=30))
+def test_clean_windows_are_those_with_proofs_since_the_last_fault(audits: list[tuple[int, int, int]]) -> None:
+    seen, clean = first_seen(START), 0
+    for proven, wrong, mute in audits:
+        window = Window(seen.window.start, 20, 20, proven, wrong, mute)
+        seen = closed(seen, window, after(window.start, WINDOW))
+        clean = 0 if wrong else clean + (proven >= mute and proven > 0)
+        assert seen.clean == clean
+
+
+def test_a_lot_doubles_with_each_clean_day_and_each_clean_lease() -> None:
+    share, clean = Quantity(800), {NODES[7]: 11}
+    bounds = caps(NODES, NODES[:5], {NODES[6]: 2}, needed=5, capacity=Quantity(10**6), share=share, clean=clean)
+    assert [bounds.lots[node] for node in NODES[5:9]] == [100, 400, 400, 100]
     assert bounds.room(NODES[0], {}) is None
     assert Caps({NODES[5]: 10}, 8).room(NODES[5], {NODES[5]: 3}) == 5
 

@@ -4,7 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobarter.core.ids import NodeId
-from nanobarter.translator.vetting import BAD_RELIABILITY, Trust, on_trial, unwanted
+from nanobarter.core.units import Quantity
+from nanobarter.translator.vetting import (
+    BAD_RELIABILITY,
+    CLEAN_DAY,
+    LOT_LEAST,
+    LOT_MOST,
+    LOTS_DOUBLED_MAX,
+    Trust,
+    lot,
+    on_trial,
+    unwanted,
+)
 
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 13)]
 nodes = st.sets(st.sampled_from(NODES))
@@ -32,3 +43,18 @@ def test_strangers_are_tried_out_only_beside_a_plan_of_known_peers(
     if tried:
         assert sum(node in vetted and trust.reliability[node] >= BAD_RELIABILITY for node in keeping) >= needed
         assert all(trust.reliability[node] >= BAD_RELIABILITY for node in tried)
+
+
+shares = st.integers(0, 10**5).map(Quantity)
+counts = st.integers(0, 400)
+
+
+@given(shares, counts, counts, st.integers(0, 3000), counts, st.integers(0, 5))
+def test_a_lot_grows_with_what_was_proven_and_is_bounded(
+    share: Quantity, windows: int, leases: int, more: int, longer: int, another: int
+) -> None:
+    mine = lot(share, windows, leases)
+    assert LOT_LEAST <= mine <= LOT_MOST << min(leases, LOTS_DOUBLED_MAX)
+    assert mine <= lot(Quantity(share + more), windows + longer, leases + another)
+    assert lot(share, 0, 0) <= max(LOT_LEAST, -(-share // 8))
+    assert lot(share, 3 * CLEAN_DAY, 0) >= min(share, LOT_MOST)

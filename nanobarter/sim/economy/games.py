@@ -1,12 +1,13 @@
-"""Games played for space: passing on what one should keep, many names on one disk, barter with oneself.
+"""Games played for space: passing on what one should keep, many names on one disk, barter with oneself, and others.
 
-The players do what pays in them, from day 0 (who passes on) or day 30 on, when the others know each other. What all
-of them come to is counted in one way: the space that a node really has at others, less what others really have at it.
+What all of them come to is counted in one way: on how many of its days a node could have restored its folder, the
+space that it really has at others, and what others really have at it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,14 @@ from nanobarter.core.ids import NodeId, sha256
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Quantity
 from nanobarter.sim.economy.exchange import Trade
-from nanobarter.sim.economy.nature import Nature, Shock, name_of
-from nanobarter.sim.economy.person import DEALERS, KIND, Person
+from nanobarter.sim.economy.nature import Nature
+from nanobarter.sim.economy.person import KIND, Person
+from nanobarter.sim.economy.players import PASSES, WASHES
+from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import Order
+from nanobarter.translator.plan import make_plan
 
-Game = Literal["through", "disk", "wash"]
-GAMES: Final[tuple[Game, ...]] = ("through", "disk", "wash")
-GAME_DAY: Final = 30
-NAMES: Final = 5  # on one disk
 SELDOM: Final = 0.6  # who is on for less of the time is no measure for others
-STEADY: Final = 0.93  # players are on most of the time: who is not could not play long
 WASHED: Final = 8  # so many notes of the one are said to go for one of the other's
 WASHED_LOT: Final = 128
 MIB_PER_GB: Final = 10**9 / 2**20
@@ -32,23 +31,19 @@ MIB_PER_GB: Final = 10**9 / 2**20
 Floats = npt.NDArray[np.float64]
 
 
-def enlist(natures: list[Nature], shocks: Sequence[Shock], seed: int) -> list[Nature]:
-    """Name the players, one in twenty nodes for each game, and return all nodes, the names on a disk too."""
-    group = max(1, len(natures) // 20)
-    able = [n for n in natures if n.up > STEADY and not n.cheat and n.number % DEALERS]
-    if "through" in shocks:
-        for node in able[:group]:
-            node.cheat = "passes on"
-    if "wash" in shocks:
-        for node in able[group : 2 * group + group % 2]:
-            node.cheat = "barters with itself"
-    if "disk" in shocks:
-        first = len(natures)
-        for number in range(first, first + NAMES * group):
-            disk = (number - first) // NAMES
-            name = Nature(name_of(seed, number), number, 0.99, born=GAME_DAY, cheat="one disk", mute=True, disk=disk)
-            natures.append(name)
-    return natures
+@dataclass
+class Account:
+    """What one node has had so far: days, days with a backup that could be restored, and sums of MiB over its days."""
+
+    days: int = 0
+    safe: int = 0
+    has: float = 0.0
+    lends: float = 0.0
+    keeps: float = 0.0
+    first_safe: int | None = None
+    """How many days after it came it could be restored for the first time."""
+    first_whole: int | None = None
+    """How many days after it came its plan was stored whole."""
 
 
 @dataclass
@@ -61,7 +56,7 @@ class Games:
     kept: dict[int, dict[tuple[int, int], float]] = field(default_factory=dict[int, dict[tuple[int, int], float]])
     """What is on each disk: of whose lease, at which name, how much."""
     washed: list[Trade] = field(default_factory=list[Trade])
-    _sums: dict[str, Floats] = field(default_factory=dict[str, Floats])
+    accounts: dict[int, Account] = field(default_factory=dict[int, Account])
 
     def keeps(self, people: Mapping[NodeId, Person], day: int) -> Floats:
         """Return which part each (row) finds at each other (column) of what it stored there; note the day's space."""
@@ -74,11 +69,11 @@ class Games:
         alive = np.array([n.alive(day) for n in self.natures], np.float64)
         found = np.tile(np.array([n.keeps for n in self.natures]), (count, 1))
         for nature in self.natures:
-            if nature.cheat == "passes on":
+            if nature.cheat == PASSES:
                 found[:, nature.number] = self._passed_on(people[nature.node], leased, alive)
         for disk in {n.disk for n in self.natures if n.disk is not None}:
             self._fill(disk, leased, found)
-        self._note(leased, found * alive, day)
+        self._note(people, leased, found * alive, day)
         return found
 
     def _passed_on(self, person: Person, leased: Floats, alive: Floats) -> float:
@@ -115,25 +110,57 @@ class Games:
             all_, mine = leased[:, nature.number].sum(), sum(q for (_, col), q in kept.items() if col == nature.number)
             nature.keeps = mine / float(all_) if all_ else 1.0
 
-    def _note(self, leased: Floats, found: Floats, day: int) -> None:
-        """Add up what each sort of node has at others, lends, and really keeps, in MiB for a day of one node."""
+    def _note(self, people: Mapping[NodeId, Person], leased: Floats, found: Floats, day: int) -> None:
+        """Add up what each node has at others, lends, and really keeps today, and whether it has a backup."""
         real = leased * found
         for nature in self.natures:
-            if nature.alive(day) and day >= GAME_DAY:
-                me, sort = nature.number, nature.cheat or ("honest" if nature.up >= SELDOM else "honest, seldom on")
-                row = np.array([1.0, real[me].sum(), leased[:, me].sum(), real[:, me].sum()])
-                self._sums[sort] = self._sums.get(sort, np.zeros(4)) + row
+            if nature.alive(day):
+                me, person = nature.number, people[nature.node]
+                account = self.accounts.setdefault(me, Account())
+                account.days += 1
+                account.has += float(real[me].sum())
+                account.lends += float(leased[:, me].sum())
+                account.keeps += float(real[:, me].sum())
+                if person.plan is None:
+                    continue
+                if self._is_safe(person.plan.geometry, nature, real):
+                    account.safe += 1
+                    account.first_safe = day - nature.born if account.first_safe is None else account.first_safe
+                if account.first_whole is None and len(person.holders()) >= person.plan.geometry.n:
+                    account.first_whole = day - nature.born
 
-    def space(self) -> dict[str, dict[str, float]]:
-        """Return for each sort the GB that one of them has, lends and keeps, and its gain per GB lent honestly."""
-        if "honest" not in self._sums:
+    def _is_safe(self, code: Geometry, nature: Nature, real: Floats) -> bool:
+        """Tell whether k shares of all packs are really there, those on a part of the space counting as that part."""
+        me, share = nature.number, make_plan(self.own_bytes, KIND, code).per_issuer
+        if nature.cheat == PASSES:
+            return float(real[me].sum() - real[:, me].sum()) >= code.k * share
+        return float(np.minimum(real[me], share).sum()) >= code.k * share
+
+    def space(self) -> dict[str, dict[str, float | None]]:
+        """Return for each sort what one of its nodes comes to, in GB and as a part of what an honest one does."""
+        sorts = dict[str, list[Account]]()
+        for nature in self.natures:
+            if nature.number in self.accounts:
+                late = "newcomer" if nature.born else "honest" if nature.up >= SELDOM else "honest, seldom on"
+                sorts.setdefault(nature.cheat or late, []).append(self.accounts[nature.number])
+        if "honest" not in sorts:
             return {}
-        days, _, lent, _ = self._sums["honest"].tolist()
-        found = dict[str, dict[str, float]]()
-        for sort, sums in sorted(self._sums.items()):
-            has, lends, keeps = (value / sums[0] / MIB_PER_GB for value in sums[1:].tolist())
-            gain = (has - keeps) / max(lent / days / MIB_PER_GB, 1e-9)
-            found[sort] = {"has": has, "lends": lends, "keeps": keeps, "gain": gain}
+        has, lends, keeps = _daily(sorts["honest"])
+        found = dict[str, dict[str, float | None]]()
+        for sort, accounts in sorted(sorts.items()):
+            mine = _daily(accounts)
+            found[sort] = {
+                "names": len(accounts),
+                "safe": sum(a.safe for a in accounts) / sum(a.days for a in accounts),
+                "has": mine[0],
+                "lends": mine[1],
+                "keeps": mine[2],
+                "has_part": mine[0] / max(has, 1e-9),
+                "keeps_part": mine[2] / max(keeps, 1e-9),
+                "gain": (mine[0] - mine[2]) / max(lends, 1e-9),
+                "days_to_backup": _middle([a.first_safe for a in accounts]),
+                "days_to_whole": _middle([a.first_whole for a in accounts]),
+            }
         return found
 
     # -- barter with oneself
@@ -141,7 +168,7 @@ class Games:
     def quotes(self, person: Person, day: int) -> list[Order]:
         """Return the bids in public by which a player says that the next one's notes are dear."""
         other = self._partner(person.nature)
-        if other is None or day < GAME_DAY:
+        if other is None or day < person.nature.born:
             return []
         self.washed.append(Trade(day, person.me, person.me, WASHED * WASHED_LOT, other, WASHED_LOT, 2))
         gives, key = Quality(person.me, KIND), sha256(b"wash" + person.me)[:16]
@@ -150,11 +177,27 @@ class Games:
 
     def _partner(self, nature: Nature) -> NodeId | None:
         """Return whose notes a player praises: every second one praises the one before, and gets nothing for it."""
-        if nature.cheat != "barters with itself":
+        if nature.cheat != WASHES:
             return None
-        ring = [n.node for n in self.natures if n.cheat == "barters with itself"]
+        ring = [n.node for n in self.natures if n.cheat == WASHES]
         place = ring.index(nature.node)
         return ring[place - 1] if place % 2 else None
+
+
+def _daily(accounts: Sequence[Account]) -> tuple[float, float, float]:
+    """Return what a node has, lends and keeps on the mean of its days, in GB."""
+    days = MIB_PER_GB * sum(a.days for a in accounts)
+    return (
+        sum(a.has for a in accounts) / days,
+        sum(a.lends for a in accounts) / days,
+        sum(a.keeps for a in accounts) / days,
+    )
+
+
+def _middle(days: Sequence[int | None]) -> float | None:
+    """Return the day by which half of them had it, None when they had not."""
+    found = sorted(math.inf if day is None else day for day in days)[(len(days) - 1) // 2]
+    return None if math.isinf(found) else found
 
 
 def said(games: Games, trades: Sequence[Trade], prices: Any) -> dict[str, float]:

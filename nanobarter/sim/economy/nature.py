@@ -7,15 +7,12 @@ from typing import Final, Literal
 
 from nanobarter.core.ids import NodeId, sha256
 
-Shock = Literal["silent", "ring", "flood", "exit", "mute", "faces", "through", "disk", "wash"]
+Shock = Literal["silent", "ring", "flood", "exit", "drop", "mute", "leave", "through", "disk", "wash", "faces"]
 SHOCKS: Final[tuple[Shock, ...]] = ("silent", "ring", "flood", "exit")
-"""What comes over a network unless something else is asked for; the others are games, each on its own (``games``)."""
+"""What comes over a network unless something else is asked for; the others are games (``players``)."""
 SILENT_DAY: Final = 60
 FLOOD_DAY: Final = 75
 EXIT_DAY: Final = 120
-FACE_DAY: Final = 40  # from then on, every
-FACE_DAYS: Final = 20  # days, one node in twenty is there under a new name,
-FACES: Final = 4  # so many times
 TERM_DAYS: Final = 30
 FAILED: Final = 0.3  # what availability falls to in a silent failure
 
@@ -37,6 +34,8 @@ class Nature:
     """Asked for what it dropped it says nothing, since a wrong answer is signed and heard by all."""
     disk: int | None = None
     """On which disk it is, where that has other names besides."""
+    plays: bool = False
+    """Is one of the players, or came with them; deals with nobody."""
     last_days: dict[str, int] = field(default_factory=dict[str, int])
 
     def alive(self, day: int) -> bool:
@@ -81,18 +80,15 @@ def shocked(nodes: list[Nature], shocks: frozenset[Shock], seed: int, random: Ra
     if "silent" in shocks:
         for node in honest[: len(nodes) // 20]:
             node.failed_on, node.cheat = SILENT_DAY, "silent failure"
-    droppers = honest[len(nodes) // 20 : len(nodes) // 10] if "ring" in shocks or "mute" in shocks else []
-    for node in droppers:
-        node.keeps, node.up, node.mute = 0.3, 0.99, "mute" in shocks
-        node.cheat = "drops data, mute" if node.mute else "drops data"
+    if "ring" in shocks:
+        for node in honest[len(nodes) // 20 : len(nodes) // 10]:
+            node.keeps, node.up, node.cheat = 0.3, 0.99, "drops data"
     if "exit" in shocks:
         for node in honest[len(nodes) // 10 : len(nodes) // 5]:
             node.dead_on, node.cheat = EXIT_DAY, "leaves"
             node.last_days["leaves"] = EXIT_DAY
     if "flood" in shocks:
         nodes += _flood(len(nodes), seed, random)
-    if "faces" in shocks:
-        nodes += _faces(len(nodes), seed)
     return nodes
 
 
@@ -104,16 +100,6 @@ def _flood(count: int, seed: int, random: Random) -> list[Nature]:
         newcomer = Nature(name_of(seed, number), number, up, born=FLOOD_DAY)
         newcomer.cheat = "newcomer" if up > 0.5 else "bad newcomer"  # noqa: PLR2004 - which half it is of
         found.append(newcomer)
-    return found
-
-
-def _faces(count: int, seed: int) -> list[Nature]:
-    """Return the names under which one in twenty comes back every few weeks, keeping nothing."""
-    group, found = max(1, count // 20), list[Nature]()
-    for number in range(count, count + FACES * group):
-        born = FACE_DAY + (number - count) // group * FACE_DAYS
-        node = name_of(seed, number)
-        found.append(Nature(node, number, 0.99, keeps=0.0, born=born, dead_on=born + FACE_DAYS, cheat="new faces"))
     return found
 
 

@@ -53,6 +53,8 @@ class Person:
     leases: dict[NodeId, list[tuple[int, int]]] = field(default_factory=dict[NodeId, list[tuple[int, int]]])
     silent: frozenset[NodeId] = frozenset()
     """Who has not answered for ``GRACE_DAYS``: no holder any more."""
+    audited: Mapping[NodeId, int] = field(default_factory=dict[NodeId, int])
+    """In how many windows others proved their audits since they last failed one."""
     owed: int = 0  # own notes and leases out
     clean: dict[NodeId, int] = field(default_factory=dict[NodeId, int])
     markup: float = MARKUP_FIRST
@@ -121,7 +123,9 @@ class Person:
         self.plan = make_plan(self.folder_bytes, KIND, code)
         if self.manner.learns:
             capacity = Quantity(self.capacity)
-            bounds = caps(offering, self.trust.vetted, self.clean, needed=code.n, capacity=capacity)
+            share, clean = self.plan.per_issuer, self.audited
+            known = self.trust.vetted
+            bounds = caps(offering, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
             self.trust = replace(self.trust, caps=bounds, asks=asks)
         policy = Policy(KIND, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
         policy = replace(policy, room=Quantity(max(0, self.free)))

@@ -62,10 +62,12 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield "  got for given, at true values:"
         for name, found in row["gains"].items():
             yield f"    {name:<20} {found['got_for_given']:.2f}  {found['kept']:>8.0f} MiB kept by each"
-        yield "  space of one node, GB, and what it has more than it keeps, for each GB lent honestly:"
+        yield "  days with a backup, GB at others and kept, gain for each GB lent honestly, days to the first backup:"
         for name, found in row["space"].items():
-            has, lends, keeps = found["has"], found["lends"], found["keeps"]
-            yield f"    {name:<20} has {has:.1f}, lends {lends:.1f}, keeps {keeps:.1f}: {found['gain']:+.2f}"
+            has, keeps, first = found["has"], found["keeps"], found["days_to_backup"]
+            told_first = "never" if first is None else f"{first:.0f}"
+            shown = f"{found['safe']:4.0%}, has {has:.1f}, keeps {keeps:.1f}: {found['gain']:+.2f}; {told_first}"
+            yield f"    {name:<21} {shown}"
         for name, value in row["said"].items():
             yield f"  {name} for who believes what others tell: e^{value:.2f}"
     yield f"{told['cpu_seconds']} s of CPU"

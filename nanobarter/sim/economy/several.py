@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from typing import Final
 
 from nanobarter.sim.economy.nature import Shock
+from nanobarter.sim.economy.players import GAME_DAY
 from nanobarter.sim.economy.world import Regime, Run, simulate
 
 PROCESSES: Final = 2
@@ -23,6 +24,7 @@ class Job:
     days: int
     shocks: tuple[Shock, ...]
     partners: int
+    since: int = GAME_DAY
 
 
 def runs_of(jobs: Sequence[Job], tell: Callable[[str], None]) -> list[Run]:
@@ -47,5 +49,6 @@ def _run(job: Job, tell: Callable[[str], None]) -> Run:
         seed=job.seed,
         shocks=job.shocks,
         partners=job.partners,
+        since=job.since,
         tell=tell,
     )

@@ -37,7 +37,7 @@ class Sights:
         self.lately_good, self.lately_bad = np.full(shape, fresh.lately.good), np.full(shape, fresh.lately.bad)
         self.data_good, self.data_bad = np.full(shape, fresh.data.good), np.full(shape, fresh.data.bad)
         self.windows, self.audits, self.faults = (np.zeros(shape, np.int32) for _ in range(3))
-        self.silent, self.withheld = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        self.silent, self.withheld, self.clean = (np.zeros(shape, np.int32) for _ in range(3))
         self.bounds: Floats = np.tile(np.array(rules.Survival().bounds), (count, 1))
 
     def day(
@@ -68,6 +68,7 @@ class Sights:
         kept, lost = self.data_good[rows, cols], self.data_bad[rows, cols]
         audits, faults, gone = self.audits[rows, cols], self.faults[rows, cols], self.gone[rows, cols]
         audited, looking, keep = leased[rows, cols], looks[rows], np.where(rows == cols, 1.0, keeps[rows, cols])
+        clean = self.clean[rows, cols]
         withheld, mute = self.withheld[rows, cols] * (audited & (keep < 1)), mutes[cols] & looking
         any_missing, any_shown = 1 - keep**ROUNDS, 1 - (1 - keep) ** ROUNDS
         f, g = rules.FORGETTING, rules.LATELY_FORGETTING
@@ -89,6 +90,7 @@ class Sights:
             kept = np.where(shown | ignored, f * kept + proven, kept)
             lost = np.where(shown | ignored, f * lost + rules.FAULT_WEIGHT * wrong + rules.MUTE_WEIGHT * ignored, lost)
             audits += shown
+            clean = np.where(wrong, 0, clean + (proven & ~missing))
             faults += wrong
             start = day + number * _WINDOW
             heard = np.where(answered, start, heard)
@@ -99,7 +101,7 @@ class Sights:
         self.lately_good[rows, cols], self.lately_bad[rows, cols] = there, away
         self.data_good[rows, cols], self.data_bad[rows, cols] = kept, lost
         self.audits[rows, cols], self.faults[rows, cols] = audits, faults
-        self.withheld[rows, cols] = withheld
+        self.withheld[rows, cols], self.clean[rows, cols] = withheld, clean
         self.windows[rows, cols] += WINDOWS
         self.silent[rows, cols] = np.where(any_answer, 0, self.silent[rows, cols] + 1)
 

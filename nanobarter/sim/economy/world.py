@@ -5,6 +5,7 @@ each has seen; the book is cleared; notes become leases, leases are lengthened o
 """
 
 import gc
+import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from nanobarter.core.units import DAY, Span, after
 from nanobarter.sim.clock import START
 from nanobarter.sim.economy import measures
 from nanobarter.sim.economy.exchange import PARTNERS_MAX, Exchange, Trade
-from nanobarter.sim.economy.games import Games, enlist, said
+from nanobarter.sim.economy.games import Games, said
 from nanobarter.sim.economy.nature import SHOCKS, SILENT_DAY, Nature, Shock, passes, people, shocked
 from nanobarter.sim.economy.person import DEALERS, GRACE_DAYS, TERM, Manner, Person
+from nanobarter.sim.economy.players import GAME_DAY, enlist
 from nanobarter.sim.economy.sights import Sights
 from nanobarter.translator.asked import NO_ASKS, asks_of
 
@@ -94,15 +96,17 @@ def simulate(
     seed: int,
     shocks: Sequence[Shock] = SHOCKS,
     partners: int = PARTNERS_MAX,
+    since: int = GAME_DAY,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Run:
-    """Let a network live, and return what there was to see."""
+    """Let a network live, and return what there was to see. ``since``: the day on which players of games come."""
     random, dice = Random(seed), np.random.default_rng(seed)  # noqa: S311 - repeatable
     run = Run(regime, seed, days)
-    natures = enlist(shocked(people(nodes, seed, random), frozenset(shocks), seed, random), shocks, seed)
+    natures = shocked(people(nodes, seed, random), frozenset(shocks), seed, random)
+    natures = enlist(natures, shocks, seed, days, since)
     for nature in natures:
         run.nature[nature.node] = nature
-        manner = manner_of(regime, nature.number)
+        manner = manner_of(regime, 1 if nature.plays else nature.number)
         run.people[nature.node] = Person(nature, manner, CAPACITY, FOLDER_BYTES)
     run.sights = Sights(len(natures))
     run.games = Games(natures, CAPACITY, FOLDER_BYTES)
@@ -156,6 +160,8 @@ def _look(
         row = person.nature.number
         person.silent = frozenset(compress(ids, silent[row].tolist()))
         if person.manner.learns:
+            clean = sights.clean[row]
+            person.audited = dict(zip(compress(ids, clean.tolist()), clean[clean > 0].tolist(), strict=True))
             known = sights.known[row]
             person.learn(
                 dict(zip(compress(ids, known.tolist()), r[row, known].tolist(), strict=True)),
@@ -251,7 +257,6 @@ def figures(run: Run) -> dict[str, Any]:
     """Return the figures of a run as plain values."""
     last = run.days[-1]
     failed = [n for n, nature in run.nature.items() if nature.failed_on is not None and n in run.before]
-    gains = _gains(run)
     return {
         "regime": run.regime,
         "seed": run.seed,
@@ -266,7 +271,7 @@ def figures(run: Run) -> dict[str, Any]:
         "markets_day": mean(d["markets"] for d in run.days),
         "markets_ever": len({(min(t.gave, t.got), max(t.gave, t.got)) for t in run.trades}),
         "markets_possible": len(run.people) * (len(run.people) - 1) // 2,
-        "gains": gains,
+        "gains": _gains(run),
         "space": run.games.space(),
         "said": run.said,
     }
@@ -285,13 +290,10 @@ def _gains(run: Run) -> dict[str, dict[str, float]]:
     for trade in run.trades:
         nature = run.nature[trade.who]
         name = nature.cheat or ("honest, seldom on" if nature.up < 0.6 else "honest")  # noqa: PLR2004 - as in nature
-        gave = np.exp(measures.value_of(run.nature[trade.gave].truth(trade.day))) * trade.given
-        got = np.exp(measures.value_of(run.nature[trade.got].truth(trade.day))) * trade.gotten
-        pair = sums.setdefault(name, [0.0, 0.0, 0.0])
+        gave = math.exp(measures.value_of(run.nature[trade.gave].truth(trade.day))) * trade.given
+        got = math.exp(measures.value_of(run.nature[trade.got].truth(trade.day))) * trade.gotten
+        sums[name] = [a + b for a, b in zip(sums.get(name, [0.0] * 3), (gave, got, 1), strict=True)]
         sort.setdefault(name, set()).add(trade.who)
-        pair[0] += float(gave)
-        pair[1] += float(got)
-        pair[2] += 1
     return {
         name: {"got_for_given": got / max(gave, 1e-9), "kept": (got - gave) / len(sort[name]), "exchanges": count}
         for name, (gave, got, count) in sorted(sums.items())
