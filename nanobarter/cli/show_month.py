@@ -17,13 +17,18 @@ _BARS: Final = 24
 
 
 def _report(report: f.Report) -> Iterator[str]:
-    yield f"{report.month}, told in {report.currency.name}s"
+    yield _head(report)
     yield from report.lines
     for line in report.attention:
         yield f"attention: {line}"
     for chart in report.charts:
         yield ""
         yield from _chart(chart)
+
+
+def _head(report: f.Report) -> str:
+    unit = f", your own unit: {report.unit} {report.currency.symbol}" if report.unit else ""
+    return f"{report.month}, told in {report.currency.name}s ({report.currency.symbol}){unit}"
 
 
 def _chart(chart: f.Chart) -> Iterator[str]:
@@ -38,7 +43,7 @@ def _chart(chart: f.Chart) -> Iterator[str]:
 def drawn(answer: dict[str, Any]) -> str:
     """Return the report as one SVG."""
     report = msgspec.convert(answer, f.Report)
-    head = f"{report.month}, told in {report.currency.name}s"
+    head = _head(report)
     notes = [f"attention: {line}" for line in report.attention]
     return page_svg([head, *report.lines, *notes], [_svg(chart) for chart in report.charts])
 

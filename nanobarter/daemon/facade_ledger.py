@@ -80,7 +80,10 @@ class Chart(Part, frozen=True, kw_only=True):
 
 
 class Report(Shape, frozen=True, kw_only=True, tag="report"):
-    """Tell of one month (``2026-11``) in few lines; ``attention`` is what needs the person's, mostly nothing."""
+    """Tell of one month (``2026-11``) in few lines; ``attention`` is what needs the person's, mostly nothing.
+
+    ``unit``: what the currency is tied to, in the words of the config.
+    """
 
     currency: Currency
     month: str
@@ -88,6 +91,7 @@ class Report(Shape, frozen=True, kw_only=True, tag="report"):
     attention: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
     total: str = ""
+    unit: str = ""
 
 
 class RateRow(Part, frozen=True, kw_only=True):

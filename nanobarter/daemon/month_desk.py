@@ -1,11 +1,13 @@
 """A month and the rates of now, for the node's person: few lines, what needs her attention, and small charts."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from nanobarter.core.ids import NodeId, short_node, show_node
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import MIB
 from nanobarter.daemon import facade_ledger as f
+from nanobarter.daemon.localtime import show_time
 from nanobarter.daemon.plan_desk import attention
 from nanobarter.daemon.services import Node
 from nanobarter.translator import monthly
@@ -14,6 +16,14 @@ from nanobarter.translator.ledger import read_balance, read_entries
 from nanobarter.translator.report import month_span, report
 
 _ROWS_MAX = 1_000_000
+_SAFE: Final[dict[str, str]] = {
+    "none": "nothing of yours is backed up yet",
+    "fetching": "whether your folders are safe cannot be told yet: the index of the backups is being fetched",
+    "good": "your folders are safe: enough peers have proven to keep them",
+    "thin": "your folders are backed up, but at fewer peers than would be safe",
+    "degraded": "your folders can be brought back; some peers have not proven their part, and it is being mended",
+    "below_threshold": "your backup is in danger: see nbctl health",
+}
 
 
 class MonthDesk:
@@ -29,10 +39,12 @@ class MonthDesk:
         month = month or this
         told = report(node.ledger, node.store, month)
         spent = node.budget() if month == this else None
-        lines = [*told.lines]
+        lines = [*((await self._backed_up(),) if month == this else ()), *told.lines]
         if spent is not None:
             pet = node.ledger.pet
-            lines.insert(-1, f"budget {pet.show(spent.given)} of {pet.show(spent.budget)} given")
+            lines.insert(
+                -1, f"of your budget of {pet.show(spent.budget)} for this month {pet.show(spent.given)} are given"
+            )
         return f.Report(
             currency=f.Currency(name=node.ledger.pet.name, symbol=node.ledger.pet.symbol),
             month=told.month,
@@ -40,7 +52,15 @@ class MonthDesk:
             attention=(*self._attention(spent), *await attention(node)) if month == this else (),
             charts=tuple(map(_chart, self._charts(month))),
             total=told.worth,
+            unit=node.config.pet.anchor,
         )
+
+    async def _backed_up(self) -> str:
+        """Tell the first thing that a person wants to know of her month: whether her folders are safe."""
+        health, lines = await self._node.proofs.health(), await self._node.catalog.snapshots()
+        last = max((line.started for line in lines), default=None)
+        when = "" if last is None else f"; the last backup began {show_time(last)}"
+        return f"{_SAFE[health.state]}{when}"
 
     def _attention(self, spent: Spent | None) -> Iterator[str]:
         """Tell what the person should know of; nothing when all is as it should be."""

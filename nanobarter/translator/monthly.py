@@ -59,14 +59,14 @@ def holdings(standing: Moves) -> Chart:
             sums[quality.issuer] = sums.get(quality.issuer, 0) + amount
     ranked = sorted(((size, node) for node, size in sums.items() if size > 0), reverse=True)[:BARS_MAX]
     bars = tuple(Bar(short_node(node), size, show_size(size * MIB)) for size, node in ranked)
-    return Chart("holdings", "space at others", bars)
+    return Chart("holdings", "space that others keep for you or owe you", bars)
 
 
 def reliability(known: Mapping[NodeId, float], vetted: Callable[[NodeId], bool]) -> Chart:
     """Return how far peers can be relied on, the best first."""
     ranked = sorted(known.items(), key=lambda pair: (-pair[1], pair[0]))[:BARS_MAX]
-    bars = tuple(Bar(short_node(node), r, f"{r:.2f}" + ("" if vetted(node) else " new")) for node, r in ranked)
-    return Chart("reliability", "how far peers can be relied on", bars, full=1.0)
+    bars = tuple(Bar(short_node(node), r, f"{r:.0%}" + ("" if vetted(node) else ", still new")) for node, r in ranked)
+    return Chart("reliability", "how surely peers give back what they keep (a cautious guess)", bars, full=1.0)
 
 
 def worths(qualities: Iterable[Quality], figure: Callable[[Quality], Figure | None], pet: Pet) -> Chart:
@@ -80,7 +80,7 @@ def worths(qualities: Iterable[Quality], figure: Callable[[Quality], Figure | No
     bars = tuple(
         Bar(f"{q.kind} {short_node(q.issuer)}", float(worth), pet.show(worth)) for worth, q in found[:BARS_MAX]
     )
-    return Chart("rates", "a gigabyte is worth", bars)
+    return Chart("rates", "what 1 GB is worth, for so long on whose disk", bars)
 
 
 def give_and_take(entries: Sequence[Entry], standing: Moves, since: Instant, until: Instant, now: Instant) -> Chart:
@@ -101,7 +101,7 @@ def give_and_take(entries: Sequence[Entry], standing: Moves, since: Instant, unt
             taken[day] += posting.amount if posting.account.startswith("assets:leases") else 0
     return Chart(
         "balance",
-        "kept for others, and for you",
+        "kept day by day, for others and for you",
         lines=(_line("for others", given, left_given), _line("for you", taken, left_taken)),
     )
 

@@ -13,12 +13,13 @@ from nanobarter.core.units import MIB, Instant, show_size
 from nanobarter.translator.entries import LEASES_GIVEN, NOTES_ISSUED
 from nanobarter.translator.ledger import Entry, Ledger, read_balance, read_deals, read_entries
 from nanobarter.translator.pet import Pet
-from nanobarter.translator.rates import Deal, Rates
+from nanobarter.translator.rates import REFERENCE_DAYS, Deal, Rates
 
 _TROUBLE = {
-    "expenses:lost": "spent by another copy of this wallet",
-    "expenses:lapsed": "lapsed unused",
-    "expenses:cheated": "lost to a mint that signed falsely",
+    "expenses:lost": "of space that others owed you was spent by another copy of your wallet",
+    "expenses:lapsed": "of space that others owed you ran out before it was used",
+    "expenses:cheated": "of space that others owed you is lost: its issuer signed falsely",
+    "expenses:wronged": "was given in an exchange that never paid you",
 }
 _ROWS_MAX = 1_000_000
 Standings = Sequence[tuple[str, Quality, int]]
@@ -122,17 +123,19 @@ def _worth(rows: Iterable[tuple[str, Quality, int]], rates: Rates, pet: Pet) -> 
 def _lines(f: dict[str, int]) -> list[str]:
     lines = list[str]()
     if f["agreements"]:
-        many = "agreement" if f["agreements"] == 1 else "agreements"
+        times = "once" if f["agreements"] == 1 else f"{f['agreements']} times"
         peers = "1 peer" if f["peers"] == 1 else f"{f['peers']} peers"
-        lines.append(
-            f"{f['agreements']} {many}: got {show_size(f['got_bytes'])} at {peers} for {show_size(f['gave_bytes'])}"
-        )
+        got, gave = show_size(f["got_bytes"]), show_size(f["gave_bytes"])
+        lines.append(f"traded {times} this month: got {got} of space at {peers}, for {gave} given")
     else:
-        lines.append("no agreements")
-    lines.append(f"others keep {show_size(f['leases_bytes'])} for you, {show_size(f['notes_bytes'])} more is in hand")
-    lines.append(f"you keep {show_size(f['lent_bytes'])} for others, {show_size(f['promised_bytes'])} more is promised")
+        lines.append("no trade this month")
+    kept, free = show_size(f["leases_bytes"]), show_size(f["notes_bytes"])
+    lines.append(f"others keep {kept} for you, and owe you {free} more whenever you need it")
+    lent, owed = show_size(f["lent_bytes"]), show_size(f["promised_bytes"])
+    lines.append(f"you keep {lent} for others, and owe them {owed} more whenever they ask")
     if f["used_bytes"] or f["served_bytes"]:
-        lines.append(f"ran out: {show_size(f['used_bytes'])} kept for you, {show_size(f['served_bytes'])} by you")
+        used, served = show_size(f["used_bytes"]), show_size(f["served_bytes"])
+        lines.append(f"kept for a full term, and done with: {used} by others for you, {served} by you for others")
     return lines
 
 
@@ -142,6 +145,14 @@ def _trouble(moved: Sequence[tuple[str, Quality, int]]) -> list[str]:
 
 
 def _bottom(pet: Pet, worth: Fraction, change: Fraction, unpriced: int) -> str:
-    sign = "+" if change >= 0 else ""
-    rest = f" (without {show_size(MIB * unpriced)} that has no rate yet)" if unpriced else ""
-    return f"balance {pet.show(worth)}, {sign}{pet.show(change)} this month{rest}"
+    """Tell the balance, and what it means: who owes whom, and how much that is in space."""
+    rest = f" (without {show_size(MIB * unpriced)} that nobody can put a price on yet)" if unpriced else ""
+    size = f"about {show_size(int(abs(worth) / pet.unit) * MIB)} for {REFERENCE_DAYS} days at a good peer"
+    if not round(worth * 100):
+        means = "you owe others as much as they owe you"
+    elif worth < 0:
+        means = f"you owe others more than they owe you, {size}"
+    else:
+        means = f"others owe you more than you owe them, {size}"
+    moved = "no change" if not round(change * 100) else f"{'up' if change > 0 else 'down'} {pet.show(abs(change))}"
+    return f"balance {pet.show(worth)}: {means}; {moved} this month{rest}"

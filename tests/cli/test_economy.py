@@ -68,7 +68,8 @@ async def test_a_month_is_told_with_charts_and_drawn_into_a_new_file(
     assert (code, err) == (Exit.DONE, f"nbctl: the report is drawn in {file}\n")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines == [
-        "2026-11, told in acorns", "1 agreement", "attention: nb1<peer> was away", "",
+        "2026-11, told in acorns (ac), your own unit: 1 GB for 30 days = 10 ac", "1 agreement",
+        "attention: nb1<peer> was away", "",
         "space at others", "nb1peer ████████████████████████ 5.2 MB", "",
         "kept for others, and for you", "for others ▁▅█ 2.0 GB",
     ]  # fmt: skip

@@ -208,7 +208,7 @@ class FakeNode:
         )  # fmt: skip
         return f.Report(
             currency=ACORN, month=month or "2026-11", lines=("1 agreement",), total="0.05",
-            attention=("nb1<peer> was away",), charts=charts,
+            attention=("nb1<peer> was away",), charts=charts, unit="1 GB for 30 days = 10",
         )  # fmt: skip
 
     async def leases(self) -> f.Leases:

@@ -257,11 +257,14 @@ async def test_a_month_is_told_in_few_lines(tmp_path: Path) -> None:
     )
     told = report(ledger, store, "2023-11")
     assert told.lines == (
-        "1 agreement: got 1.0 GB at 1 peer for 1.0 GB",
-        "others keep 419.4 MB for you, 524.3 MB more is in hand",
-        "you keep 0 B for others, 1.0 GB more is promised",
-        "attention: 104.9 MB lapsed unused",
-        "balance -1.05 ac, -1.05 ac this month",
+        "traded once this month: got 1.0 GB of space at 1 peer, for 1.0 GB given",
+        "others keep 419.4 MB for you, and owe you 524.3 MB more whenever you need it",
+        "you keep 0 B for others, and owe them 1.0 GB more whenever they ask",
+        "attention: 104.9 MB of space that others owed you ran out before it was used",
+        (
+            "balance -1.05 ac: you owe others more than they owe you, about 104.9 MB for 30 days at a good peer; "
+            "down 1.05 ac this month"
+        ),
     )
     assert told.as_dict()["type"] == "report"
     assert {s.source for s in ledger.balance() if s.quality == theirs} == {
