@@ -19,12 +19,24 @@ from nanobarter.translator.reliability import next_ping
 from nanobarter.translator.watch import Outcome, Watch
 
 NONCE_BYTES: Final = 16
+FOLLOWED_PARTS: Final = (3, 4)  # of the places that are left beside those who hold or owe something
 ROUNDS_MAX: Final = 8  # at once: a round does not wait for a peer that the last one still waits for
 
 
-def choose(held: Iterable[NodeId], offering: Iterable[NodeId], me: NodeId, most: int) -> list[NodeId]:
-    """Return whom to ping: first those who keep something for us or owe us something, then those who offer."""
-    return [node for node in dict.fromkeys([*held, *offering]) if node != me][:most]
+def choose(
+    held: Iterable[NodeId], followed: Sequence[NodeId], offering: Sequence[NodeId], me: NodeId, most: int
+) -> list[NodeId]:
+    """Return whom to ping: who keeps something for us or owes us something, then who offers.
+
+    Of these first those that are ``followed`` already, as far as they leave a quarter to others: where more offer than
+    can be pinged, it is better to know some of them than to have asked each of them once.
+    """
+    mine = [node for node in dict.fromkeys(held) if node != me][:most]
+    before, still, done = set(followed), set(offering), {me, *mine}
+    kept = [node for node in followed if node in still and node not in done]
+    new = [node for node in dict.fromkeys(offering) if node not in before and node not in done]
+    places = (most - len(mine)) * FOLLOWED_PARTS[0] // FOLLOWED_PARTS[1]
+    return [*mine, *kept[:places], *new, *kept[places:]][:most]
 
 
 class Pinger:

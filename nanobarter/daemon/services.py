@@ -171,7 +171,8 @@ class Node(Storage):
 
         Those that are not counted on are among them, since they may come back, and their notes may still be sold.
         """
-        return watched(self.owed(), self.market.offering(), self.me, self.limits.ping_peers_max)
+        followed = [node for node in self.watch.met if not self.watch.is_bad(node)]
+        return watched(self.owed(), followed, self.market.offering(), self.me, self.limits.ping_peers_max)
 
     def trust(self, offering: Sequence[NodeId], needed: int) -> Trust:
         """Return what the keeper should know of those who offer."""

@@ -27,6 +27,7 @@ from nanobarter.translator.reliability import (
     score,
     unanswered,
 )
+from nanobarter.translator.vetting import BAD_RELIABILITY
 
 Change = Callable[[Observed], Observed]
 
@@ -59,6 +60,11 @@ class Watch:
     def known(self) -> Mapping[NodeId, Observed]:
         """What was seen of each peer."""
         return self._known
+
+    @property
+    def met(self) -> list[NodeId]:
+        """Who was ever watched, in the order in which they were first met."""
+        return sorted(self._known, key=lambda node: (self._known[node].first, node))
 
     @property
     def survival(self) -> Survival:
@@ -131,6 +137,11 @@ class Watch:
         """Return in how many windows a peer proved its audits since it last failed one."""
         seen = self._known.get(node)
         return 0 if seen is None else seen.clean
+
+    def is_bad(self, node: NodeId) -> bool:
+        """Tell whether enough was seen of a peer to know that its notes are hardly worth having."""
+        found = self.reliability(node) if self.is_judged(node) else None
+        return found is not None and found < BAD_RELIABILITY
 
     def is_vetted(self, node: NodeId) -> bool:
         """Tell whether a peer was watched for long enough, without a proof against it."""

@@ -135,6 +135,6 @@ def loss(person: Person, nature: Mapping[NodeId, Nature], day: int) -> float | N
 
 
 def estimates(people: Iterable[Person], of: NodeId) -> float | None:
-    """Return the mean of what nodes believe of one, None when nobody watches it."""
-    found = [person.trust.reliability[of] for person in people if of in person.trust.reliability]
+    """Return the mean of what those believe of one who watch it, None when nobody does."""
+    found = [p.trust.reliability[of] for p in people if of in p.followed and of in p.trust.reliability]
     return sum(found) / len(found) if found else None

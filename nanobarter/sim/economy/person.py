@@ -1,6 +1,6 @@
 """One node of the simulated economy: what it holds, what it saw, and the daemon's own decisions on that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -63,6 +63,8 @@ class Person:
     trust: Trust = BLIND_TRUST
     own: float = 1.0
     """What its notes are worth by what it sees of itself."""
+    followed: Mapping[NodeId, None] = field(default_factory=dict[NodeId, None])
+    """Whom it pings, those of yesterday first."""
     turn: int = 0
     need: int = 0
     """How much is missing for the plan today."""
@@ -90,9 +92,12 @@ class Person:
 
     # -- seeing
 
-    def watch(self, offering: Sequence[NodeId]) -> list[NodeId]:
-        """Return whom it pings: the daemon's choice."""
-        return watched([*self.leases, *self.notes], offering, self.me, WATCHED)
+    def watch(self, offering: Sequence[NodeId], here: Collection[NodeId]) -> Collection[NodeId]:
+        """Return whom it pings of those who are ``here``: the daemon's choice."""
+        before = [node for node in self.followed if node in here and not self.trust.is_bad(node)]
+        found = watched([*self.leases, *self.notes], before, [*before, *offering], self.me, WATCHED)
+        self.followed = dict.fromkeys(found)
+        return found
 
     def learn(self, r: Mapping[NodeId, float], vetted: frozenset[NodeId], judged: frozenset[NodeId]) -> None:
         """Take in what it believes of others today: r, who is vetted, of whom enough was seen to call it bad."""

@@ -34,6 +34,7 @@ CAPACITY: Final = 20_000  # MiB
 FOLDER_BYTES: Final = 2 * 10**9
 MEASURED_DAY: Final = 90
 OFFERING_MAX: Final = 60  # of those who offer, as many as a node looks at; each in an order of its own
+NEW_LOOKED_AT: Final = 10  # of them whom it does not know
 PRICED_WITHIN: Final = 30
 FIT_DAYS: Final = 7
 COLLECTED_AFTER: Final = 500_000  # objects
@@ -135,6 +136,7 @@ def _look(
 ) -> dict[NodeId, list[NodeId]]:
     """Let everybody find who offers, watch a day long, and draw its conclusions; returns who offers to whom."""
     wanting = [person.me for person in here]
+    alive = set(wanting)
     in_order = sorted(wanting)
     offerings = {person.me: _looked_at(person, wanting, in_order, random) for person in here}
     sights, count = run.sights, len(run.people)
@@ -142,7 +144,7 @@ def _look(
     watched, leased = np.zeros((count, count), np.bool_), np.zeros((count, count), np.bool_)
     for person in here:
         row = person.nature.number
-        watched[row, [number[n] for n in person.watch(offerings[person.me])]] = True
+        watched[row, [number[n] for n in person.watch(offerings[person.me], alive)]] = True
         leased[row, [number[n] for n in person.leases]] = True
         watched[row, row] = True
         leased[row, row] = bool(person.leases)
@@ -174,10 +176,13 @@ def _look(
 def _looked_at(person: Person, wanting: Sequence[NodeId], in_order: Sequence[NodeId], random: Random) -> list[NodeId]:
     """Return whom a node finds offering: those it knows, then others by chance."""
     others = random.sample(wanting, min(OFFERING_MAX, len(wanting)))
-    vetted, is_bad = person.trust.vetted, person.trust.is_bad
+    vetted, is_bad, followed = person.trust.vetted, person.trust.is_bad, person.followed
     known = [n for n in in_order if n in vetted and not is_bad(n)]
     random.shuffle(known)
-    found = dict.fromkeys([*known[: OFFERING_MAX * 2 // 3], *others])
+    strangers = [n for n in in_order if n in followed and n not in vetted]
+    random.shuffle(strangers)
+    most = OFFERING_MAX * 2 // 3
+    found = dict.fromkeys([*known[:most], *strangers[: OFFERING_MAX - NEW_LOOKED_AT - min(len(known), most)], *others])
     return [node for node in found if node != person.me][:OFFERING_MAX]
 
 
