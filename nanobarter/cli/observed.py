@@ -17,6 +17,7 @@ from nanobarter.core.units import Span
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.disk import kept_for_others, too_little
 from nanobarter.daemon.facade_backup import Plan
+from nanobarter.daemon.facade_bots import Bots
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.translator.behaviour import forgets_too_soon
 
@@ -53,3 +54,12 @@ def observed(asked: argparse.Namespace) -> Observed:
     except (CommandFailed, msgspec.ValidationError):  # none answers, or one of another version
         plan = None
     return Observed(plan, shutil.disk_usage(home.path).free, kept_for_others(home.path))
+
+
+def over(asked: argparse.Namespace, config: Config) -> Iterator[str]:
+    """Tell which orders of a config were carried out and are over, if a daemon answers."""
+    if any(row.once for row in config.order):
+        try:
+            yield from msgspec.convert(Client(Home.open(asked.home or default_home())).get("/v1/bots"), Bots).over
+        except (CommandFailed, msgspec.ValidationError):
+            return

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 
 from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_duration
 from nanobarter.cli.exits import Exit
-from nanobarter.cli.observed import Observed, observed
+from nanobarter.cli.observed import Observed, observed, over
 from nanobarter.cli.talk import answer_json
 from nanobarter.core.errors import UsageError
 from nanobarter.core.units import MIB, show_size
@@ -70,6 +70,9 @@ def explain(asked: argparse.Namespace) -> int:
 
 def test(asked: argparse.Namespace) -> int:
     """Tell what another config would mean, and what would change; nothing is changed."""
+    if not asked.file.exists():
+        hint = "name the config.toml that you want to try; nbctl policy explain tells what the one of this home means"
+        raise UsageError(f"there is no file {asked.file}", hint=hint)
     old = estimate(_config(asked), _peers(asked))
     new, seen = estimate(load_config(asked.file), _peers(asked)), observed(asked)
     if asked.json:
@@ -90,7 +93,7 @@ def show(asked: argparse.Namespace) -> int:
                      "folders": config.backup.folders, "space_bytes": config.offer.space_bytes,
                      "durability": config.backup.durability, "kinds": config.offer.kinds})  # fmt: skip
     else:
-        print("\n".join(_policy(config)))
+        print("\n".join([*_policy(config), *over(asked, config)]))
     return Exit.DONE
 
 
@@ -142,7 +145,8 @@ def _policy(config: Config) -> Iterator[str]:
     off = [
         name for name in ("keeper", "pinger", "auditor", "trader", "arbitrageur") if getattr(config.bots, name) == "off"
     ]
-    yield f"by itself    all of it{': all but the ' + ' and '.join(off) if off else ''}"
+    dry = " (dry run: nothing is ordered, only told)" if config.bots.dry_run else ""
+    yield f"by itself    everything{', but without ' + ' and '.join(off) if off else ''}{dry}"
 
 
 def _orders(config: Config) -> Iterator[str]:
@@ -170,6 +174,8 @@ def _worth(config: Config, order: Standing) -> str:
 def _lines(found: Estimate) -> Iterator[str]:
     code, what = found.plan.geometry, f"{show_size(found.found.size_bytes)} in {found.found.files} files"
     offered = show_size(found.config.offer.space_bytes)
+    if not found.config.backup.folders:
+        yield "no folder is named yet, so nothing has to be paid for: name some in [backup] folders"
     yield f"{what} become {code.n} shares at {code.n} of {found.peers} peers; any {code.k} bring it back"
     yield f"for that you lend {show_size(found.lend_bytes)} at par; you offer {offered}"
     yield from _cost(found)

@@ -19,6 +19,7 @@ def _bots(told: f.Bots) -> Iterator[str]:
             gives, wants = (_NODE.sub(lambda node: short(node[0]), text) for text in (order.gives, order.wants))
             waits = ", and waits to be asked" if order.waits else ""
             yield f"             {verb} up to {mib(order.quantity_mib)} of {gives} for {wants} at {order.omega}{waits}"
+    yield from told.over
     if all(bot.state == "off" for bot in told.bots if bot.name in ("trader", "arbitrageur")):
         return
     yield from _limits(told)

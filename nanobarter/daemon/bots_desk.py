@@ -12,7 +12,7 @@ from nanobarter.daemon.config_bots import Switch
 from nanobarter.daemon.desk import show_want
 from nanobarter.daemon.facade_bots import BotName, BotOrder, BotRow, Bots, BotState, DealerBounds, DealRow
 from nanobarter.daemon.services import Node
-from nanobarter.daemon.services_dealers import desk_of, idle_because, standing_orders
+from nanobarter.daemon.services_dealers import desk_of, done_once, idle_because, standing_orders
 from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.pricing import GRAIN
 
@@ -46,6 +46,7 @@ class BotsDesk:
             running=running,
             declined=declined,
             idle=idle_because(node),
+            over=tuple(done_once(node)),
         )
 
     def _row(self, name: BotName, switch: Switch) -> BotRow:

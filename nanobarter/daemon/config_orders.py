@@ -11,6 +11,7 @@ from nanobarter.translator.standing import NODES_MAX, STANDING_MAX, Standing, pr
 
 ORDERS_MAX: Final = STANDING_MAX
 PRICE_AUTO: Final = "auto"
+NAME_MAX: Final = 64
 _BACK_UP: Final = re.compile(r"\s*(\S.*?)\s+for\s+(\S.*?)\s*")
 
 
@@ -24,6 +25,7 @@ class OrderRow(Section, frozen=True, kw_only=True):
     at: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
     once: bool = False
+    name: str = ""
 
     def standing(self, own: LeaseKind) -> Standing:
         """Return what it means; our own space of the kind ``own`` pays for it. Raises ValueError, naming the text."""
@@ -38,7 +40,13 @@ class OrderRow(Section, frozen=True, kw_only=True):
             nodes,
             tuple(parse_node(text) for text in self.refuse),
             self.once,
+            self._name(),
         )
+
+    def _name(self) -> str:
+        if len(self.name) > NAME_MAX or not self.name.isprintable():
+            raise ValueError(f"{self.name!r} is not a name; write at most {NAME_MAX} printable letters")
+        return self.name
 
     def check(self) -> None:
         """Take the lists of nodes. Raises ValueError or UsageError."""

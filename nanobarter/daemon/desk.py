@@ -11,7 +11,7 @@ from nanobarter.core.errors import Reason, UsageError
 from nanobarter.core.ids import BidId, NodeId, parse_node, show_node
 from nanobarter.core.item import ITEM_BODY_MAX, Item
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import MIB, QUANTITY_MAX, Instant, LeaseKind, Quantity, parse_size
+from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, QUANTITY_MAX, Instant, LeaseKind, Quantity, parse_size
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.services import Node
@@ -163,6 +163,9 @@ class Desk:
             return self._node.kind, ""
         if not _KIND.fullmatch(kind) or (at and not issuer):
             raise UsageError(f"{text!r} is not a quality", hint="write it like 30d, 30d@any or 30d@nb1...")
+        if kind not in LEASE_KINDS_DEFAULT:
+            hint = f"leases are of {', '.join(LEASE_KINDS_DEFAULT)}"
+            raise UsageError(f"nobody can have a lease of {kind!r}", hint=hint)
         return LeaseKind(kind), issuer
 
 

@@ -54,7 +54,10 @@ class DealerBounds(Part, frozen=True, kw_only=True):
 
 
 class Bots(Shape, frozen=True, kw_only=True, tag="bots"):
-    """What acts by itself. ``idle`` says why the dealers deal in nothing now; empty: they do."""
+    """What acts by itself. ``idle`` says why the dealers deal in nothing now; empty: they do.
+
+    ``over``: the orders of the config that stood once and were carried out.
+    """
 
     symbol: str
     bots: tuple[BotRow, ...]
@@ -62,6 +65,7 @@ class Bots(Shape, frozen=True, kw_only=True, tag="bots"):
     running: tuple[DealRow, ...] = ()
     declined: tuple[DealRow, ...] = ()
     idle: str = ""
+    over: tuple[str, ...] = ()
 
 
 class BotsFacade(Protocol):

@@ -150,7 +150,7 @@ class Node(Storage):
 
     async def _keep_once(self) -> None:
         while any(row.once for row in self.config.order):
-            await self.once.keep()
+            await self.once.keep(self.clock.now())
             await trio.sleep(HOUR / SECOND)
 
     def given_once(self, order: Standing) -> int:

@@ -12,6 +12,7 @@ from nanobarter.core.units import MIB, Quantity
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.disk import room
 from nanobarter.daemon.holdings import reserve_quantity
+from nanobarter.daemon.localtime import show_time
 from nanobarter.swap.events import Amount
 from nanobarter.translator.budget import Spent, own_worth, within, within_room
 from nanobarter.translator.orders import Order
@@ -137,3 +138,19 @@ def desk_of(node: "Node") -> Desk:
         judged=trust.judged - {node.me, *avoided},
         turn=node.clock.now() // QUOTE_SPAN,
     )
+
+
+def done_once(node: "Node") -> list[str]:
+    """Return what to tell of the orders that stand once and are over, so that nobody waits for them."""
+    found = list[str]()
+    for number, row in enumerate(node.config.order, 1):
+        wanted = row.standing(node.kind)
+        if not wanted.once or node.given_once(wanted) < wanted.give:
+            continue
+        at = node.once.last(wanted.bids(node.me))
+        when = "" if at is None else f" on {show_time(at)[:10]}"
+        found.append(
+            f"order {number} ({row.get} once) was carried out{when} and is over; "
+            'to have it again, change it or give it another name = "..."'
+        )
+    return found

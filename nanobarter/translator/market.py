@@ -3,9 +3,9 @@
 Only cycles through an own bid are proposed, one draft per bid at a time. Which one and when is decided in ``choosing``.
 """
 
+import logging
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import cast
 
 import trio
@@ -25,16 +25,9 @@ from nanobarter.matching.wire import bid_id_of
 from nanobarter.translator.choosing import Chooser
 from nanobarter.translator.market_ports import Board, Drawer, Pace, Proposer
 from nanobarter.translator.orders import Order, bid_for, hardly_differs
-from nanobarter.translator.wanted import Wanted, Who
+from nanobarter.translator.wanted import Posted, Wanted, Who
 
-
-@dataclass(frozen=True)
-class _Standing:
-    """One own bid: the order behind it, what was said of it, and who wants it."""
-
-    order: Order
-    item: Item
-    who: Who | None
+_log = logging.getLogger(__name__)
 
 
 class Market:
@@ -61,7 +54,7 @@ class Market:
         self.book = Book()
         self._items = dict[BidId, Item]()
         self._wanted = Wanted(self.me, drawer, limits.mint_lock_min)
-        self._own = dict[BidId, _Standing]()
+        self._own = dict[BidId, Posted]()
         self._chooser = Chooser(pace, limits, entropy.token)
         self._news = trio.Event()
         self._proposing = set[BidId]()
@@ -238,11 +231,14 @@ class Market:
 
     async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
         item = self._version(order.slot, sequence, self._body(order), self._span_of(bid_id))
-        self._own[bid_id] = _Standing(order, item, self._wanted.whose(bid_id))
+        self._own[bid_id] = Posted(order, item, self._wanted.whose(bid_id))
         self._chooser.begin(bid_id)
-        return await self._board.publish(item)
+        refused = await self._board.publish(item)
+        if refused is not None:  # nobody hears of it: the order waits until its bid is due again
+            _log.warning("a bid for %s was not published: %s", order.kind, refused.detail or refused.reason)
+        return refused
 
-    async def _withdraw(self, bid_id: BidId, standing: _Standing) -> None:
+    async def _withdraw(self, bid_id: BidId, standing: Posted) -> None:
         del self._own[bid_id]
         self._chooser.forget(bid_id)
         await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b"", self._pace.bid_span))
@@ -273,7 +269,7 @@ class Market:
                 continue
             said = item.body == self._body(order)  # else a restart came between keeping and saying
             order = order if said else replace(order, quantity=Quantity(0))
-            self._own[bid_id_of(item)] = _Standing(order, item, "hand")
+            self._own[bid_id_of(item)] = Posted(order, item, "hand")
 
     def _try_all(self, nursery: trio.Nursery) -> None:
         now = self._clock.now()

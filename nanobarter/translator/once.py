@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from nanobarter.core.ids import BidId
 from nanobarter.core.store import Store
-from nanobarter.core.units import Quantity
+from nanobarter.core.units import Instant, Quantity
 
 Settled = Callable[[sqlite3.Connection, BidId], Quantity]
 
@@ -38,8 +38,18 @@ class Once:
         row = db.execute("SELECT given FROM market_once WHERE bid = ?", (bid,)).fetchone()
         return max(0 if row is None else row[0], self._settled(db, bid))
 
-    async def keep(self) -> None:
-        """Write down what is known; durable on return."""
-        rows = list(self._known.items())
-        sql = "INSERT INTO market_once VALUES (?, ?) ON CONFLICT DO UPDATE SET given = max(given, excluded.given)"
+    def last(self, bids: Sequence[BidId]) -> Instant | None:
+        """Return about when the bids of one order last gave something, None when it is not known."""
+        sql = "SELECT max(at) FROM market_once WHERE bid = ? AND given > 0"
+        found = [self._store.read_now(lambda db, bid=bid: db.execute(sql, (bid,)).fetchone()[0]) for bid in bids]
+        latest = max((at for at in found if at), default=0)
+        return Instant(latest) if latest else None
+
+    async def keep(self, now: Instant) -> None:
+        """Write down what is known, and since when; durable on return."""
+        rows = [(bid, given, now) for bid, given in self._known.items()]
+        sql = (
+            "INSERT INTO market_once (bid, given, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET at = CASE WHEN excluded.given > given THEN excluded.at ELSE at END, given = max(given, excluded.given)"
+        )
         await self._store.write(lambda db: db.executemany(sql, rows).rowcount)

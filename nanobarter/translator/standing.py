@@ -32,6 +32,8 @@ class Standing:
     at: tuple[NodeId, ...] = ()
     refused: tuple[NodeId, ...] = ()
     once: bool = False
+    name: str = ""
+    """Tells two orders apart that say the same otherwise: another name is another order."""
 
     @property
     def give(self) -> int:
@@ -41,7 +43,8 @@ class Standing:
     def key(self, node: NodeId | None) -> bytes:
         """Return the key of its bid: another order has another, so that what one gave does not count for the next."""
         words = f"{self.get}/{self.kind}/{self.gives}/{self.price}/{self.once}".encode()
-        return sha256(b"standing/" + words + b"".join(self.at) + (node or b"any"))[:16]
+        name = b"name/" + self.name.encode() if self.name else b""
+        return sha256(b"standing/" + words + b"".join(self.at) + (node or b"any") + name)[:16]
 
     def bids(self, me: NodeId) -> list[BidId]:
         """Return the ids of the bids that it makes."""

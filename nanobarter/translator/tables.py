@@ -73,6 +73,7 @@ MIGRATIONS = (
         CREATE TABLE market_once (bid BLOB PRIMARY KEY, given INTEGER NOT NULL) STRICT, WITHOUT ROWID;
         """,
     ),
+    Migration("market", 3, "ALTER TABLE market_once ADD COLUMN at INTEGER NOT NULL DEFAULT 0;"),
     Migration(
         "reliability",
         1,

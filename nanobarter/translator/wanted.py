@@ -5,18 +5,29 @@ replaces its own orders and no others.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from msgspec.structs import replace
 
 from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, NodeId
+from nanobarter.core.item import Item
 from nanobarter.core.units import Quantity
 from nanobarter.translator.market_ports import Drawer
 from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, crumb
 
 Who = Literal["hand", "keeper", "standing", "trader", "arbitrageur"]
 _RANK: Final[tuple[Who, ...]] = ("hand", "keeper", "standing", "trader", "arbitrageur")
+
+
+@dataclass(frozen=True)
+class Posted:
+    """One own bid: the order behind it, what was said of it, and who wants it."""
+
+    order: Order
+    item: Item
+    who: Who | None
 
 
 class Wanted:

@@ -192,3 +192,21 @@ def test_an_offer_that_the_disk_cannot_hold_is_told_before_it_is_accepted(
     assert "of your offer may still be filled; free some space, or lend less: --space" in err
     assert "attention: the disk has" in alone(capsys, "--home", home, "policy", "explain")[1]
     assert json.loads(alone(capsys, "--home", home, "policy", "explain", "--json")[1])["disk_holds_offer"] is False
+
+
+def test_a_config_that_is_not_there_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = str(tmp_path / "home")
+    assert alone(capsys, "--home", home, "init", "--yes", "--phrase-out", str(tmp_path / "p"))[0] == Exit.DONE
+    code, _, err = alone(capsys, "--home", home, "policy", "test", str(tmp_path / "none.toml"))
+    assert code == Exit.USAGE
+    assert f"there is no file {tmp_path / 'none.toml'}" in err
+    assert "nbctl init" not in err
+
+
+async def test_an_order_that_stood_once_and_is_over_is_told(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node, told = FakeNode(), "order 1 (1GB once) was carried out on 2026-11-20 and is over"
+    node.bots.over = (told,)
+    home.config_path.write_text('[[order]]\nget = "1GB"\nonce = true\n')
+    assert told in (await spoken(node, home, capsys, "bots"))[1].splitlines()
+    assert told in (await spoken(node, home, capsys, "policy", "show"))[1].splitlines()
+    assert told not in (await spoken(FakeNode(), home, capsys, "policy", "show"))[1]

@@ -10,6 +10,7 @@ class FakeBots:
     """A keeper at work, and a trader who only tells what it would do."""
 
     asked: list[str]
+    over: tuple[str, ...] = ()
 
     async def bots(self) -> Bots:
         self.asked.append("bots")
@@ -30,4 +31,5 @@ class FakeBots:
             ),
             bounds=bounds,
             declined=(turned,),
+            over=self.over,
         )

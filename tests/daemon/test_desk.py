@@ -107,6 +107,7 @@ async def test_what_cannot_be_had_is_told_in_one_line(tmp_path: Path) -> None:
         for words, problem in (
             (("30d@any", "", "", ""), "what is given is one quality"),
             (("", "month", "", ""), "'month' is not a quality"),
+            (("", "3d", "", ""), "nobody can have a lease of '3d'"),
             (("", "30d@", "", ""), "'30d@' is not a quality"),  # not: of any node
             (("", "30d@nb1x", "", ""), "'nb1x' is not a node id"),
             (("", f"30d@{show_node(node.me)}", "", ""), "the same quality"),

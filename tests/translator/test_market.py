@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -191,6 +192,20 @@ async def test_a_reserve_waits_to_be_asked(autojump_clock: MockClock) -> None:
     await run_for(market, 60)
     assert partner.asked == 0
     assert any(item.node == ME.node_id for item in board.items("bid"))
+
+
+async def test_a_bid_that_gossip_refuses_is_told_in_the_log(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Shut(_Board):
+        async def publish(self, item: Item) -> Refused | None:
+            await trio.lowlevel.checkpoint()
+            return Refused(Reason.TOO_MANY, "the topic is full")
+
+    market = market_with(Shut(), _Partner(Reason.BUSY))
+    market.set_orders([Order(KIND, None, Quantity(20))])
+    await run_for(market, 60)
+    assert [record.getMessage() for record in caplog.records] == ["a bid for 30d was not published: the topic is full"]
 
 
 async def test_an_order_that_is_no_longer_wanted_leaves_the_book(autojump_clock: MockClock) -> None:

@@ -1,9 +1,11 @@
 """At stake: an order that a person wrote once and forgot; it must not give more than she said, nor go on for ever."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import BidId, NodeId, show_node
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
-from nanobarter.core.units import LeaseKind, Quantity
+from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
 from nanobarter.daemon.config_file import parse_config
 from nanobarter.daemon.config_text import write_config
 from nanobarter.translator.once import Once
@@ -94,10 +96,30 @@ def test_what_an_order_gave_once_is_known_after_the_swap_has_forgotten_it(tmp_pa
     store = Store.open(tmp_path / "state.db", MIGRATIONS)
     once = Once(store, lambda _db, _bid: Quantity(7))
     assert once.given([bid]) == 7
-    store.write_now(lambda db: db.execute("INSERT INTO market_once VALUES (?, 7)", (bid,)).rowcount)
+    store.write_now(lambda db: db.execute("INSERT INTO market_once VALUES (?, 7, 0)", (bid,)).rowcount)
     assert Once(store, lambda _db, _bid: Quantity(0)).given([bid]) == 7
     assert order.orders({}, 7, ME)[0].quantity == 3
     assert order.orders({}, 10, ME) == []
+    store.close()
+
+
+async def test_when_an_order_was_carried_out_is_known_and_another_name_is_another_order(tmp_path: Path) -> None:
+    order = Standing(Quantity(10), KIND, KIND, (1, 1), once=True)
+    given_ = 0
+    store = Store.open(tmp_path / "state.db", MIGRATIONS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        once = Once(store, lambda _db, _bid: Quantity(given_))
+        bids = order.bids(ME)
+        for day, given_ in ((1, 0), (2, 10), (3, 10)):
+            once.settled(bids[0])
+            assert once.given(bids) == given_
+            await once.keep(Instant(day * DAY))
+        assert once.last(bids) == 2 * DAY
+        again = replace(order, name="again").bids(ME)
+        assert again != bids
+        assert once.last(again) is None
+        nursery.cancel_scope.cancel()
     store.close()
 
 
