@@ -19,6 +19,7 @@ Ratios are rounded down to thousandths: never is more given than the estimate sa
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -157,14 +158,18 @@ def _any_issuer(order: Order, terms: Terms, trust: Trust) -> Order:
     judged = known if trust.caps.lots else trust.vetted
     bad = [n for n, r in known.items() if r < PAR_RELIABILITY and (n in judged or trust.is_bad(n))]
     bad.sort(key=lambda n: (known[n], n))
-    if terms.mode == "discount":
-        words = ((n, trust.at_most(n)) for n in sorted(trust.asks))
-        bad += [n for n, word in words if word is not None and word < UNFAIR * terms.own]
-    refused = dict.fromkeys([*sorted(terms.refused), *bad, *trust.caps.lots])
+    asking = sorted(trust.asks) if terms.mode == "discount" else ()
+    words = ((n, trust.at_most(n)) for n in asking)
+    unfair = (n for n, word in words if word is not None and word < UNFAIR * terms.own)
+    refused = dict[NodeId, None]()
+    for node in chain(sorted(terms.refused), bad, unfair, trust.caps.lots):
+        refused[node] = None
+        if len(refused) == PATTERN_MAX - 2:  # two places are for ourselves and for whose notes we give
+            break
     return replace(
         order,
         omega=min(terms.most, _PAR, key=lambda ratio: ratio[0] / ratio[1]),
-        refused=tuple(refused)[: PATTERN_MAX - 2],  # two places are for ourselves and for whose notes we give
+        refused=tuple(refused),
     )
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Final, Literal
 
@@ -62,6 +62,7 @@ class _Edge:
     at: Instant | None = None
 
 
+@lru_cache(1024)  # whoever prices a book asks for those of the same few hundred issuers again and again
 def value_by_reliability(
     reliability: float, *, reference: float = REFERENCE_RELIABILITY, floor: float = LOSS_FLOOR
 ) -> float:
@@ -72,12 +73,7 @@ def value_by_reliability(
     """
     if not 0 <= reliability <= 1:
         raise ValueError(f"a reliability of {reliability}")
-    return math.log(1 - reliability * (1 - floor)) / _of_reference(reference, floor)
-
-
-@cache
-def _of_reference(reference: float, floor: float) -> float:
-    return math.log(1 - reference * (1 - floor))
+    return math.log(1 - reliability * (1 - floor)) / math.log(1 - reference * (1 - floor))
 
 
 def days_of(kind: LeaseKind) -> int:

@@ -221,7 +221,9 @@ class Person:
 
     def _renew(self, issuer: NodeId, day: int, holder: "Person") -> None:
         kept = list[tuple[int, int]]()
-        wanted = holder.nature.alive(day) and not self.trust.is_bad(issuer) and not self._is_surplus(issuer, day)
+        wanted = holder.nature.alive(day) and not self.trust.is_bad(issuer)
+        payable = self.in_notes(issuer) >= min(quantity for _, quantity in self.leases[issuer])
+        wanted = wanted and payable and not self._is_surplus(issuer, day)
         for end, quantity in sorted(self.leases[issuer]):
             due = end - day <= RENEW_DAYS
             if due and wanted and self.in_notes(issuer) >= quantity:
@@ -237,7 +239,7 @@ class Person:
 
     def _is_surplus(self, issuer: NodeId, day: int) -> bool:
         """Tell whether all shares are whole for a term without this one: a lease that holds none ends by itself."""
-        if self.plan is None or issuer in self.trust.caps.lots:
+        if self.plan is None or issuer in self.trust.caps.lots or len(self.leases) <= self.plan.geometry.n:
             return False
         per, safe = self.plan.per_issuer, 0
         for node in self.leases:
