@@ -13,6 +13,7 @@ import trio
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import HOUR, LeaseKind, Quantity, Span
 from nanobarter.storage.geometry import Geometry
+from nanobarter.storage.targets import apart
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan, orders_for_renewal
 from nanobarter.translator.plan import Held, Plan, make_plan
 from nanobarter.translator.pricing import (
@@ -101,6 +102,7 @@ class Keeper:
     ) -> None:
         """``trust`` tells what is known of the issuers that offer, when the code wants so many of them."""
         self._room: Callable[[], Quantity] | None = None
+        self._place: Callable[[NodeId], str] | None = None
         self._trust, self.terms = trust, terms
         self._wanted, self._had, self._judged_at = False, 0, trio.current_time()
         self._orders, self._held, self._folder_bytes = orders, held, folder_bytes
@@ -124,6 +126,10 @@ class Keeper:
         """Keep what is free of our own space, as ``room`` tells it, for the plan when it is little."""
         self._room = room
 
+    def keep_apart(self, place: Callable[[NodeId], str]) -> None:
+        """Ask only one issuer of each place for space: ``storage.targets`` says why."""
+        self._place = place
+
     async def look(self) -> Plan | None:
         """Make the plan anew and set the orders; return the plan (None without folders or peers, or not settled)."""
         size = await self._folder_bytes()
@@ -140,6 +146,8 @@ class Keeper:
             size = max(size, self._policy.bargain[0])
         self.plan = make_plan(size, self._policy.kind, code) if size and code is not None else None
         trust = self._trust(allowed, code.n if code is not None else 0)
+        if self._place is not None and code is not None:
+            allowed = apart(allowed, held, code.n, self._place, lambda n: trust.reliability.get(n, 0.0))
         policy = replace(
             self._policy if issuers else self._seen(size), room=self._room() if self._room is not None else None
         )

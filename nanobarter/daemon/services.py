@@ -106,6 +106,7 @@ class Node(Storage):
             avoid=self.avoided,
         )
         self.keeper.count_room(lambda: self._free_own(self.kind))
+        self.keeper.keep_apart(self.placer.place_of)
         self.pinger = Pinger(
             watch=self.watch,
             caller=self.network,

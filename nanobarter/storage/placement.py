@@ -29,7 +29,7 @@ from nanobarter.storage.ports import Pack
 from nanobarter.storage.reading import PackReader, mask_secret
 from nanobarter.storage.sending import Sender
 from nanobarter.storage.share import HEADER_BYTES, Share, make_share
-from nanobarter.storage.targets import Candidate, Picker
+from nanobarter.storage.targets import Candidate, Picker, place_of
 
 _LOOKS: Final = 8  # at the peers under way, in the least time that each of them gets
 
@@ -181,6 +181,10 @@ class Placer:
     def _share(self, job: Outgoing, index: int) -> Share:
         row = job.row
         return make_share(self._keys.vault_id, row.pack_id, index, (row.k, row.n), job.pieces[index], self._mask)
+
+    def place_of(self, node: NodeId) -> str:
+        """Return what must differ between two shares of a pack, besides the issuer (``targets``)."""
+        return place_of(node, self._host(node), same_host_ok=self._same_host_ok)
 
     def _host(self, node: NodeId) -> str | None:
         address = self._directory.address_of(node)

@@ -6,7 +6,7 @@ addresses say nothing about distinctness and count as one host, unless the opera
 """
 
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nanobarter.core.ids import NodeId
@@ -82,3 +82,25 @@ class Picker:
         """Return how many places could take a share of this size."""
         fitting = [c for c in self.candidates if c.room_bytes >= size]
         return len({place_of(c.node, c.host, same_host_ok=self.same_host_ok) for c in fitting})
+
+
+def apart(
+    offering: Sequence[NodeId],
+    held: Collection[NodeId],
+    needed: int,
+    place: Callable[[NodeId], str],
+    worth: Callable[[NodeId], float] = lambda _node: 0.0,
+) -> list[NodeId]:
+    """Return whose notes are of use, of those who offer some: the best of each place, none where we hold some already.
+
+    Of a second one at a place no share of the same pack would be stored. With fewer than ``needed`` places the others
+    come last instead: what is held of them is of use once more have come, or their addresses have changed.
+    """
+    taken, kept = {place(node) for node in held}, set(held)
+    for node in sorted(offering, key=lambda n: -worth(n)):
+        where = place(node)
+        if where not in taken:
+            taken.add(where)
+            kept.add(node)
+    first = [node for node in offering if node in kept]
+    return first if len(taken) >= needed else [*first, *(node for node in offering if node not in kept)]

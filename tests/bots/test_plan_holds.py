@@ -68,7 +68,7 @@ class World:
         return self.folder_bytes
 
     def trust(self, offering: Sequence[NodeId], needed: int) -> Trust:
-        bounds = caps(offering, self.vetted, {}, needed=needed, capacity=Quantity(10**6))
+        bounds = caps(offering, self.vetted, {}, needed=needed, capacity=Quantity(10**6), share=Quantity(100), clean={})
         return Trust(self.reliability, self.vetted, bounds, self.vetted, self.own)
 
     # -- what happens

@@ -52,7 +52,9 @@ def orders(
     offering = NODES[:peers]
     code = of_durability(peers, high=config.backup.durability == "high")
     kind: LeaseKind = config.offer.lease_kinds[0]
-    bounds = caps(offering, vetted, {}, needed=code.n, capacity=Quantity(10**6))
+    plan = make_plan(use.planned_bytes, kind, code) if use.planned_bytes else None
+    share = plan.per_issuer if plan is not None else Quantity(0)
+    bounds = caps(offering, vetted, {}, needed=code.n, capacity=Quantity(10**6), share=share, clean={})
     trust = Trust(dict(zip(offering, r, strict=False)), vetted, bounds, vetted, r[0])
     held = {
         node: Held(node, Quantity(q), Quantity(0), Quantity(used))
@@ -63,7 +65,7 @@ def orders(
     policy = Policy(kind, reserve, config.market.wanted_issuers, Span(1000), Span(0))
     terms = terms_of(config)
     found = choose(
-        make_plan(use.planned_bytes, kind, code) if use.planned_bytes else None,
+        plan,
         held,
         offering,
         policy,
