@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any, Final
 
 from nanobarter.cli.table import mib, short, table, when
@@ -18,7 +19,9 @@ def _bots(told: f.Bots) -> Iterator[str]:
             verb = "would give" if bot.state == "dry" else "gives"
             gives, wants = (_NODE.sub(lambda node: short(node[0]), text) for text in (order.gives, order.wants))
             waits = ", and waits to be asked" if order.waits else ""
-            yield f"             {verb} up to {mib(order.quantity_mib)} of {gives} for {wants} at {order.omega}{waits}"
+            price = f"{float(Fraction(order.omega)):.4g} for one"
+            size = mib(order.quantity_mib)
+            yield f"             {verb} up to {size} of {gives} for {wants}, at most {price}{waits}"
     yield from told.over
     if all(bot.state == "off" for bot in told.bots if bot.name in ("trader", "arbitrageur")):
         return
@@ -37,8 +40,11 @@ def _bots(told: f.Bots) -> Iterator[str]:
 def _limits(told: f.Bots) -> Iterator[str]:
     b = told.bounds
     yield ""
-    yield f"of one issuer {_part(b.issuer_mib, b.issuer_max_mib)} {mib(b.issuer_mib)} of {mib(b.issuer_max_mib)}"
-    yield f"in all        {_part(b.total_mib, b.total_max_mib)} {mib(b.total_mib)} of {mib(b.total_max_mib)}"
+    for what, have, most in (
+        ("of one issuer", b.issuer_mib, b.issuer_max_mib), ("in all", b.total_mib, b.total_max_mib)
+    ):  # fmt: skip
+        more = " (the keeper's reserve is more already: dealers buy none of it, and may sell)" if have > most else ""
+        yield f"{what:<13} {_part(have, most)} {mib(have)} of {mib(most)}{more}"
     for span, lost, most in (("a day", b.loss_day, b.loss_day_max), ("a month", b.loss_month, b.loss_month_max)):
         yield f"{'lost in ' + span:<13} {_part(float(lost), float(most))} {lost} of {most} {told.symbol}"
 

@@ -50,7 +50,8 @@ async def test_the_bots_tell_what_they_would_do_and_how_far_they_may_go(
     assert code == Exit.DONE
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert (
-        lines[2] == "would give up to 67.1 MB of 30d of nb1weak for 30d at nb1good at 1700/1000, and waits to be asked"
+        lines[2]
+        == "would give up to 67.1 MB of 30d of nb1weak for 30d at nb1good, at most 1.7 for one, and waits to be asked"
     )
     assert "of one issuer ███░░░░░░░░░ 52.4 MB of 209.7 MB" in lines
     assert "lost in a month ██████░░░░░░ 50.00 of 100.00 ac" in lines
