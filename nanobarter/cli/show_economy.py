@@ -31,9 +31,12 @@ def _reliability(told: f.Reliability) -> Iterator[str]:
 
 def _evidence(row: f.ReliabilityRow) -> Iterator[str]:
     yield f"node      {row.node}"
+    parts = f"{row.reach:.3f} (is there) x {row.data:.3f} (keeps data) x {row.survival:.3f} (lives on)"
+    yield f"r         {row.r:.3f} = {parts}, each a cautious guess"
     yield f"seen      first {when(row.first_seen)}, last heard {when(row.last_heard)}"
     yield f"now       {row.answered_now} of {row.asked_now} pings answered in the window that runs"
-    yield f"lately    {row.lately:.0%} of the pings answered, the last days counting most"
+    if row.windows:  # nothing is remembered before the first is over
+        yield f"lately    {row.lately:.0%} of the pings answered, the last days counting most"
     yield f"leases    {row.clean_leases} ended clean"
     if row.missing:
         yield "to vet    " + "; ".join(row.missing)

@@ -29,14 +29,18 @@ def used_lines(plan: Plan) -> Iterator[str]:
         until = "for more than a year" if days is None or days > _YEAR_DAYS else f"for about {days:.0f} days more"
         offer = f": the offer pays for that {until}" if days else ""
         yield f"the folders grow by {show_size(plan.growth_bytes_day)} in a day{offer}"
-    upload = f"all of it uploads in about {show_duration(plan.upload_seconds)} at 20 Mbit/s, or as [network] allows"
-    if plan.hours_on is None or plan.hours_on >= _DAY_HOURS or plan.upload_elapsed_seconds is None:
-        yield upload
-    else:
-        elapsed = show_duration(plan.upload_elapsed_seconds)
-        yield f"{upload}; this machine is on for {plan.hours_on:g} hours a day, so it takes {elapsed}"
+    if plan.folder_bytes:
+        yield _upload(plan)
     if plan.restores:
         yield _restores(plan)
+
+
+def _upload(plan: Plan) -> str:
+    told = f"all of it uploads in about {show_duration(plan.upload_seconds)} at 20 Mbit/s, or as [network] allows"
+    if plan.hours_on is None or plan.hours_on >= _DAY_HOURS or plan.upload_elapsed_seconds is None:
+        return told
+    elapsed = show_duration(plan.upload_elapsed_seconds)
+    return f"{told}; this machine is on for {plan.hours_on:g} hours a day, so it takes {elapsed}"
 
 
 def _restores(plan: Plan) -> str:
