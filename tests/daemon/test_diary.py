@@ -109,8 +109,8 @@ def test_the_tables_are_looked_at_as_they_are(tmp_path: Path) -> None:
     for sql in (
         "INSERT INTO storage_evidence VALUES (7, x'70', x'72', 1, 'false block', x'')",
         "INSERT INTO storage_placed_packs VALUES (x'01', 'data', 1, 2, 65536, 0, 0)",
-        "INSERT INTO storage_placements VALUES (x'01', 0, x'70', x'4c', x'72', 9, 'held', 1, 5, NULL)",
-        "INSERT INTO storage_placements VALUES (x'01', 1, x'71', x'4d', x'72', 9, 'held', 1, NULL, NULL)",
+        "INSERT INTO storage_placements VALUES (x'01', 0, x'70', x'4c', x'72', 9, 'held', 1, 5, NULL, 0, 0)",
+        "INSERT INTO storage_placements VALUES (x'01', 1, x'71', x'4d', x'72', 9, 'held', 1, NULL, NULL, 0, 0)",
         "INSERT INTO storage_leases VALUES (x'4c', x'70', 9, 1, 99, x''), (x'4e', x'70', 9, 1, 98, x'')",
         "INSERT INTO storage_vault_leases VALUES (x'55', x'68', 9, 0, 97)",
     ):
