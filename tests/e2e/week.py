@@ -89,7 +89,7 @@ class Weeks:
             offer=Offer(space="12GB", kinds=(KIND,)),
             market=Market(bid_span=f"{int(5 * day)}s", reserve="600MB"),
             network=Network(listen=address, bootstrap=bootstrap, same_host_ok=True),
-            swap=Swap(approve="5s", lock="10s", vote="15s", delta="15s"),
+            swap=Swap(approve="5s", lock="10s", vote="15s", delta="15s", ask=f"{int(day)}s"),
             audit=Audit(period=f"{int(day)}s", grace=f"{int(2 * day)}s"),
             bots=bots or Bots(),
         )
