@@ -36,6 +36,11 @@ class Caps:
         sum_held = sum(held.get(each, 0) for each in self.lots)
         return max(0, min(self.lots[node] - held.get(node, 0), self.together - sum_held))
 
+    @property
+    def hold(self) -> bool:
+        """Whether there are caps: enough vetted issuers offer."""
+        return self.together > 0
+
 
 NO_CAPS: Final = Caps({}, 0)
 
@@ -102,6 +107,13 @@ class Trust:
         """Tell whether enough was seen of a node to know that its notes are hardly worth having."""
         low = self.reliability.get(node, 1.0) < BAD_RELIABILITY  # looked up first: it is true of few
         return low and (node in self.vetted or node in self.judged)
+
+    def is_hidden(self, node: NodeId) -> bool:
+        """Tell whether a stranger does not offer just now, where strangers are capped.
+
+        Nothing is ordered of it then: else it would take its bid back for a moment, and be asked for a whole share.
+        """
+        return self.caps.hold and node not in self.vetted and node not in self.caps.lots
 
     def good(self, nodes: Collection[NodeId], needed: int) -> list[NodeId]:
         """Return these nodes without those who are gone, and of the bad ones only the best that are needed."""

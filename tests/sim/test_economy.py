@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from nanobarter.cli.main import main
+from nanobarter.sim.economy.figures import figures
 from nanobarter.sim.economy.several import Job, runs_of
-from nanobarter.sim.economy.world import Regime, Run, figures, simulate
+from nanobarter.sim.economy.world import Regime, Run, simulate
 
 
 def ran(regime: Regime, nodes: int = 14, days: int = 40, seed: int = 1) -> Run:

@@ -40,6 +40,10 @@ class Account:
     has: float = 0.0
     lends: float = 0.0
     keeps: float = 0.0
+    out: float = 0.0
+    """Its own notes that others hold and have not drawn yet."""
+    hand: float = 0.0
+    """Notes of others that it holds in the same way."""
     first_safe: int | None = None
     """How many days after it came it could be restored for the first time."""
     first_whole: int | None = None
@@ -121,6 +125,8 @@ class Games:
                 account.has += float(real[me].sum())
                 account.lends += float(leased[:, me].sum())
                 account.keeps += float(real[:, me].sum())
+                account.out += person.owed - float(leased[:, me].sum())
+                account.hand += sum(person.in_notes(issuer) for issuer in person.notes)
                 if person.plan is None:
                     continue
                 if self._is_safe(person.plan.geometry, nature, real):
@@ -145,7 +151,7 @@ class Games:
                 sorts.setdefault(nature.cheat or late, []).append(self.accounts[nature.number])
         if "honest" not in sorts:
             return {}
-        has, lends, keeps = _daily(sorts["honest"])
+        has, lends, keeps, _ = _daily(sorts["honest"])
         found = dict[str, dict[str, float | None]]()
         for sort, accounts in sorted(sorts.items()):
             mine = _daily(accounts)
@@ -158,6 +164,7 @@ class Games:
                 "has_part": mine[0] / max(has, 1e-9),
                 "keeps_part": mine[2] / max(keeps, 1e-9),
                 "gain": (mine[0] - mine[2]) / max(lends, 1e-9),
+                "idle": mine[3],
                 "days_to_backup": _middle([a.first_safe for a in accounts]),
                 "days_to_whole": _middle([a.first_whole for a in accounts]),
             }
@@ -184,13 +191,18 @@ class Games:
         return ring[place - 1] if place % 2 else None
 
 
-def _daily(accounts: Sequence[Account]) -> tuple[float, float, float]:
-    """Return what a node has, lends and keeps on the mean of its days, in GB."""
+def _daily(accounts: Sequence[Account]) -> tuple[float, float, float, float]:
+    """Return what a node has, lends and keeps on the mean of its days, and what of its notes lies idle, in GB.
+
+    Idle are its notes that others hold in reserve, less those of others that it holds: what it gains in space by them
+    lasts until they are drawn.
+    """
     days = MIB_PER_GB * sum(a.days for a in accounts)
     return (
         sum(a.has for a in accounts) / days,
         sum(a.lends for a in accounts) / days,
         sum(a.keeps for a in accounts) / days,
+        sum(a.out - a.hand for a in accounts) / days,
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from nanobarter.sim.economy.world import PRICED_WITHIN, Run, figures
+from nanobarter.sim.economy.figures import figures
+from nanobarter.sim.economy.world import PRICED_WITHIN, Run
 from nanobarter.translator.charts import dots_svg, lines_svg, spark
 
 TARGETS: Final[Mapping[str, str]] = {
