@@ -33,8 +33,10 @@ class Caps:
         """Return how much more of an issuer may be ordered, None for no bound. ``held``: what each holds already."""
         if node not in self.lots:
             return None
-        sum_held = sum(held.get(each, 0) for each in self.lots)
-        return max(0, min(self.lots[node] - held.get(node, 0), self.together - sum_held))
+        lent = sum(
+            min(held.get(each, 0), most) for each, most in self.lots.items()
+        )  # more is from before there were caps
+        return max(0, min(self.lots[node] - held.get(node, 0), self.together - lent))
 
     @property
     def hold(self) -> bool:

@@ -239,7 +239,7 @@ def test_newcomers_get_no_more_than_their_lots_and_only_where_others_could_serve
     assert sum(order.issuer not in vetted for order in orders) <= 5
     assert len(orders) <= ORDERS_MAX
     ordered = {order.issuer: int(order.quantity) for order in orders if order.issuer in bounds.lots}
-    before = sum(notes.get(node, 0) for node in bounds.lots)
+    before = sum(min(notes.get(node, 0), lot) for node, lot in bounds.lots.items())
     assert sum(ordered.values()) <= max(0, bounds.together - before)
     assert all(q + notes.get(node, 0) <= bounds.lots[node] for node, q in ordered.items() if node is not None)
     if bounds.lots:

@@ -130,7 +130,8 @@ class Person:
             capacity = Quantity(self.capacity)
             share, clean = self.plan.per_issuer, self.audited
             known = self.trust.vetted
-            bounds = caps(offering, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
+            here = {*offering, *held}  # whom it looks at, and those it holds something of: all of them offer
+            bounds = caps(here, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
             self.trust = replace(self.trust, caps=bounds, asks=asks)
         policy = Policy(KIND, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
         policy = replace(policy, room=Quantity(max(0, self.free)))
