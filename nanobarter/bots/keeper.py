@@ -155,7 +155,7 @@ class Keeper:
         orders = choose(self.plan, held, allowed, policy, trust, self._bargained())
         self.wants = orders
         self._orders.set_orders(orders)
-        self._learn_price(orders, held)
+        self._learn_price(orders, held, is_new=trust.is_new)
         return self.plan
 
     def _bargained(self) -> Terms:
@@ -174,13 +174,18 @@ class Keeper:
             return self._policy
         return replace(self._policy, reserve=make_plan(size, self._policy.kind, self._geometry(1)).per_issuer)
 
-    def _learn_price(self, orders: Sequence[Order], held: Mapping[NodeId, Held]) -> None:
-        """Move the markup once in a while: up when much was wanted all the time and nothing came in."""
+    def _learn_price(self, orders: Sequence[Order], held: Mapping[NodeId, Held], *, is_new: bool) -> None:
+        """Move the markup once in a while: up when much was wanted all the time and nothing came in.
+
+        Not while we are new: others hold newcomers to small lots, and giving more for them brings no more.
+        """
         have = sum(each.total for each in held.values())
         if trio.current_time() >= self._judged_at + MARKUP_SPAN / 1000:
             room = self._room() if self._room is not None else None
             poor = self.plan is not None and is_scarce(room, self.plan.lent)
-            lacking = self._wanted and have <= self._had and not poor  # who has nothing to give is not outbid
+            lacking = (
+                self._wanted and have <= self._had and not (poor or is_new)
+            )  # who has nothing to give is not outbid
             self.terms = replace(self.terms, markup=next_markup(self.terms.markup, filled=not lacking))
             self._wanted, self._had, self._judged_at = True, have, trio.current_time()
         missing = sum(order.quantity for order in orders if not order.patient and not order.bargain)

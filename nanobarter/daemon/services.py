@@ -186,7 +186,7 @@ class Node(Storage):
         judged = frozenset(node for node in known if self.watch.is_judged(node))
         reliability = {node: self.watch.reliability(node) or 0.0 for node in known}
         asks = asks_of(self.market.book)
-        return Trust(reliability, vetted, bounds, judged, self.watch.own_reliability(), asks)
+        return Trust(reliability, vetted, bounds, judged, self.watch.own_reliability(), asks, self.watch.is_new)
 
     def unwanted(self) -> Collection[NodeId]:
         """Return the peers that proved too bad to keep anything for us, as far as there are others."""

@@ -96,6 +96,8 @@ class Trust:
     own: float | None = None
     asks: Asks = field(default_factory=lambda: NO_ASKS)
     """What others offer of their own notes for those of others."""
+    is_new: bool = False
+    """We ourselves are here for less time than it takes to be vetted: others take little of us, whatever we give."""
 
     def at_most(self, node: NodeId) -> float | None:
         """Return the most that a stranger's note can be worth by his own word; None: he is known, or says nothing."""

@@ -13,6 +13,7 @@ from nanobarter.core.units import Instant
 from nanobarter.translator.rates import REFERENCE_DAYS
 from nanobarter.translator.reliability import (
     JUDGED_WINDOWS,
+    VETTED_AGE,
     Beta,
     Observed,
     Score,
@@ -87,6 +88,11 @@ class Watch:
         own = marked(self._own or first_seen(now), now)
         await self._store.write(lambda db: write(db, {self._me: own} if self._me is not None else {}))
         self._own = own
+
+    @property
+    def is_new(self) -> bool:
+        """Whether others have seen this node for less time than it takes to be vetted, as far as it noted."""
+        return self._own is not None and self._own.age < VETTED_AGE
 
     def own_reliability(self) -> float | None:
         """Return r of this node as others can see it, None before it noted anything."""

@@ -134,9 +134,10 @@ async def test_own_notes_are_worth_what_others_can_see_of_us_and_more_is_given_o
     assert keeper.terms.markup == MARKUP_FIRST
 
 
-@pytest.mark.parametrize(("room", "rises"), [(0, False), (10_000, True)])
-async def test_who_has_no_space_left_to_give_does_not_offer_more_of_it(
+@pytest.mark.parametrize(("room", "is_new", "rises"), [(0, False, False), (10_000, False, True), (10_000, True, False)])
+async def test_who_has_no_space_left_or_is_new_does_not_offer_more_of_it(
     room: int,
+    is_new: bool,  # noqa: FBT001 - one of three
     rises: bool,  # noqa: FBT001 - one of two
     autojump_clock: MockClock,
 ) -> None:
@@ -153,6 +154,7 @@ async def test_who_has_no_space_left_to_give_does_not_offer_more_of_it(
         folder_bytes=size,
         geometry=lambda peers: Geometry(1, peers),
         policy=Policy(KIND, Quantity(0), (), Span(60_000), Span(0)),
+        trust=lambda _offering, _needed: Trust(is_new=is_new),
         terms=Terms(mode="discount"),
     )
     keeper.count_room(lambda: Quantity(room))

@@ -8,7 +8,7 @@ from nanobarter.bots import dealing
 from nanobarter.bots.keeper import Policy, choose
 from nanobarter.bots.pinger import choose as watched
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import LeaseKind, Quantity, Span
+from nanobarter.core.units import DAY, LeaseKind, Quantity, Span
 from nanobarter.matching.book import Book
 from nanobarter.sim.economy.nature import Nature
 from nanobarter.storage.geometry import Geometry, for_peers
@@ -16,6 +16,7 @@ from nanobarter.translator.asked import NO_ASKS, Asks
 from nanobarter.translator.orders import BARGAINS_MAX, PROBES_MAX, Order
 from nanobarter.translator.plan import Held, Plan, make_plan
 from nanobarter.translator.pricing import MARKUP_FIRST, Mode, Terms, is_pressing, is_scarce, next_markup, own_value
+from nanobarter.translator.reliability import VETTED_AGE
 from nanobarter.translator.vetting import BLIND_TRUST, NO_CAPS, Trust, caps
 
 KIND: Final = LeaseKind("30d")
@@ -132,7 +133,8 @@ class Person:
             known = self.trust.vetted
             here = {*offering, *held}  # whom it looks at, and those it holds something of: all of them offer
             bounds = caps(here, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
-            self.trust = replace(self.trust, caps=bounds, asks=asks)
+            is_new = day - self.nature.born < VETTED_AGE // DAY
+            self.trust = replace(self.trust, caps=bounds, asks=asks, is_new=is_new)
         policy = Policy(KIND, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
         policy = replace(policy, room=Quantity(max(0, self.free)))
         own = self.own if self.manner.learns else 1.0
@@ -259,7 +261,7 @@ class Person:
         """Move the markup by what today's orders brought of what was missing."""
         if self.plan is not None:
             lacking = is_pressing(self.need, self.plan.lent) and FILLED_PART * gotten < self.need
-            lacking = lacking and not is_scarce(self.free, self.plan.lent)
+            lacking = lacking and not (is_scarce(self.free, self.plan.lent) or self.trust.is_new)
             self.markup = next_markup(self.markup, filled=not lacking)
 
     def holders(self) -> list[NodeId]:
