@@ -78,7 +78,7 @@ class Node(Storage):
             clock=self.clock,
             pet=pet_of(self.config),
             limits=self.limits,
-            worthless=self._shuns,
+            verdict=lambda node: "worthless" if self._shuns(node) else "bad" if self.watch.is_bad(node) else None,
             reliability=self.watch.reliability,
             quotes=self.quotes,
         )

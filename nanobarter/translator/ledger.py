@@ -34,7 +34,7 @@ from nanobarter.translator.entries import (
     ring_name,
 )
 from nanobarter.translator.pet import Pet
-from nanobarter.translator.rates import Deal, Figure, Rates, Reliability
+from nanobarter.translator.rates import Deal, Figure, Rates, Reliability, Verdicts
 from nanobarter.wallet.events import LeaseEnded, LeaseReceived, NotesReceived, NotesSpent
 from nanobarter.wallet.service import Wallet
 
@@ -65,7 +65,7 @@ class Standing:
 class Ledger:
     """The node's book. ``reliability`` says what is known of an issuer, ``quotes`` what others offer at present.
 
-    ``worthless`` tells whose notes are worth nothing: nodes that are convicted of fraud.
+    ``verdict`` tells whose notes are worth nothing, or no more than their reliability says (``Rates``).
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Ledger:
         limits: Limits = LIMITS,
         reliability: Reliability = lambda _node: None,
         quotes: Callable[[], Iterable[Deal]] = lambda: (),
-        worthless: Callable[[NodeId], bool] = lambda _node: False,
+        verdict: Verdicts = lambda _node: None,
     ) -> None:
         self._store, self._node, self._clock, self._limits = store, node, clock, limits
-        self._reliability, self._quotes, self._worthless = reliability, quotes, worthless
+        self._reliability, self._quotes, self._verdict = reliability, quotes, verdict
         self.pet = pet
 
     # -- writing
@@ -146,7 +146,7 @@ class Ledger:
             deals=[*deals, *self._quotes()],
             reliability=self._reliability,
             now=self._clock.now(),
-            worthless=self._worthless,
+            verdict=self._verdict,
         )
 
     def deals(self) -> list[Deal]:

@@ -81,8 +81,15 @@ def days_of(kind: LeaseKind) -> int:
     return int(kind[:-1])
 
 
+Verdicts = Callable[[NodeId], Literal["worthless", "bad"] | None]
+
+
 class Rates:
-    """Figures from what is known at one moment. ``own`` is the node whose notes are the yardstick by assumption."""
+    """Figures from what is known at one moment. ``own`` is the node whose notes are the yardstick by assumption.
+
+    ``verdict`` tells of an issuer whether its notes are worthless, since it is convicted of fraud, or bad: worth what
+    its reliability says, whatever was given for them before that was known.
+    """
 
     def __init__(
         self,
@@ -91,9 +98,9 @@ class Rates:
         deals: Iterable[Deal],
         reliability: Reliability,
         now: Instant,
-        worthless: Callable[[NodeId], bool] = lambda _node: False,
+        verdict: Verdicts = lambda _node: None,
     ) -> None:
-        self._worthless = worthless
+        self._verdict = verdict
         self._own, self._reliability, self._now = own, reliability, now
         self._edges: dict[Quality, list[_Edge]] = {}
         grouped = dict[tuple[Quality, Quality, Source], list[Deal]]()
@@ -132,7 +139,7 @@ class Rates:
 
     def figure(self, quality: Quality) -> Figure | None:
         """Return what one MiB is worth, or None when no path of rates leads to the yardstick."""
-        if self._worthless(quality.issuer):
+        if self._verdict(quality.issuer) == "worthless":
             return Figure(Fraction(0), "its issuer is convicted of fraud")
         queue: list[tuple[float, int, Quality | None, Fraction, tuple[_Edge, ...]]] = [
             (0.0, 0, quality, Fraction(1), ())
@@ -146,7 +153,10 @@ class Rates:
             if place in seen:
                 continue
             seen.add(place)
-            for edge in (*self._edges.get(place, ()), *self._anchors(place)):
+            traded = (
+                () if self._verdict(place.issuer) == "bad" else self._edges.get(place, ())
+            )  # of before that was known
+            for edge in (*traded, *self._anchors(place)):
                 count += 1
                 heappush(queue, (cost + edge.cost, count, edge.target, rate * edge.rate, (*path, edge)))
         return None

@@ -165,7 +165,7 @@ def test_the_notes_of_a_convicted_issuer_are_worth_nothing_here() -> None:
             deals=[deal],
             reliability=lambda _: None,
             now=crimes.NOW,
-            worthless=lambda node: convicted and node == NODE.node_id,
+            verdict=lambda node: "worthless" if convicted and node == NODE.node_id else None,
         )
         figure, own = rates.figure(theirs), rates.figure(mine)
         assert own is not None

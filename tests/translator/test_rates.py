@@ -53,6 +53,17 @@ def test_executed_agreements_go_before_quotes_and_both_before_reliability() -> N
     assert done.source.startswith("1 agreement with")
 
 
+def test_notes_of_who_proved_bad_are_worth_what_that_says_and_vouch_for_no_others() -> None:
+    deals = (deal(MINE, 1, QA, 1), deal(QA, 1, QB, 1))
+    known = {A: 0.3, B: 0.95}
+    found = Rates(own=ME, deals=deals, reliability=known.get, now=NOW, verdict=lambda n: "bad" if n == A else None)
+    bad, other = found.figure(QA), found.figure(QB)
+    assert bad is not None
+    assert (float(bad.value), bad.source) == (pytest.approx(0.13, abs=0.005), "reliability 0.30")
+    assert other is not None
+    assert other.source == "reliability 0.95"
+
+
 def test_a_path_over_others_is_found_and_told() -> None:
     figure = rates(deal(MINE, 1, QA, 2), deal(QA, 1, QB, 3)).figure(QB)
     assert figure is not None
