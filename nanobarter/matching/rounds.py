@@ -55,6 +55,8 @@ class Levels:
         while len(self.rows) < vertices:
             self._dirty.add(len(self.rows))
             self.rows.append(Row())
+        if vertices > len(self._into):
+            self._into = np.empty((0, 0))  # made anew on need; a bid may be of what is numbered beyond it
         if self._ends is not None:
             self._ends.grow(vertices)
 
@@ -92,7 +94,7 @@ class Levels:
         if after != before:
             self.rows[row].set_weight(level, after)
             self._dirty.add(row)
-            if row < len(self._into):
+            if len(self._into):
                 self._into[level.gives, row] = self.rows[row].heaviest_giving(level.gives)
             if self._ends is not None:
                 self._ends.move(row, level.gives, before, after)
@@ -170,7 +172,7 @@ class Levels:
         valued = (values > NONE).nonzero()[0]
         if 4 * len(valued) > vertices:
             return None
-        if vertices > len(self._into):
+        if not len(self._into):
             self._square()
         if not len(valued):
             return np.full(vertices, NONE)
