@@ -91,10 +91,11 @@ def apart(
     place: Callable[[NodeId], str],
     worth: Callable[[NodeId], float] = lambda _node: 0.0,
 ) -> list[NodeId]:
-    """Return whose notes are of use, of those who offer some: the best of each place, none where we hold some already.
+    """Return whose notes are of use, of those who offer some: the best of each place, none where we ``held`` somebody.
 
-    Of a second one at a place no share of the same pack would be stored. With fewer than ``needed`` places the others
-    come last instead: what is held of them is of use once more have come, or their addresses have changed.
+    Who is ``held`` is always among them. Of a second one at a place no share of the same pack would be stored. With
+    fewer than ``needed`` places the others come last instead: what is held of them is of use once more have come, or
+    their addresses have changed.
     """
     taken, kept = {place(node) for node in held}, set(held)
     for node in sorted(offering, key=lambda n: -worth(n)):

@@ -1,6 +1,6 @@
 """The keeper decides what space is lent for: it must order what is missing, and nothing twice."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 import trio
@@ -162,6 +162,49 @@ async def test_who_has_no_space_left_or_is_new_does_not_offer_more_of_it(
         await keeper.look()
         await trio.sleep(MARKUP_SPAN / 1000)
     assert (keeper.terms.markup > MARKUP_FIRST) == rises
+
+
+async def orders_apart(
+    place: dict[NodeId, str], r: dict[NodeId, float], held: dict[NodeId, Held], vetted: Collection[NodeId]
+) -> dict[NodeId | None, int]:
+    """Return what is ordered where all in ``place`` that hold nothing offer, and three issuers are needed."""
+    desk = Desk()
+    desk.offered = [node for node in place if node not in held]
+
+    async def size() -> int:
+        await trio.lowlevel.checkpoint()
+        return 10**9
+
+    def trust(offering: Sequence[NodeId], needed: int) -> Trust:
+        bounds = caps(offering, vetted, {}, needed=needed, capacity=Quantity(20_000), share=Quantity(600), clean={})
+        return Trust(r, frozenset(vetted), bounds, judged=frozenset(vetted), own=0.9)
+
+    keeper = Keeper(
+        orders=desk, held=lambda: held, folder_bytes=size, geometry=lambda _peers: Geometry(2, 3),
+        policy=Policy(KIND, Quantity(0), (), Span(60_000), Span(0)), trust=trust, terms=Terms(mode="discount"),
+    )  # fmt: skip
+    keeper.keep_apart(place.__getitem__)
+    await keeper.look()
+    return {order.issuer: order.quantity for order in desk.orders if not order.bargain}
+
+
+@pytest.mark.parametrize("why", ["bad", "gone", "leftover"])
+async def test_who_is_bad_gone_or_owes_a_last_mib_keeps_nobody_out_of_its_network(why: str) -> None:
+    share = make_plan(10**9, KIND, Geometry(2, 3)).per_issuer
+    place = dict(zip(NODES, ["a", "b", "c", "a", "b", "c"], strict=True))
+    last = Held(NODES[0], Quantity(1), Quantity(0)) if why == "leftover" else Held(NODES[0], Quantity(0), share, share)
+    held = {NODES[0]: last} | {n: Held(n, Quantity(0), Quantity(0), share) for n in NODES[1:3]}
+    r = dict.fromkeys(NODES, 0.9) | {NODES[0]: {"bad": 0.2, "gone": 0.0, "leftover": 0.8}[why]}
+    found = await orders_apart(place, r, held, NODES)
+    assert found.keys() == {NODES[3]}, "the other of its network is asked, and nobody beside those who keep shares"
+
+
+async def test_caps_hold_only_where_enough_networks_have_somebody_vetted() -> None:
+    place = dict(zip(NODES, ["a", "a", "b", "b", "c", "d"], strict=True))
+    share = make_plan(10**9, KIND, Geometry(2, 3)).per_issuer
+    found = await orders_apart(place, dict.fromkeys(NODES, 0.9), {}, NODES[:4])
+    assert len(found) >= 3
+    assert min(found.values()) >= share
 
 
 async def test_two_newcomers_without_a_reserve_find_each_other_and_trade() -> None:
