@@ -3,8 +3,9 @@
 Whoever lost a share would rather say nothing than sign that he lost it: silence convicts nobody. So a silence counts
 too, for our own opinion alone, where nothing else explains it: the peer was there and showed another share in the same
 round. One such round may be chance, a restart in the middle of it for instance. So each twelfth of the grace for
-silent peers counts once, and eight must be counted without a single proof of the share; when the grace is over the
-share is moved, and asked for no more. Time in which the peer was off, or we were, does not count: nothing was shown.
+silent peers counts once, and eight must be counted without a single proof of the share. Time in which the peer was off,
+or we were, does not count: nothing was shown. The share itself is treated like any that is silent: once the grace is
+over it is not counted on, and repair stores it elsewhere; but who needs it still asks for it, and may get it.
 """
 
 import sqlite3
@@ -12,7 +13,6 @@ from typing import Final
 
 from nanobarter.core.limits import Limits
 from nanobarter.core.units import Instant
-from nanobarter.storage import placements as rows
 from nanobarter.storage.placements import Placement
 
 PROBLEM: Final = "withheld, while other shares were shown"
@@ -21,7 +21,7 @@ PROBLEM: Final = "withheld, while other shares were shown"
 def withheld(db: sqlite3.Connection, placement: Placement, at: Instant, limits: Limits) -> bool:
     """Note that a peer left a share unanswered in a round in which it showed another one.
 
-    True when that has lasted for long enough to count as lost: then the share is 'bad', as after a wrong answer.
+    True once, when that has lasted for long enough to be taken for a wrong answer.
     """
     key = (placement.pack_id, placement.index, placement.node)
     counted = db.execute(
@@ -29,5 +29,4 @@ def withheld(db: sqlite3.Connection, placement: Placement, at: Instant, limits: 
         "AND pack_id = ? AND share_index = ? AND node = ? AND (withheld = 0 OR withheld_at <= ?) RETURNING withheld",
         (at, *key, at - limits.audit_offline // 12),
     ).fetchone()
-    lasts = counted is not None and counted[0] >= limits.audit_withheld_twelfths
-    return lasts and rows.wrong(db, placement, at, PROBLEM, b"")
+    return counted is not None and counted[0] == limits.audit_withheld_twelfths

@@ -10,7 +10,6 @@ from nanobarter.core.units import DAY, HOUR, Span
 from nanobarter.storage import placements as rows
 from nanobarter.storage.placements import Placement
 from nanobarter.storage.verdicts import Outcome, Silent
-from nanobarter.storage.withheld import PROBLEM
 from tests.storage.vaults import Town, pack_of, town
 
 TURN = Span(6 * HOUR)
@@ -65,17 +64,26 @@ async def test_a_share_that_is_never_shown_while_others_are_counts_once_as_lost(
         assert first.root in {p.root for p in court.shares() if p.state == "held"}
         await court.rounds(1)
         assert court.faults == 1
-        assert [p.root for p in court.shares() if p.state == "bad"] == [first.root]
-        evidence = here.store.read_now(
-            lambda db: db.execute("SELECT node, root, problem, answer FROM storage_evidence")
-        )
-        assert evidence.fetchall() == [(court.node, first.root, PROBLEM, b"")]
         await court.rounds(12)
         assert court.faults == 1
         court.hidden = {first.root, second.root}
         await court.rounds(8)
         assert court.faults == 2
         assert here.accused == [], "silence proves nothing to others"
+
+
+async def test_a_withheld_share_is_still_asked_for_by_who_needs_it(tmp_path: Path) -> None:
+    async with town(tmp_path, 2) as (here, _):
+        court = await stored(here)
+        pack = pack_of("a", 1, 2)
+        placed = [p for p in here.store.read_now(rows.all_placements) if p.pack_id == pack.pack_id]
+        others = [p.node for p in placed if p.node != court.node]
+        court.hidden = {p.root for p in placed}
+        await court.rounds(12)
+        assert court.faults == 1
+        for node in others:
+            here.hub.disconnect(node)
+        assert await here.placer.get(pack.pack_id) == pack.body
 
 
 async def test_who_goes_dark_when_it_is_asked_for_what_it_lost_is_not_believed_either(tmp_path: Path) -> None:
