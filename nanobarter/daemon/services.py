@@ -177,12 +177,13 @@ class Node(Storage):
 
     def trust(self, offering: Sequence[NodeId], needed: int) -> Trust:
         """Return what the keeper should know of those who offer."""
-        known = [node for node in (*offering, *self.held()) if self.watch.score(node) is not None]
+        here = list(dict.fromkeys([*offering, *self.held()]))
+        known = [node for node in here if self.watch.score(node) is not None]
         vetted = frozenset(node for node in known if self.watch.is_vetted(node))
         capacity = Quantity(self.config.offer.space_bytes // MIB)
         share = self.keeper.plan.per_issuer if self.keeper.plan is not None else Quantity(0)
-        leases, clean = self.ledger.clean_leases(), {node: self.watch.clean_windows(node) for node in offering}
-        bounds = caps(offering, vetted, leases, needed=needed, capacity=capacity, share=share, clean=clean)
+        leases, clean = self.ledger.clean_leases(), {node: self.watch.clean_windows(node) for node in here}
+        bounds = caps(here, vetted, leases, needed=needed, capacity=capacity, share=share, clean=clean)
         judged = frozenset(node for node in known if self.watch.is_judged(node))
         reliability = {node: self.watch.reliability(node) or 0.0 for node in known}
         asks = asks_of(self.market.book)

@@ -97,7 +97,7 @@ def orders_for_plan(
         room = trust.caps.room(issuer, totals)
         missing = held[issuer].missing(plan.per_issuer) if issuer in held else plan.per_issuer
         wanted = missing if room is None else min(missing, room)
-        if wanted > 0 and not trust.is_hidden(issuer):
+        if wanted > 0:
             orders.append(Order(plan.kind, issuer, Quantity(wanted)))
             totals[issuer] = have + wanted
     extra = most + BARGAINS_MAX - sum(2 * held[n].total >= plan.per_issuer for n in known)
@@ -146,7 +146,7 @@ def orders_for_renewal(plan: Plan, held: Mapping[NodeId, Held], room: Quantity, 
     for issuer in sorted(leased, key=lambda n: (held[n].notes, n)):
         lot = trust.caps.room(issuer, totals)
         wanted = min(plan.per_issuer - held[issuer].notes, left, left if lot is None else lot)
-        if wanted > 0 and not trust.is_hidden(issuer):
+        if wanted > 0:
             totals[issuer] += wanted
             found.append(Order(plan.kind, issuer, Quantity(wanted), patient=True))
             left -= wanted

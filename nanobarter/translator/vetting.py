@@ -24,7 +24,7 @@ CAPACITY_FRACTION: Final = 20  # all unvetted issuers together hold at most one 
 
 @dataclass(frozen=True)
 class Caps:
-    """How much may be held at most of each unvetted issuer that is offered now; others have no cap."""
+    """How much may be held at most of each unvetted issuer that is offered or held; others have no cap."""
 
     lots: Mapping[NodeId, int]
     together: int
@@ -37,11 +37,6 @@ class Caps:
             min(held.get(each, 0), most) for each, most in self.lots.items()
         )  # more is from before there were caps
         return max(0, min(self.lots[node] - held.get(node, 0), self.together - lent))
-
-    @property
-    def hold(self) -> bool:
-        """Whether there are caps: enough vetted issuers offer."""
-        return self.together > 0
 
 
 NO_CAPS: Final = Caps({}, 0)
@@ -60,7 +55,7 @@ def lot(share: Quantity, windows: int, leases: int) -> int:
 
 
 def caps(
-    offering: Collection[NodeId],
+    here: Collection[NodeId],
     vetted: Collection[NodeId],
     clean_leases: Mapping[NodeId, int],
     *,
@@ -69,16 +64,19 @@ def caps(
     share: Quantity,
     clean: Mapping[NodeId, int],
 ) -> Caps:
-    """Return the caps on unvetted issuers.
+    """Return the caps on unvetted issuers of those that offer or that we hold something of.
+
+    A stranger of whom something is held is capped whether he offers or not: else he would take his bid back for a
+    moment, and be asked for a whole share.
 
     ``needed``: how many issuers the code wants; ``capacity``: our own space; ``share``: what the plan wants of each
     issuer; ``clean``: in how many windows one proved its audits.
 
     With fewer vetted issuers than are needed there are no caps: better thin on strangers than not at all.
     """
-    if len(set(offering) & set(vetted)) < needed:
+    if len(set(here) & set(vetted)) < needed:
         return NO_CAPS
-    lots = {node: lot(share, clean.get(node, 0), clean_leases.get(node, 0)) for node in offering if node not in vetted}
+    lots = {node: lot(share, clean.get(node, 0), clean_leases.get(node, 0)) for node in here if node not in vetted}
     return Caps(lots, capacity // CAPACITY_FRACTION)
 
 
@@ -111,13 +109,6 @@ class Trust:
         """Tell whether enough was seen of a node to know that its notes are hardly worth having."""
         low = self.reliability.get(node, 1.0) < BAD_RELIABILITY  # looked up first: it is true of few
         return low and (node in self.vetted or node in self.judged)
-
-    def is_hidden(self, node: NodeId) -> bool:
-        """Tell whether a stranger does not offer just now, where strangers are capped.
-
-        Nothing is ordered of it then: else it would take its bid back for a moment, and be asked for a whole share.
-        """
-        return self.caps.hold and node not in self.vetted and node not in self.caps.lots
 
     def good(self, nodes: Collection[NodeId], needed: int) -> list[NodeId]:
         """Return these nodes without those who are gone, and of the bad ones only the best that are needed."""

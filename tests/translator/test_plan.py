@@ -117,19 +117,26 @@ def test_the_reserve_waits_for_the_notes_that_will_lengthen_leases_and_for_no_mo
 
 
 @given(sums, sums, st.sets(st.sampled_from(MANY)), st.sets(st.sampled_from(MANY)), st.integers(0, 2000))
-def test_a_stranger_that_takes_its_bid_back_for_a_moment_is_asked_for_nothing(
+def test_a_stranger_that_takes_its_bid_back_for_a_moment_is_asked_for_no_more_and_takes_nobodys_place(
     notes: list[int], used: list[int], offer: set[NodeId], vetted: set[NodeId], room: int
 ) -> None:
     offering, plan = sorted(offer), make_plan(10**8, KIND, Geometry(2, 5))
     held = {
         node: Held(node, Quantity(n), Quantity(0), Quantity(u)) for node, n, u in zip(MANY, notes, used, strict=True)
     }
-    bounds = caps(offering, vetted, {}, needed=5, capacity=Quantity(4000), share=plan.per_issuer, clean={})
+    bounds = caps({*offering, *held}, vetted, {}, needed=5, capacity=Quantity(4000), share=plan.per_issuer, clean={})
     trust = Trust(dict.fromkeys(MANY, 0.95), frozenset(vetted), bounds, judged=frozenset(MANY))
-    orders = orders_for_plan(plan, held, offering, trust) + orders_for_renewal(plan, held, Quantity(room), trust)
-    assert bounds.hold == (len(offer & vetted) >= 5)
-    if bounds.hold:
-        assert all(order.issuer in vetted | offer for order in orders)
+    planned = orders_for_plan(plan, held, offering, trust)
+    for orders in (planned, orders_for_renewal(plan, held, Quantity(room), trust)):
+        for order in orders:
+            assert order.issuer is not None
+            if bounds.together and order.issuer not in vetted:
+                assert held[order.issuer].total + order.quantity <= bounds.lots[order.issuer]
+    kept = sum(held[node].total >= plan.per_issuer for node in vetted)
+    if bounds.together and kept < 5:
+        whole = {node for node in vetted if held[node].total >= plan.per_issuer}
+        asked = {order.issuer for order in planned} & vetted
+        assert len(whole | asked) >= min(5, len(vetted & {*held, *offering}))
 
 
 prices = st.tuples(st.integers(1, 20_000), st.just(1000))

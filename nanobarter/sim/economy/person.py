@@ -131,7 +131,7 @@ class Person:
             capacity = Quantity(self.capacity)
             share, clean = self.plan.per_issuer, self.audited
             known = self.trust.vetted
-            here = {*offering, *held}  # whom it looks at, and those it holds something of: all of them offer
+            here = list(dict.fromkeys([*offering, *held]))  # whom it looks at, and those it holds something of: all of them offer
             bounds = caps(here, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
             is_new = day - self.nature.born < VETTED_AGE // DAY
             self.trust = replace(self.trust, caps=bounds, asks=asks, is_new=is_new)
