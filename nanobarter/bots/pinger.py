@@ -10,33 +10,36 @@ from typing import Final
 import trio
 
 from nanobarter.core.errors import PeerFault, Unreachable
-from nanobarter.core.ids import NodeId
+from nanobarter.core.ids import NodeId, sha256
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Caller, Clock, Entropy
-from nanobarter.core.units import SECOND, span_between
+from nanobarter.core.units import DAY, SECOND, Span, span_between
 from nanobarter.translator.lastlook import PING
 from nanobarter.translator.reliability import next_ping
 from nanobarter.translator.watch import Outcome, Watch
 
 NONCE_BYTES: Final = 16
 FOLLOWED_PARTS: Final = (3, 4)  # of the places that are left beside those who hold or owe something
+FOLLOWED_FOR: Final = Span(7 * DAY)  # then others are looked at: three days tell who is hardly ever on
 ROUNDS_MAX: Final = 8  # at once: a round does not wait for a peer that the last one still waits for
 
 
 def choose(
-    held: Iterable[NodeId], followed: Sequence[NodeId], offering: Sequence[NodeId], me: NodeId, most: int
+    held: Iterable[NodeId], followed: Sequence[NodeId], offering: Iterable[NodeId], me: NodeId, most: int, turn: int = 0
 ) -> list[NodeId]:
     """Return whom to ping: who keeps something for us or owes us something, then who offers.
 
-    Of these first those that are ``followed`` already, as far as they leave a quarter to others: where more offer than
-    can be pinged, it is better to know some of them than to have asked each of them once.
+    Of these first those that are ``followed`` already, in their order, as far as they leave a quarter to others: where
+    more offer than can be pinged, it is better to know some of them than to have asked each of them once. The quarter
+    goes to others in each ``turn``, by a lot that nobody can foresee who does not know us; a turn should last for long
+    enough to judge them.
     """
     mine = [node for node in dict.fromkeys(held) if node != me][:most]
-    before, still, done = set(followed), set(offering), {me, *mine}
-    kept = [node for node in followed if node in still and node not in done]
-    new = [node for node in dict.fromkeys(offering) if node not in before and node not in done]
     places = (most - len(mine)) * FOLLOWED_PARTS[0] // FOLLOWED_PARTS[1]
-    return [*mine, *kept[:places], *new, *kept[places:]][:most]
+    others = set(offering) - {me, *mine}
+    kept = [node for node in followed if node in others][:places]
+    lots = sorted(others - set(kept), key=lambda node: sha256(b"%d/" % turn + me + node))
+    return [*mine, *kept, *lots][:most]
 
 
 class Pinger:

@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from nanobarter.bots.keeper import Keeper, Policy
-from nanobarter.bots.pinger import Pinger
+from nanobarter.bots.pinger import FOLLOWED_FOR, Pinger
 from nanobarter.bots.pinger import choose as watched
 from nanobarter.bots.scheduler import Scheduler
 from nanobarter.core.ids import NodeId
@@ -172,8 +172,8 @@ class Node(Storage):
 
         Those that are not counted on are among them, since they may come back, and their notes may still be sold.
         """
-        followed = [node for node in self.watch.met if not self.watch.is_bad(node)]
-        return watched(self.owed(), followed, self.market.offering(), self.me, self.limits.ping_peers_max)
+        turn, offering = self.clock.now() // FOLLOWED_FOR, self.market.offering()
+        return watched(self.owed(), self.watch.followed(), offering, self.me, self.limits.ping_peers_max, turn)
 
     def trust(self, offering: Sequence[NodeId], needed: int) -> Trust:
         """Return what the keeper should know of those who offer."""

@@ -62,10 +62,10 @@ class Watch:
         """What was seen of each peer."""
         return self._known
 
-    @property
-    def met(self) -> list[NodeId]:
-        """Who was ever watched, in the order in which they were first met."""
-        return sorted(self._known, key=lambda node: (self._known[node].first, node))
+    def followed(self) -> list[NodeId]:
+        """Return who is known best and not for bad: the vetted, then in the order in which they were first met."""
+        good = (node for node in self._known if not self.is_bad(node))
+        return sorted(good, key=lambda node: (not self.is_vetted(node), self._known[node].first, node))
 
     @property
     def survival(self) -> Survival:

@@ -6,6 +6,7 @@ from typing import Final
 
 from nanobarter.bots import dealing
 from nanobarter.bots.keeper import Policy, choose
+from nanobarter.bots.pinger import FOLLOWED_FOR
 from nanobarter.bots.pinger import choose as watched
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import DAY, LeaseKind, Quantity, Span
@@ -93,10 +94,12 @@ class Person:
 
     # -- seeing
 
-    def watch(self, offering: Sequence[NodeId], here: Collection[NodeId]) -> Collection[NodeId]:
+    def watch(self, offering: Sequence[NodeId], here: Collection[NodeId], day: int) -> Collection[NodeId]:
         """Return whom it pings of those who are ``here``: the daemon's choice."""
         before = [node for node in self.followed if node in here and not self.trust.is_bad(node)]
-        found = watched([*self.leases, *self.notes], before, [*before, *offering], self.me, WATCHED)
+        before.sort(key=lambda node: node not in self.trust.vetted)
+        turn = day * DAY // FOLLOWED_FOR
+        found = watched([*self.leases, *self.notes], before, [*before, *offering], self.me, WATCHED, turn)
         self.followed = dict.fromkeys(found)
         return found
 
@@ -131,7 +134,7 @@ class Person:
             capacity = Quantity(self.capacity)
             share, clean = self.plan.per_issuer, self.audited
             known = self.trust.vetted
-            here = list(dict.fromkeys([*offering, *held]))  # whom it looks at, and those it holds something of: all of them offer
+            here = list(dict.fromkeys([*offering, *held]))
             bounds = caps(here, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
             is_new = day - self.nature.born < VETTED_AGE // DAY
             self.trust = replace(self.trust, caps=bounds, asks=asks, is_new=is_new)

@@ -143,7 +143,7 @@ def _look(
     watched, leased = np.zeros((count, count), np.bool_), np.zeros((count, count), np.bool_)
     for person in here:
         row = person.nature.number
-        watched[row, [number[n] for n in person.watch(offerings[person.me], alive)]] = True
+        watched[row, [number[n] for n in person.watch(offerings[person.me], alive, day)]] = True
         leased[row, [number[n] for n in person.leases]] = True
         watched[row, row] = True
         leased[row, row] = bool(person.leases)
