@@ -19,7 +19,7 @@ from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
-from nanobarter.daemon.terms import terms_of
+from nanobarter.daemon.terms import standings_of, terms_of
 from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY
 from nanobarter.translator.budget import own_worth
 from nanobarter.translator.plan import Plan
@@ -89,7 +89,7 @@ def show(asked: argparse.Namespace) -> int:
     config = _config(asked)
     if asked.json:
         answer_json({"type": "policy", "mode": config.market.mode, "price": config.market.price,
-                     "prefer": config.market.prefer, "refuse": config.market.refuse,
+                     "prefer": config.market.prefer, "refuse": config.market.refuse, "wants": config.market.wants,
                      "folders": config.backup.folders, "space_bytes": config.offer.space_bytes,
                      "durability": config.backup.durability, "kinds": config.offer.kinds})  # fmt: skip
     else:
@@ -136,7 +136,8 @@ def _policy(config: Config) -> Iterator[str]:
     yield f"trade        {config.market.mode}: {_MODES[config.market.mode]}"
     price = "as the mode says" if config.market.price == "auto" else f"at most {config.market.price} for one received"
     yield f"price        {price}"
-    for name, nodes in (("prefer", config.market.prefer), ("refuse", config.market.refuse)):
+    market = config.market
+    for name, nodes in (("prefer", market.prefer), ("refuse", market.refuse), ("only wants", market.wants)):
         if nodes:
             yield f"{name:<12} {', '.join(node[:10] for node in nodes)}"
     yield from _orders(config)
@@ -151,13 +152,12 @@ def _policy(config: Config) -> Iterator[str]:
 
 def _orders(config: Config) -> Iterator[str]:
     """Tell what is ordered beyond what the folders need, and what may be given away for all of it."""
-    kind = config.offer.lease_kinds[0]
     if config.market.bargain is not None:
         size, most = config.market.bargain
         yield f"bargain      back up {show_size(size)} of folders for at most {show_size(most * MIB)} lent, or wait"
-    for number, row in enumerate(config.order, 1):
-        order = row.standing(kind)
-        whose = ", ".join(node[:10] for node in row.at) or "anybody" + (" but some" if row.refuse else "")
+    anybody = "those it wants" if config.market.wants else "anybody" + (" but some" if config.market.refuse else "")
+    for number, (row, order) in enumerate(zip(config.order, standings_of(config), strict=True), 1):
+        whose = ", ".join(node[:10] for node in row.at) or (f"{anybody}, not at some" if row.refuse else anybody)
         how = "once" if order.once else "always keep it in hand"
         price = f"{order.price[0]}/{order.price[1]}"
         cost = f"for at most {show_size(order.give * MIB)} of yours ({price} for one, worth {_worth(config, order)})"
@@ -195,7 +195,7 @@ def _cost(found: Estimate) -> Iterator[str]:
     """Tell what it all costs in the person's own currency, and what is given for the orders beside the folders."""
     config, pet = found.config, pet_of(found.config)
     lent = own_worth(found.plan.lent, found.plan.kind, pet)
-    orders = [row.standing(found.plan.kind) for row in config.order]
+    orders = standings_of(config)
     beside = sum((own_worth(order.give, order.gives, pet) for order in orders), Fraction(0))
     more = f", and the orders beside them at most {pet.show(beside)}" if orders else ""
     yield f"at par the folders cost {pet.show(lent)} each {found.plan.kind[:-1]} days{more}"

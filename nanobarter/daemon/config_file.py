@@ -18,8 +18,9 @@ from msgspec.structs import replace
 from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.units import MIB, show_size
 from nanobarter.daemon.config import Config
-from nanobarter.daemon.config_keys import TEXTS, section_choices, section_keys
-from nanobarter.daemon.config_order_file import read_orders
+from nanobarter.daemon.config_keys import NODE_LISTS, TEXTS, section_choices, section_keys
+from nanobarter.daemon.config_order_file import check_together, read_orders
+from nanobarter.daemon.config_orders import both, check_nodes
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
 SPACE_BYTES_MIN: Final = 64 * MIB  # less cannot hold the shares of a single pack for each of six neighbours
@@ -76,6 +77,8 @@ class _Reader:
         except msgspec.ValidationError as error:
             self._bad_type(str(error))
         self._check_values(config)
+        self._check_nodes(config)
+        check_together(config, self._text, self._path)
         if folders_must_exist:
             self._check_folders(config)
         return config
@@ -136,6 +139,19 @@ class _Reader:
         if config.swap.vote_span <= config.swap.lock_span:
             hint = f"make it longer than lock = {config.swap.lock!r}"
             self._complain("swap", "vote", config.swap.vote, "the vote cannot end before the locks stand", hint)
+
+    def _check_nodes(self, config: Config) -> None:
+        for section, key, most in NODE_LISTS:
+            nodes = cast("tuple[str, ...]", getattr(getattr(config, section), key))
+            try:
+                check_nodes(nodes, most)
+            except ValueError as error:
+                what, _, remedy = str(error).partition("; ")
+                self._complain(section, key, list(nodes), what, remedy)
+        for key in ("prefer", "wants"):
+            nodes = cast("tuple[str, ...]", getattr(config.market, key))
+            if node := both(nodes, config.market.refuse):
+                self._complain("market", key, list(nodes), f"{node} is in refuse, too", "take it out of one of them")
 
     def _check_text(self, section: str, key: str, text: str, parse: Callable[[str], object]) -> None:
         try:

@@ -105,3 +105,14 @@ TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("audit", "grace", _positive_span),
     *(("bots", key, parse_percent) for key in ("per_issuer", "loss_day", "loss_month")),
 )
+
+_REFUSED_MAX: Final = 48  # one bid names 64 at most: beside them those whom an order refuses, and convicts
+_NODES_MAX: Final = 4096  # what fits into a config
+
+NODE_LISTS: Final = (
+    ("market", "refuse", _REFUSED_MAX),
+    ("market", "prefer", _NODES_MAX),
+    ("market", "wants", _NODES_MAX),
+    ("network", "friends", _NODES_MAX),
+)
+"""The lists of ids of nodes, each id once, and how many they may hold."""

@@ -12,7 +12,8 @@ import msgspec
 from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import NodeId
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, LeaseKind
-from nanobarter.daemon.config_orders import ORDERS_MAX, OrderRow
+from nanobarter.daemon.config import Config, Market
+from nanobarter.daemon.config_orders import ORDERS_MAX, OrderRow, both
 
 KEYS = OrderRow.__struct_fields__
 _WANTED = {
@@ -23,14 +24,22 @@ _WANTED = {
 
 
 def read_orders(content: object, text: str, path: Path) -> tuple[OrderRow, ...]:
-    """Return the checked orders. ``content`` is what TOML has under ``order``. Raises UsageError."""
+    """Return the orders, each checked alone. ``content`` is what TOML has under ``order``. Raises UsageError."""
     reader = _Reader(text, path)
     if not isinstance(content, list):
         reader.complain(0, None, content, "a list of tables is wanted", "write each order as a heading: [[order]]")
     tables = cast("list[object]", content)
     if len(tables) > ORDERS_MAX:
         reader.complain(ORDERS_MAX, None, None, "too many orders", f"write at most {ORDERS_MAX}")
-    return reader.distinct([reader.order(number, table) for number, table in enumerate(tables)])
+    return tuple(reader.order(number, table) for number, table in enumerate(tables))
+
+
+def check_together(config: Config, text: str, path: Path) -> None:
+    """Check the orders of a config against each other and against whom it wants and refuses. Raises UsageError."""
+    reader = _Reader(text, path)
+    reader.distinct(config.order, config.offer.lease_kinds[0])
+    for number, row in enumerate(config.order):
+        reader.fitting(number, row, config.market)
 
 
 class _Reader:
@@ -56,14 +65,26 @@ class _Reader:
         self._check(number, row)
         return row
 
-    def distinct(self, rows: Sequence[OrderRow]) -> tuple[OrderRow, ...]:
+    def distinct(self, rows: Sequence[OrderRow], own: LeaseKind) -> None:
         """Take orders that make bids of their own. Who is refused is no part of that: such two would be one bid."""
-        keys = [row.standing(LeaseKind("30d")).bids(NodeId(bytes(32))) for row in rows]
+        keys = [row.standing(own).bids(NodeId(bytes(32))) for row in rows]
         for number, key in enumerate(keys):
             if key in keys[:number]:
                 hint = "write one order for both, or let them differ in more than whom they refuse"
                 self.complain(number, "get", rows[number].get, "the same order stands above already", hint)
-        return tuple(rows)
+
+    def fitting(self, number: int, row: OrderRow, market: Market) -> None:
+        """Take an order that asks nobody whose notes are never wanted, and leaves somebody to ask."""
+        if node := both(row.at, market.refuse):
+            hint = "take it out of one of them: notes of nodes in [market] refuse are never asked for"
+            self.complain(number, "at", list(row.at), f"{node} is in [market] refuse", hint)
+        outside = next((node for node in row.at if market.wants and not both((node,), market.wants)), "")
+        if outside:
+            hint = "add it to [market] wants, or take it out here: only notes of nodes there are asked for"
+            self.complain(number, "at", list(row.at), f"{outside} is not in [market] wants", hint)
+        if market.wants and all(both((node,), row.refuse) for node in market.wants):
+            hint = "take one out of it: only notes of nodes in [market] wants are asked for"
+            self.complain(number, "refuse", list(row.refuse), "nobody is left to ask", hint)
 
     def _check(self, number: int, row: OrderRow) -> None:
         if row.kind and row.kind not in LEASE_KINDS_DEFAULT:
@@ -76,7 +97,7 @@ class _Reader:
             value = getattr(row, key)
             alone = OrderRow(get="1MiB") if key == "kind" else msgspec.convert({"get": "1MiB", key: value}, OrderRow)
             try:
-                alone.standing(LeaseKind("30d"))
+                alone.standing(LEASE_KINDS_DEFAULT[0])  # of any kind: only its texts are read
                 alone.check()
             except (UsageError, ValueError) as error:
                 what, _, remedy = str(error).partition("; ")

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from nanobarter.core.ids import parse_node
+from nanobarter.core.ids import NodeId, parse_node
 from nanobarter.core.units import MIB, LeaseKind, Quantity, parse_size
 from nanobarter.daemon.section import Section
 from nanobarter.matching.wire import Ratio
@@ -50,16 +50,26 @@ class OrderRow(Section, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Take the lists of nodes. Raises ValueError or UsageError."""
-        check_nodes(self.at)
-        check_nodes(self.refuse)
+        check_nodes(self.at, NODES_MAX)
+        check_nodes(self.refuse, NODES_MAX)
 
 
-def check_nodes(nodes: tuple[str, ...]) -> None:
-    """Take ids of nodes, so many that one order may name them. Raises ValueError or UsageError."""
-    if len(nodes) > NODES_MAX:
-        raise ValueError(f"{len(nodes)} nodes are too many; name at most {NODES_MAX} in one order")
+def check_nodes(nodes: tuple[str, ...], most: int) -> None:
+    """Take ids of nodes, each once and no more than so many. Raises ValueError or UsageError."""
+    if len(nodes) > most:
+        raise ValueError(f"{len(nodes)} nodes are too many; name at most {most}")
+    seen = set[NodeId]()
     for text in nodes:
-        parse_node(text)
+        node = parse_node(text)
+        if node in seen:
+            raise ValueError(f"{text!r} is there twice; write it once")
+        seen.add(node)
+
+
+def both(nodes: tuple[str, ...], others: tuple[str, ...]) -> str:
+    """Return the first of these ids that is among the others, too; empty: there is none."""
+    known = set(map(parse_node, others))
+    return next((text for text in nodes if parse_node(text) in known), "")
 
 
 def _quantity(text: str, key: str) -> Quantity:

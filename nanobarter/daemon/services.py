@@ -156,7 +156,7 @@ class Node(Storage):
 
     def given_once(self, order: Standing) -> int:
         """Return what the bids of an order that stands once have given, all that is remembered of it."""
-        return self.once.given(order.bids(self.me))
+        return self.once.given(order.bids_ever(self.me))
 
     def budget(self) -> Spent | None:
         """Return what of this month's budget is used, None when there is none."""

@@ -13,6 +13,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.disk import room
 from nanobarter.daemon.holdings import reserve_quantity
 from nanobarter.daemon.localtime import show_time
+from nanobarter.daemon.terms import standings_of
 from nanobarter.swap.events import Amount
 from nanobarter.translator.budget import Spent, own_worth, within, within_room
 from nanobarter.translator.orders import Order
@@ -59,8 +60,7 @@ def standing_orders(node: "Node", rings: Rings) -> list[Order]:
     in_hand = {holding.quality: int(holding.quantity) for holding in node.wallet.holdings()}
     promised = {bid: int(quantity) for bid, (_, quantity) in rings.items()}
     found = list[Order]()
-    for row in node.config.order:
-        wanted = row.standing(node.kind)
+    for wanted in standings_of(node.config):
         found += wanted.orders(in_hand, node.given_once(wanted) if wanted.once else 0, node.me, promised)
     return found
 
@@ -143,11 +143,10 @@ def desk_of(node: "Node") -> Desk:
 def done_once(node: "Node") -> list[str]:
     """Return what to tell of the orders that stand once and are over, so that nobody waits for them."""
     found = list[str]()
-    for number, row in enumerate(node.config.order, 1):
-        wanted = row.standing(node.kind)
+    for number, (row, wanted) in enumerate(zip(node.config.order, standings_of(node.config), strict=True), 1):
         if not wanted.once or node.given_once(wanted) < wanted.give:
             continue
-        at = node.once.last(wanted.bids(node.me))
+        at = node.once.last(wanted.bids_ever(node.me))
         when = "" if at is None else f" on {show_time(at)[:10]}"
         found.append(
             f"order {number} ({row.get} once) was carried out{when} and is over; "

@@ -175,7 +175,8 @@ def crumb(order: Order, me: NodeId, lock_min: int) -> int:
 def bid_for(order: Order, me: NodeId, refused: Collection[NodeId] = ()) -> BidBody:
     """Return the public bid of an order: our own notes unless it says others, never at a worse price than it says."""
     gives = order.gives or Quality(me, order.kind)
-    unwanted = {me, *refused, *order.refused, *((gives.issuer,) if gives.kind == order.kind else ())}
-    refuse = tuple(sorted(unwanted))[:64] if order.issuer is None else ()
+    own = {me, *((gives.issuer,) if gives.kind == order.kind else ())}
+    unwanted = dict.fromkeys((*sorted(own), *order.refused, *sorted(refused)))  # whom the person refuses comes first
+    refuse = tuple(sorted(list(unwanted)[:64])) if order.issuer is None else ()
     want = Want(order.kind, order.issuer, refuse, order.discounts if order.issuer is None else ())
     return BidBody(order.type, gives, want, order.omega, order.quantity, order.floor)

@@ -34,28 +34,46 @@ class Standing:
     once: bool = False
     name: str = ""
     """Tells two orders apart that say the same otherwise: another name is another order."""
+    wanted: tuple[NodeId, ...] = ()
+    """With no ``at``: those whose notes alone are wanted of anybody; none: anyone's. No part of what an order is."""
 
     @property
     def give(self) -> int:
         """How much of the own space it gives at most for all of it."""
         return -(-self.get * self.price[0] // self.price[1])
 
-    def key(self, node: NodeId | None) -> bytes:
-        """Return the key of its bid: another order has another, so that what one gave does not count for the next."""
+    def key(self, node: NodeId | None, place: int = 0) -> bytes:
+        """Return the key of its bid: another order has another, so that what one gave does not count for the next.
+
+        A bid for one of ``wanted`` goes by its place among them, so that an order that stands once stays the same one
+        when others are wanted.
+        """
         words = f"{self.get}/{self.kind}/{self.gives}/{self.price}/{self.once}".encode()
         name = b"name/" + self.name.encode() if self.name else b""
-        return sha256(b"standing/" + words + b"".join(self.at) + (node or b"any") + name)[:16]
+        whose = node if node is not None and self.at else b"any" + (b"%d" % place if place else b"")
+        return sha256(b"standing/" + words + b"".join(self.at) + whose + name)[:16]
 
     def bids(self, me: NodeId) -> list[BidId]:
         """Return the ids of the bids that it makes."""
-        return [self._order(node, 1, me).bid_id(me) for node in self.at or (None,)]
+        return [self._order(place, node, 1, me).bid_id(me) for place, node in enumerate(self._asked(me))]
 
-    def _order(self, node: NodeId | None, given: int, me: NodeId) -> Order:
+    def bids_ever(self, me: NodeId) -> list[BidId]:
+        """Return the ids of the bids that it makes or made, whoever was wanted then."""
+        if self.at:
+            return self.bids(me)
+        return [self._order(place, None, 1, me).bid_id(me) for place in range(NODES_MAX)]
+
+    def _asked(self, me: NodeId) -> Sequence[NodeId | None]:
+        """Return whose notes are asked for, one bid each: a pattern names one issuer or all of them."""
+        among = [node for node in self.wanted if node != me and node not in self.refused][:NODES_MAX]
+        return self.at or (among if self.wanted else (None,))
+
+    def _order(self, place: int, node: NodeId | None, given: int, me: NodeId) -> Order:
         return Order(
             self.kind,
             node,
             Quantity(given),
-            key=self.key(node),
+            key=self.key(node, place),
             gives=Quality(me, self.gives),
             omega=self.price,
             refused=self.refused if node is None else (),
@@ -80,14 +98,17 @@ class Standing:
             fitting = (size for q, size in in_hand.items() if q.kind == self.kind and self._takes(q.issuer, me))
             missing = max(0, self.get - sum(fitting))
             left = -(-missing * self.price[0] // self.price[1])
-        nodes: Sequence[NodeId | None] = self.at or (None,)
+        nodes = self._asked(me)
         held = [promised.get(bid, 0) for bid in self.bids(me)]
         free = max(0, left - sum(held))
         shares = [of_ring + free // len(nodes) + (place < free % len(nodes)) for place, of_ring in enumerate(held)]
-        return [self._order(node, share, me) for node, share in zip(nodes, shares, strict=True) if share > 0]
+        divided = enumerate(zip(nodes, shares, strict=True))
+        return [self._order(place, node, share, me) for place, (node, share) in divided if share > 0]
 
     def _takes(self, issuer: NodeId, me: NodeId) -> bool:
-        return issuer != me and (issuer in self.at if self.at else issuer not in self.refused)
+        if self.at or self.wanted:
+            return issuer != me and issuer in (self.at or self.wanted) and issuer not in self.refused
+        return issuer != me and issuer not in self.refused
 
 
 def price_for(get: int, give: int | None, price: Ratio | None) -> Ratio:
