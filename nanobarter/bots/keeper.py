@@ -200,15 +200,15 @@ class Keeper:
     def _learn_price(self, orders: Sequence[Order], held: Mapping[NodeId, Held], *, is_new: bool) -> None:
         """Move the markup once in a while: up when much was wanted all the time and nothing came in.
 
-        Not while we are new: others hold newcomers to small lots, and giving more for them brings no more.
+        Not while we are new and have a first backup: others hold newcomers to small lots at any price. Nor is who has
+        nothing left to give outbid by giving more of it.
         """
         have = sum(each.total for each in held.values())
         if trio.current_time() >= self._judged_at + MARKUP_SPAN / 1000:
             room = self._room() if self._room is not None else None
             poor = self.plan is not None and is_scarce(room, self.plan.lent)
-            lacking = (
-                self._wanted and have <= self._had and not (poor or is_new)
-            )  # who has nothing to give is not outbid
+            waits = is_new and self.plan is not None and self.plan.restores(each.total for each in held.values())
+            lacking = self._wanted and have <= self._had and not (poor or waits)
             self.terms = replace(self.terms, markup=next_markup(self.terms.markup, filled=not lacking))
             self._wanted, self._had, self._judged_at = True, have, trio.current_time()
         missing = sum(order.quantity for order in orders if not order.patient and not order.bargain)

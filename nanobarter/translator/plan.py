@@ -4,6 +4,7 @@ The default order is Szabo's: swap N gigabytes of mine for N gigabytes of others
 their redundancy. The plan is that N, worked out before anything is promised, so that it can be shown first.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -32,6 +33,10 @@ class Plan:
     def lent(self) -> Quantity:
         """What is lent at par for it: as much as is held at others."""
         return Quantity(self.per_issuer * self.geometry.n)
+
+    def restores(self, totals: Iterable[int]) -> bool:
+        """Tell whether so much space at each issuer is enough for a first backup: that of k shares in all."""
+        return sum(min(self.per_issuer, total) for total in totals) >= self.geometry.k * self.per_issuer
 
     @property
     def upload_seconds(self) -> int:

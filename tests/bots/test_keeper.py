@@ -134,10 +134,20 @@ async def test_own_notes_are_worth_what_others_can_see_of_us_and_more_is_given_o
     assert keeper.terms.markup == MARKUP_FIRST
 
 
-@pytest.mark.parametrize(("room", "is_new", "rises"), [(0, False, False), (10_000, False, True), (10_000, True, False)])
-async def test_who_has_no_space_left_or_is_new_does_not_offer_more_of_it(
+@pytest.mark.parametrize(
+    ("room", "stored", "is_new", "rises"),
+    [
+        (0, 0, False, False),
+        (10_000, 0, False, True),
+        (10_000, 0, True, True),
+        (10_000, 120, True, False),
+        (10_000, 120, False, True),
+    ],
+)
+async def test_who_has_no_space_left_or_is_new_and_has_a_backup_does_not_offer_more_of_it(
     room: int,
-    is_new: bool,  # noqa: FBT001 - one of three
+    stored: int,
+    is_new: bool,  # noqa: FBT001 - one of four
     rises: bool,  # noqa: FBT001 - one of two
     autojump_clock: MockClock,
 ) -> None:
@@ -150,9 +160,9 @@ async def test_who_has_no_space_left_or_is_new_does_not_offer_more_of_it(
 
     keeper = Keeper(
         orders=desk,
-        held=dict[NodeId, Held],
+        held=lambda: {NODES[1]: Held(NODES[1], Quantity(0), Quantity(stored))} if stored else {},
         folder_bytes=size,
-        geometry=lambda peers: Geometry(1, peers),
+        geometry=lambda _peers: Geometry(1, 3),
         policy=Policy(KIND, Quantity(0), (), Span(60_000), Span(0)),
         trust=lambda _offering, _needed: Trust(is_new=is_new),
         terms=Terms(mode="discount"),

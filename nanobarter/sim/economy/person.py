@@ -264,7 +264,8 @@ class Person:
         """Move the markup by what today's orders brought of what was missing."""
         if self.plan is not None:
             lacking = is_pressing(self.need, self.plan.lent) and FILLED_PART * gotten < self.need
-            lacking = lacking and not (is_scarce(self.free, self.plan.lent) or self.trust.is_new)
+            stored = self.plan.restores(self.in_leases(n) + self.in_notes(n) for n in {*self.leases, *self.notes})
+            lacking = lacking and not (is_scarce(self.free, self.plan.lent) or (self.trust.is_new and stored))
             self.markup = next_markup(self.markup, filled=not lacking)
 
     def holders(self) -> list[NodeId]:
