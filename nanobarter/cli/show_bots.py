@@ -22,6 +22,8 @@ def _bots(told: f.Bots) -> Iterator[str]:
             price = f"{float(Fraction(order.omega)):.4g} for one"
             size = mib(order.quantity_mib)
             yield f"             {verb} up to {size} of {gives} for {wants}, at most {price}{waits}"
+        if bot.short:
+            yield f"             not all of it is offered: {bot.short}"
     yield from told.over
     if all(bot.state == "off" for bot in told.bots if bot.name in ("trader", "arbitrageur")):
         return

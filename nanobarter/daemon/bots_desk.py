@@ -52,7 +52,8 @@ class BotsDesk:
     def _row(self, name: BotName, switch: Switch) -> BotRow:
         state: BotState = "dry" if switch == "on" and name in _ORDERING and self._node.config.bots.dry_run else switch
         orders = () if switch == "off" else tuple(self._order(order) for order in self._wanted(name))
-        return BotRow(name=name, state=state, does=_DOES[name], orders=orders)
+        short = self._node.thrifty.problem if name == "keeper" else ""
+        return BotRow(name=name, state=state, does=_DOES[name], orders=orders, short=short)
 
     def _wanted(self, name: BotName) -> Sequence[Order]:
         if name == "keeper":

@@ -63,6 +63,8 @@ class Sight:
     """What of the disk others fill."""
     disk_short: str = ""
     """What to tell when the disk has less free than what is lent or offered may still take."""
+    disk_cut: str = ""
+    """What to tell when there are orders that the disk has no room for."""
     clock: str = ""
 
     @property
@@ -90,6 +92,8 @@ def problems(now: Sight) -> list[str]:
         found.append(f"the disk is nearly full ({show_size(now.disk_free)} free): nothing more is taken in for others")
     elif now.disk_short:
         found.append(f"{now.disk_short}: free some space, or lend less (nbctl offer shrink)")
+    if now.disk_cut:
+        found.append(now.disk_cut)
     ending = [lease for lease in now.own.values() if lease.used and now.at < lease.ends <= now.at + LEAD]
     if ending:
         first = min(lease.ends for lease in ending)
@@ -145,6 +149,8 @@ def _self(before: Sight, after: Sight) -> Iterator[Line]:
         yield logging.INFO, f"the disk has room again: {show_size(after.disk_free)} free"
     if after.disk_short and not before.disk_short:
         yield logging.WARNING, after.disk_short
+    if after.disk_cut and not before.disk_cut:
+        yield logging.WARNING, after.disk_cut
     if after.clock and not before.clock:
         yield logging.WARNING, f"the clock is off: {after.clock}"
 
@@ -221,6 +227,7 @@ class Diary:
             disk_reserve=node.limits.vault_disk_reserve_bytes + 2 * MIB,
             disk_kept=stored(node),
             disk_short=too_little(free, offered_left(node), lent_left(node)),
+            disk_cut=node.thrifty.problem,
             clock=self._clock,
         )
 

@@ -20,12 +20,16 @@ class BotOrder(Part, frozen=True, kw_only=True):
 
 
 class BotRow(Part, frozen=True, kw_only=True):
-    """One bot. ``does`` says in words what it is for, ``orders`` what it wants now."""
+    """One bot. ``does`` says in words what it is for, ``orders`` what it wants now.
+
+    ``short``: why not all of that is offered to others; empty when it is.
+    """
 
     name: BotName
     state: BotState
     does: str
     orders: tuple[BotOrder, ...] = ()
+    short: str = ""
 
 
 class DealRow(Part, frozen=True, kw_only=True):

@@ -67,6 +67,8 @@ class MonthDesk:
         node = self._node
         if spent is not None and spent.is_used_up:
             yield "the budget is used up: nothing more of your space is offered for trade until the next month"
+        if node.thrifty.problem:
+            yield node.thrifty.problem
         for issuer, each in node.held().items():
             seen = node.watch.known.get(issuer)
             if each.lease_used and seen is not None and seen.faults:

@@ -35,7 +35,7 @@ from nanobarter.daemon.leaving import Quiet
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.restores import Restores
-from nanobarter.daemon.services_dealers import Thrifty, dealers_of
+from nanobarter.daemon.services_dealers import Thrifty, dealers_of, own_room
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.daemon.takeover import Claim
 from nanobarter.daemon.terms import terms_of
@@ -95,8 +95,9 @@ class Node(Storage):
             SETTLE,
             self.config.market.bargain,
         )
+        self.thrifty = Thrifty(self)
         self.keeper = Keeper(
-            orders=Quiet(Thrifty(self), lambda: self.leaver.leaving or self.config.bots.dry_run),
+            orders=Quiet(self.thrifty, lambda: self.leaver.leaving or self.config.bots.dry_run),
             held=self.held,
             folder_bytes=self._folder_bytes,
             geometry=self.geometry,
@@ -105,7 +106,7 @@ class Node(Storage):
             terms=terms_of(self.config),
             avoid=self.avoided,
         )
-        self.keeper.count_room(lambda: self._free_own(self.kind))
+        self.keeper.count_room(lambda: own_room(self))
         self.keeper.keep_apart(self.placer.place_of)
         self.pinger = Pinger(
             watch=self.watch,

@@ -8,7 +8,7 @@ from nanobarter.bots.dealers import Bounds, Dealers, DealPolicy, spoken_for, sto
 from nanobarter.bots.dealing import QUOTE_SPAN, Desk
 from nanobarter.bots.deals import Dealer, Deals
 from nanobarter.core.ids import BidId, NodeId
-from nanobarter.core.units import MIB, Quantity
+from nanobarter.core.units import MIB, Quantity, show_size
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.disk import room
 from nanobarter.daemon.holdings import reserve_quantity
@@ -31,6 +31,8 @@ class Thrifty:
 
     def __init__(self, node: "Node") -> None:
         self._node = node
+        self.unplaced, self.stopped = 0, False
+        """How much more would be offered if the disk had room, MiB; whether nothing is, although it is asked for."""
 
     def offering(self) -> Sequence[NodeId]:
         """Return the issuers that offer their notes now."""
@@ -42,10 +44,24 @@ class Thrifty:
         quiet = node.leaver.leaving or node.config.bots.dry_run
         standing = [] if quiet else standing_orders(node, rings)
         wanted = within_room([*orders, *standing], room(node), node.me)
+        pledged = max((c.free for c in node.mint.capacity()), default=0)
+        asked, roomy = own_space([*orders, *standing], node.me), own_space(wanted, node.me)
+        self.unplaced = max(0, min(asked, pledged) - roomy)
         kept = wanted if spent is None else within(wanted, self._left(spent, wanted, rings), node.me, node.ledger.pet)
+        self.stopped = asked > 0 and not own_space(kept, node.me)
         whose = {order.bid_id(node.me) for order in standing}
         node.market.set_orders([order for order in kept if order.bid_id(node.me) not in whose], "keeper")
         node.market.set_orders([order for order in kept if order.bid_id(node.me) in whose], "standing")
+
+    @property
+    def problem(self) -> str:
+        """What a person must know of orders that the disk has no room for; nothing when there are none."""
+        if not self.unplaced:
+            return ""
+        if self.stopped:
+            return "the disk has no room to lend: nothing can be ordered, and your leases will end; free some space"
+        size = show_size(self.unplaced * MIB)
+        return f"the disk has no room to lend for {size} of what is to be ordered, which has to wait; free some space"
 
     def _left(self, spent: Spent, wanted: Sequence[Order], rings: Rings) -> Fraction:
         """Return what of a budget is left for these orders beside what rings of other bids may still take."""
@@ -53,6 +69,18 @@ class Thrifty:
         others = (amount for bid, amount in rings.items() if bid not in bids)
         worth = (own_worth(quantity, q.kind, node.ledger.pet) for q, quantity in others if q.issuer == node.me)
         return max(Fraction(0), spent.left - sum(worth))
+
+
+def own_space(orders: Sequence[Order], me: NodeId) -> int:
+    """Return how much of our own space orders would give, MiB."""
+    return sum(order.quantity for order in orders if order.gives is None or order.gives.issuer == me)
+
+
+def own_room(node: "Node") -> Quantity:
+    """Return how much more of our own space the keeper can give: what pledge, disk and budget allow."""
+    if node.leaver.leaving or node.thrifty.stopped:
+        return Quantity(0)
+    return Quantity(min(room(node), next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)))
 
 
 def standing_orders(node: "Node", rings: Rings) -> list[Order]:
@@ -116,12 +144,7 @@ def desk_of(node: "Node") -> Desk:
     stock = stock_of(node.owed(), held, node.network.connected())
     trust = node.trust(node.market.offering(), 0 if plan is None else plan.geometry.n)
     free = min(room(node), next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0))
-    ordered = sum(
-        order.quantity
-        for who in ("hand", "keeper", "standing")
-        for order in node.market.orders_of(who)
-        if order.gives is None or order.gives.issuer == node.me
-    )
+    ordered = sum(own_space(node.market.orders_of(who), node.me) for who in ("hand", "keeper", "standing"))
     spent = node.budget()
     if spent is not None:  # what the keeper has ordered comes first
         free = min(free, int(spent.left / own_worth(1, node.kind, node.ledger.pet)))

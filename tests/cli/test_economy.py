@@ -204,10 +204,14 @@ def test_a_config_that_is_not_there_is_told_as_such(tmp_path: Path, capsys: pyte
     assert "nbctl init" not in err
 
 
-async def test_an_order_that_stood_once_and_is_over_is_told(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_order_that_is_over_is_told_and_why_another_is_not_placed(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     node, told = FakeNode(), "order 1 (1GB once) was carried out on 2026-11-20 and is over"
-    node.bots.over = (told,)
+    node.bots.over, node.bots.short = (told,), "nothing can be ordered"
     home.config_path.write_text('[[order]]\nget = "1GB"\nonce = true\n')
-    assert told in (await spoken(node, home, capsys, "bots"))[1].splitlines()
+    lines = (await spoken(node, home, capsys, "bots"))[1].splitlines()
+    assert told in lines
+    assert lines[1].strip() == "not all of it is offered: nothing can be ordered"
     assert told in (await spoken(node, home, capsys, "policy", "show"))[1].splitlines()
     assert told not in (await spoken(FakeNode(), home, capsys, "policy", "show"))[1]

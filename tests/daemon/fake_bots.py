@@ -11,6 +11,7 @@ class FakeBots:
 
     asked: list[str]
     over: tuple[str, ...] = ()
+    short: str = ""
 
     async def bots(self) -> Bots:
         self.asked.append("bots")
@@ -26,7 +27,7 @@ class FakeBots:
         return Bots(
             symbol="ac",
             bots=(
-                BotRow(name="keeper", state="on", does="orders space"),
+                BotRow(name="keeper", state="on", does="orders space", short=self.short),
                 BotRow(name="trader", state="dry", does="sells and buys", orders=(order,)),
             ),
             bounds=bounds,

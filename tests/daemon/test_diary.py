@@ -136,3 +136,7 @@ def test_a_disk_that_fills_up_is_told_before_it_is_full() -> None:
     assert "5.0 GB of your offer" in too_little(4 * gb, 5 * gb, 3 * gb)
     assert too_little(6 * gb, 5 * gb, 3 * gb) == ""
     assert "nearly full" in problems(replace(short, disk_free=0))[0]
+    cut = replace(short, disk_free=0, disk_cut="nothing can be ordered")
+    assert problems(cut)[1:] == ["nothing can be ordered"], "told beside a full disk"
+    assert "nothing can be ordered" in words(short, cut)
+    assert words(cut, cut) == ""
