@@ -12,6 +12,8 @@ from msgspec import Meta
 
 QUANTITY_MAX: Final = 2**60  # above any disk; keeps sums of a full book inside 64 bits
 INSTANT_MAX: Final = 253_402_300_799_999  # the last millisecond of the year 9999
+SIZE_MAX: Final = 10**18  # that a text may say: what one pays for it at the highest price is still a quantity
+SPAN_MAX: Final = 100 * 366 * 86_400_000  # that a text may say
 
 if TYPE_CHECKING:
     Quantity = NewType("Quantity", int)
@@ -84,7 +86,10 @@ def parse_size(text: str) -> int:
     found = _SIZE.match(text)
     if found is None:
         raise ValueError(f"{text!r} is not a size; write it like 10GB or 512MiB")
-    return int(float(found[1]) * _SIZE_FACTOR[(found[2] or "B").lower()])
+    size = float(found[1]) * _SIZE_FACTOR[(found[2] or "B").lower()]  # may be infinite
+    if size > SIZE_MAX:
+        raise ValueError(f"{text!r} is more than there is anywhere; write at most 1000000TB")
+    return int(size)
 
 
 def parse_span(text: str) -> Span:
@@ -92,7 +97,10 @@ def parse_span(text: str) -> Span:
     found = _SPAN.match(text)
     if found is None:
         raise ValueError(f"{text!r} is not a span of time; write it like 90s, 15min, 6h or 30d")
-    return Span(int(float(found[1]) * _SPAN_FACTOR[found[2]]))
+    span = float(found[1]) * _SPAN_FACTOR[found[2]]  # may be infinite
+    if span > SPAN_MAX:
+        raise ValueError(f"{text!r} is longer than anybody waits; write at most a hundred years, as 36500d")
+    return Span(int(span))
 
 
 def show_size(size_bytes: int) -> str:

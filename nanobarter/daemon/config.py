@@ -28,7 +28,8 @@ Approval = Literal["auto", "manual"]
 
 _ANCHOR = re.compile(
     r"^\s*(?P<size>[0-9.]+\s*[KMGT]?i?B)\s+for\s+(?P<days>[1-9][0-9]{0,3})\s+days?"
-    r"(?:\s+on\s+an?\s+(?P<percent>[1-9][0-9]?)\s*%\s+peer)?\s*=\s*(?P<worth>[0-9]+(?:\.[0-9]+)?)(?:\s+\S+)?\s*$",
+    r"(?:\s+on\s+an?\s+(?P<percent>[1-9][0-9]?)\s*%\s+peer)?"
+    r"\s*=\s*(?P<worth>[0-9]{1,12}(?:\.[0-9]{1,6})?)(?:\s+\S+)?\s*$",
     re.IGNORECASE,
 )
 

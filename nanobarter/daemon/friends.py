@@ -4,6 +4,7 @@ from typing import Annotated, Protocol
 
 import msgspec
 
+from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import show_node
 from nanobarter.core.units import parse_span
 from nanobarter.daemon.api import Routes
@@ -82,7 +83,11 @@ class FriendsDesk:
 
     async def invite(self, valid: str) -> Invited:
         """Make an invitation that is good for so long."""
-        made = await self._network.invite(parse_span(valid))
+        try:
+            span = parse_span(valid)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        made = await self._network.invite(span)
         where = tuple(address.show() for address in made.addresses)
         return Invited(invitation=show_invitation(made), addresses=where, expires=made.expires)
 

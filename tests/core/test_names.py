@@ -51,3 +51,8 @@ def test_sizes_and_spans_are_read_as_people_write_them() -> None:
     for bad in ("", "5 XB", "-1GB", "1e9"):
         with pytest.raises(ValueError, match="is not a size"):
             parse_size(bad)
+    for many in ("99007199254740993TB", "9" * 400 + "d", "9" * 400):
+        with pytest.raises(ValueError, match=r"is more than there is|is not a size"):
+            parse_size(many)
+        with pytest.raises(ValueError, match=r"is longer than anybody waits|is not a span"):
+            parse_span(many.replace("TB", "d"))

@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import UsageError
-from nanobarter.core.units import HOUR
+from nanobarter.core.ids import NodeId
+from nanobarter.core.units import HOUR, LeaseKind
 from nanobarter.daemon.config import Backup, Config, Offer, parse_anchor
 from nanobarter.daemon.config_file import load_config, parse_config
 from nanobarter.daemon.config_network import parse_host_port
 from nanobarter.daemon.config_text import write_config
+from nanobarter.matching.wire import BidBody
+from nanobarter.translator.orders import bid_for
 
 FILE = Path("/h/config.toml")
 
@@ -27,6 +31,21 @@ WRONG = [
         '[offer]\nspace = "ten"',
         'config.toml:2: [offer] space = "ten": not a size',
         "write it like 10GB or 512MiB",
+    ),
+    (
+        '[[order]]\nget = "301MB"\ngive = "99007199254740993TB"',
+        'config.toml:3: [[order]] give = "99007199254740993TB": more than there is anywhere',
+        "write at most 1000000TB",
+    ),
+    (
+        f'[pet]\nanchor = "1 GB for 30 days = {"9" * 400}"',
+        f'config.toml:2: [pet] anchor = "1 GB for 30 days = {"9" * 400}": not an anchor',
+        "write it like 1 GB for 30 days on a 95 % peer = 10",
+    ),
+    (
+        '[audit]\ngrace = "99999999999999d"',
+        'config.toml:2: [audit] grace = "99999999999999d": longer than anybody waits',
+        "write at most a hundred years, as 36500d",
     ),
     (
         '[offer]\nspace = "1MB"',
@@ -186,3 +205,10 @@ def test_values_mean_what_they_say() -> None:
         95,
         Fraction(5, 2),
     )
+
+
+def test_the_largest_sizes_of_an_order_still_make_a_bid() -> None:
+    for text in ('get = "1MiB"\ngive = "1000000TB"', 'get = "1000000TB"\nprice = "999999"'):
+        (row,) = parse_config(f"[[order]]\n{text}", FILE).order
+        (order,) = row.standing(LeaseKind("30d")).orders({}, 0, NodeId(bytes(32)))
+        assert decode(encode(bid_for(order, NodeId(bytes(32)))), BidBody, size_max=4096).quantity == order.quantity
