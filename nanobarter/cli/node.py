@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from nanobarter.cli.beside import beside
 from nanobarter.cli.client import Client
 from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_cost
 from nanobarter.cli.exits import CommandFailed, Exit
@@ -69,7 +70,9 @@ def init(asked: argparse.Namespace) -> int:
 
 def config_from_flags(asked: argparse.Namespace, folders: list[str]) -> Config:
     """Return the checked config that the flags of ``nbctl init`` mean. Raises UsageError."""
-    needed = expected_plan(measure(map(Path, folders)).size_bytes, LeaseKind("30d"), asked.peers).lent * MIB
+    needed = beside(
+        Config(), expected_plan(measure(map(Path, folders)).size_bytes, LeaseKind("30d"), asked.peers)
+    ).folders
     space = asked.space or f"{max(1, -(-needed // GIGABYTE))}GB"
     network = Network(bootstrap=tuple(asked.bootstrap), same_host_ok=asked.same_host)
     if asked.listen:
@@ -114,6 +117,8 @@ def _check_cost(config: Config, found: FolderSize, peers: int, *, chosen: bool) 
         needed = max(plan.lent * MIB, SPACE_BYTES_MIN)
         hint = f"lend more: --space {-(-needed // 10**6)}MB"
         raise UsageError(f"too little space: {show_size(needed)} are needed, {show_size(offered)} offered", hint=hint)
+    for line in beside(config, plan).told():
+        say(line)
 
 
 def _ask_consent() -> None:

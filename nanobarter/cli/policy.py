@@ -2,13 +2,23 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 from msgspec import to_builtins
 
+from nanobarter.cli.beside import (
+    ALWAYS,
+    Beside,
+    bargain_lines,
+    beside,
+    lent_at,
+    planned_bytes,
+    reserve_of,
+    show_reserve,
+)
 from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_duration
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.observed import Observed, observed, over
@@ -19,14 +29,12 @@ from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
-from nanobarter.daemon.terms import standings_of, terms_of
+from nanobarter.daemon.terms import standings_of
 from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY
 from nanobarter.translator.budget import own_worth
 from nanobarter.translator.plan import Plan
-from nanobarter.translator.pricing import Terms, own_value, price_of
 from nanobarter.translator.standing import Standing
 
-_KNOWN: Final = 0.93  # what is believed of a good peer after some weeks: bounds lie below the truth
 _PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
 _MODES: Final = {
     "ticket": "one for one, at the nodes that the plan names, and nothing of anybody's",
@@ -51,15 +59,21 @@ class Estimate:
 
     @property
     def enough(self) -> bool:
-        """Whether the offer pays for it."""
-        return self.lend_bytes <= self.config.offer.space_bytes
+        """Whether the offer pays for it: at par, and at the prices of a machine that is always on."""
+        return self.beside.folders <= self.config.offer.space_bytes
+
+    @property
+    def beside(self) -> Beside:
+        """What goes for the folders, and what may go beside them."""
+        return beside(self.config, self.plan)
 
 
 def estimate(config: Config, peers: int) -> Estimate:
     """Measure the folders of a config, and work out what they need."""
     found = measure(Path(folder).expanduser() for folder in config.backup.folders)
     kind = config.offer.lease_kinds[0]
-    plan = expected_plan(found.size_bytes, kind, peers, high=config.backup.durability == "high")
+    size = planned_bytes(config, found.size_bytes)
+    plan = expected_plan(size, kind, peers, high=config.backup.durability == "high")
     return Estimate(config, found, peers, plan)
 
 
@@ -91,7 +105,8 @@ def show(asked: argparse.Namespace) -> int:
         answer_json({"type": "policy", "mode": config.market.mode, "price": config.market.price,
                      "prefer": config.market.prefer, "refuse": config.market.refuse, "wants": config.market.wants,
                      "folders": config.backup.folders, "space_bytes": config.offer.space_bytes,
-                     "durability": config.backup.durability, "kinds": config.offer.kinds})  # fmt: skip
+                     "durability": config.backup.durability, "kinds": config.offer.kinds,
+                     "reserve_bytes": reserve_of(config), "back_up": config.market.back_up})  # fmt: skip
     else:
         print("\n".join([*_policy(config), *over(asked, config)]))
     return Exit.DONE
@@ -119,13 +134,16 @@ def _tell(asked: argparse.Namespace, found: Estimate, seen: Observed) -> int:
 
 
 def _shape(found: Estimate) -> dict[str, object]:
-    code = found.plan.geometry
+    code, beside_ = found.plan.geometry, found.beside
     return {
         "folder_bytes": found.found.size_bytes, "files": found.found.files, "peers": found.peers, "k": code.k,
         "n": code.n, "lend_bytes": found.lend_bytes, "offered_bytes": found.config.offer.space_bytes,
         "upload_seconds": found.plan.upload_seconds_at(found.config.network.upload_rate),
         "recover_probability": code.recovery, "enough": found.enough,
-        "lend_bytes_by_hours_on": {str(hours): lent_for(found, hours) for hours in (24, 16, 8)},
+        "lend_bytes_by_hours_on": {str(hours): lent_at(found.config, found.plan, hours) for hours in (24, 16, 8)},
+        "planned_bytes": found.plan.folder_bytes, "folders_lend_bytes": beside_.folders,
+        "orders_lend_bytes": beside_.orders, "reserve_bytes": beside_.reserve, "together_bytes": beside_.together,
+        "bargain": next(bargain_lines(found.config, found.plan), ""),
     }  # fmt: skip
 
 
@@ -137,6 +155,7 @@ def _policy(config: Config) -> Iterator[str]:
     price = "as the mode says" if config.market.price == "auto" else f"at most {config.market.price} for one received"
     yield f"price        {price}"
     market = config.market
+    yield f"reserve      {show_reserve(reserve_of(config))}"
     for name, nodes in (("prefer", market.prefer), ("refuse", market.refuse), ("only wants", market.wants)):
         if nodes:
             yield f"{name:<12} {', '.join(node[:10] for node in nodes)}"
@@ -173,15 +192,19 @@ def _worth(config: Config, order: Standing) -> str:
 
 def _lines(found: Estimate) -> Iterator[str]:
     code, what = found.plan.geometry, f"{show_size(found.found.size_bytes)} in {found.found.files} files"
+    if found.plan.folder_bytes > found.found.size_bytes:
+        what += f", planned for as {show_size(found.plan.folder_bytes)} (back_up),"
     offered = show_size(found.config.offer.space_bytes)
     if not found.config.backup.folders:
         yield "no folder is named yet, so nothing has to be paid for: name some in [backup] folders"
     yield f"{what} become {code.n} shares at {code.n} of {found.peers} peers; any {code.k} bring it back"
     yield f"for that you lend {show_size(found.lend_bytes)} at par; you offer {offered}"
+    yield from bargain_lines(found.config, found.plan)
     yield from _cost(found)
     yield from _by_hours(found)
     if not found.enough:
-        yield f"that is too little: offer {show_size(found.lend_bytes - found.config.offer.space_bytes)} more"
+        yield f"that is too little: offer {show_size(found.beside.folders - found.config.offer.space_bytes)} more"
+    yield from found.beside.told()
     rate = found.config.network.upload_rate
     at = "20 Mbit/s" if rate is None else f"20 Mbit/s, and no more than {found.config.network.upload}"
     yield f"the first upload takes about {show_duration(found.plan.upload_seconds_at(rate))} at {at}"
@@ -196,35 +219,26 @@ def _cost(found: Estimate) -> Iterator[str]:
     config, pet = found.config, pet_of(found.config)
     lent = own_worth(found.plan.lent, found.plan.kind, pet)
     orders = standings_of(config)
-    beside = sum((own_worth(order.give, order.gives, pet) for order in orders), Fraction(0))
-    more = f", and the orders beside them at most {pet.show(beside)}" if orders else ""
+    asked = sum((own_worth(order.give, order.gives, pet) for order in orders), Fraction(0))
+    more = f", and the orders beside them at most {pet.show(asked)}" if orders else ""
+    kept = own_worth(found.beside.reserve // MIB, found.plan.kind, pet)
+    more += f", and the reserve at most {pet.show(kept)}" if kept else ""
     yield f"at par the folders cost {pet.show(lent)} each {found.plan.kind[:-1]} days{more}"
     budget = config.market.budget_amount
-    if budget is not None and lent + beside > budget:
+    if budget is not None and lent + asked + kept > budget:
         yield f"a budget of {pet.show(budget)} a month does not pay for that at once: part of it waits"
     if config.market.bargain is not None and config.market.bargain[0] < found.found.size_bytes:
         yield f"the bargain is for {show_size(config.market.bargain[0])}, and the folders are larger"
-
-
-def _terms(config: Config, hours: int) -> Terms:
-    """Return the terms on which a machine trades that is on for so many hours a day, once others know it."""
-    return replace(terms_of(config), own=own_value(_KNOWN * hours / 24))
-
-
-def lent_for(found: Estimate, hours: int) -> int:
-    """Return about how many bytes are lent for the folders by a machine that is on for so many hours a day."""
-    price = price_of(_KNOWN, _terms(found.config, hours))
-    return found.lend_bytes * price[0] // price[1]
 
 
 def _by_hours(found: Estimate) -> Iterator[str]:
     """Tell what is lent where orders are priced: it goes by how much of the time the machine is on."""
     if found.config.market.mode != "discount":
         return
-    pet, names = pet_of(found.config), {24: "always", 16: "16 hours a day", 8: "8 hours a day"}
+    pet, names = pet_of(found.config), {ALWAYS: "always", 16: "16 hours a day", 8: "8 hours a day"}
     yield "your space is priced by how much of the time your machine is on, so that you lend at most, about:"
     for hours, name in names.items():
-        lent = lent_for(found, hours)
+        lent = lent_at(found.config, found.plan, hours)
         cost = own_worth(lent // MIB, found.plan.kind, pet)
         short = "" if lent <= found.config.offer.space_bytes else ", more than you offer"
         yield f"  on {name:<14} {show_size(lent)} ({pet.show(cost)} each {found.plan.kind[:-1]} days){short}"
@@ -235,19 +249,21 @@ def _more(found: Estimate) -> Iterator[str]:
     yield "what would change:"
     config = found.config
     for peers in [count for count in _PEERS_TRIED if count > found.peers][:2]:
-        other = expected_plan(found.found.size_bytes, found.plan.kind, peers, high=config.backup.durability == "high")
+        other = expected_plan(found.plan.folder_bytes, found.plan.kind, peers, high=config.backup.durability == "high")
         yield f"  with {peers} peers: lend {show_size(other.lent * MIB)}, chance {1 - other.geometry.recovery:.2g}"
     if config.backup.durability != "high":
-        other = expected_plan(found.found.size_bytes, found.plan.kind, found.peers, high=True)
+        other = expected_plan(found.plan.folder_bytes, found.plan.kind, found.peers, high=True)
         yield f"  durability high: lend {show_size(other.lent * MIB)}, chance {1 - other.geometry.recovery:.2g}"
-    left = config.offer.space_bytes - found.lend_bytes
-    if left > 0 and found.found.size_bytes:
-        more = found.found.size_bytes * left // max(found.lend_bytes, 1)
+    left = config.offer.space_bytes - found.beside.folders
+    if left > 0 and found.found.size_bytes and config.market.bargain is None:
+        more = found.found.size_bytes * left // max(found.beside.folders, 1)
         yield f"  the {show_size(left)} left of your offer pay for {show_size(more)} more of folders"
 
 
 def _changes(old: Estimate, new: Estimate) -> Iterator[str]:
     yield f"  folders  {show_size(old.found.size_bytes)} -> {show_size(new.found.size_bytes)}"
     yield f"  lend     {show_size(old.lend_bytes)} -> {show_size(new.lend_bytes)}"
+    yield f"  reserve  {show_size(old.beside.reserve)} -> {show_size(new.beside.reserve)}"
+    yield f"  in all   {show_size(old.beside.together)} -> {show_size(new.beside.together)}"
     yield f"  chance   {1 - old.plan.geometry.recovery:.2g} -> {1 - new.plan.geometry.recovery:.2g}"
     yield f"  trade    {old.config.market.mode} -> {new.config.market.mode}"

@@ -14,7 +14,9 @@ _YEAR_DAYS: Final = 365
 def plan_lines(plan: Plan) -> Iterator[str]:
     """Tell what the folders need, how the node was used until now, and what stands against the plan."""
     yield f"{show_size(plan.folder_bytes)} in {plan.files} files need {show_size(plan.lend_bytes)} lent"
-    if plan.planned_bytes > plan.folder_bytes:
+    if plan.bargain:
+        yield plan.bargain
+    if plan.old_bytes or plan.change_bytes_day:
         kept, change, all_ = map(show_size, (plan.old_bytes, plan.change_bytes_day, plan.planned_bytes))
         yield f"older versions hold {kept} more, and {change} change in a day: planned for {all_}"
     yield f"{show_size(plan.offered_bytes)} offered; {plan.peers} peers: any {plan.k} of {plan.n} shares suffice"

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from nanobarter.core.ids import NodeId, parse_node
-from nanobarter.core.units import MIB, LeaseKind, Quantity, parse_size
+from nanobarter.core.units import MIB, LeaseKind, Quantity, parse_size, show_size
 from nanobarter.daemon.section import Section
 from nanobarter.matching.wire import Ratio
 from nanobarter.translator.standing import NODES_MAX, STANDING_MAX, Standing, price_for
@@ -12,6 +12,7 @@ from nanobarter.translator.standing import NODES_MAX, STANDING_MAX, Standing, pr
 ORDERS_MAX: Final = STANDING_MAX
 PRICE_AUTO: Final = "auto"
 NAME_MAX: Final = 64
+CHEAPEST: Final = 1000  # the finest price: a MiB for so many received
 _BACK_UP: Final = re.compile(r"\s*(\S.*?)\s+for\s+(\S.*?)\s*")
 
 
@@ -90,11 +91,25 @@ def parse_back_up(text: str) -> tuple[int, Quantity] | None:
         return None
     found = _BACK_UP.fullmatch(text)
     try:
-        if found is not None:
-            return parse_size(found[1]), _quantity(found[2], "give")
+        planned, most = map(parse_size, found.groups() if found is not None else (text, text))
     except ValueError:
-        pass
-    raise ValueError(f'{text!r} is not such a bargain; write it like 50GB for 40GB, or "off"')
+        raise ValueError(f'{text!r} is not such a bargain; write it like 50GB for 40GB, or "off"') from None
+    if planned < MIB:
+        raise ValueError(f'{text!r} is a plan for less than 1MiB of folders; say how much shall be kept safe, or "off"')
+    if most < MIB:
+        raise ValueError(f'{text!r} is too little given; at least 1MiB is traded, so give more than that, or "off"')
+    if most * CHEAPEST < planned:
+        raise ValueError(f"{text!r} is less than a thousandth given for one received; no price is so low, so give more")
+    return planned, Quantity(most // MIB)
+
+
+def show_bargain(planned: int, needed: int, most: int, price: Ratio) -> str:
+    """Tell in words what a bargain plans for, in bytes, and the price that follows for the space that this needs."""
+    return (
+        f"the bargain (back_up): for {show_size(planned)} of folders, which need {show_size(needed)} of others' space,"
+        f" at most {show_size(most)} of yours is given, so at most {price[0] / price[1]:.2g} for one received;"
+        " while nobody sells so cheap, it waits"
+    )
 
 
 def parse_price(text: str) -> Ratio | None:

@@ -15,7 +15,8 @@ class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
     the folders each day; ``planned_bytes`` allow for all of it. ``too_small_in_days``: until the offer does not pay for
     folders that grow so. ``hours_on``: of a day, that this machine is on; ``upload_seconds`` are such hours,
     ``upload_elapsed_seconds`` all that pass. ``restored_back_ms``: how old the oldest version was that was restored, in
-    ``restores``; ``keeps_back_ms``: how far back the policy is sure to hold versions.
+    ``restores``; ``keeps_back_ms``: how far back the policy is sure to hold versions. ``bargain`` tells of
+    ``back_up`` in words; ``lend_bytes`` are then no more than it gives.
     """
 
     folder_bytes: int
@@ -23,6 +24,7 @@ class Plan(Shape, frozen=True, kw_only=True, tag="plan"):
     change_bytes_day: int = 0
     growth_bytes_day: int = 0
     planned_bytes: int = 0
+    bargain: str = ""
     files: int
     peers: int
     k: int

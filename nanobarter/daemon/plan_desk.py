@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Final
 
 from nanobarter.core.units import MIB, Span
 from nanobarter.daemon import facade_backup as f
+from nanobarter.daemon.config_orders import show_bargain
+from nanobarter.daemon.terms import terms_of
 from nanobarter.storage.geometry import recovery
 from nanobarter.translator.behaviour import days_until_too_small, forgets_too_soon, reached_back
 from nanobarter.translator.plan import Plan, make_plan
+from nanobarter.translator.standing import price_of_backup
 
 if TYPE_CHECKING:
     from nanobarter.daemon.services import Node
@@ -21,8 +24,12 @@ async def plan_of(node: "Node", *, anew: bool = True) -> f.Plan:
     measured = await node.folders.measure()
     peers = len({*node.held(), *node.market.offering()})
     geometry = node.geometry(peers)
-    plan = make_plan(use.planned_bytes, node.kind, geometry)
+    bargain = node.config.market.bargain
+    planned = use.planned_bytes if bargain is None else max(use.planned_bytes, bargain[0])  # as the keeper does
+    plan = make_plan(planned, node.kind, geometry)
     offered, lend = node.config.offer.space_bytes, plan.lent * MIB
+    told = "" if bargain is None else _bargain(node, plan, bargain[1])
+    lend = lend if bargain is None else min(lend, bargain[1] * MIB)
     too_small, share = days_until_too_small(use, lend, offered), node.watch.own_share()
     backup, restores = node.config.backup, await node.restores.known()
     reached = reached_back(restores)
@@ -33,7 +40,8 @@ async def plan_of(node: "Node", *, anew: bool = True) -> f.Plan:
         old_bytes=use.old_bytes,
         change_bytes_day=use.change_bytes_day,
         growth_bytes_day=use.growth_bytes_day,
-        planned_bytes=use.planned_bytes,
+        planned_bytes=planned,
+        bargain=told,
         files=measured.files,
         peers=peers,
         k=geometry.k,
@@ -49,15 +57,20 @@ async def plan_of(node: "Node", *, anew: bool = True) -> f.Plan:
         restores=len(restores),
         restored_back_ms=reached,
         keeps_back_ms=backup.holds,
-        problems=tuple(_problems(plan, peers, offered, too_small, warning)),
+        problems=tuple(_problems(lend, peers, offered, too_small, warning)),
     )
 
 
-def _problems(plan: Plan, peers: int, offered: int, too_small: float | None, warning: str) -> Iterator[str]:
+def _bargain(node: "Node", plan: Plan, most: int) -> str:
+    price = price_of_backup(plan.lent, most, terms_of(node.config).most)
+    return show_bargain(plan.folder_bytes, plan.lent * MIB, most * MIB, price)
+
+
+def _problems(lend: int, peers: int, offered: int, too_small: float | None, warning: str) -> Iterator[str]:
     if not peers:
         yield "no peer offers space yet"
-    if plan.lent * MIB > offered:
-        yield f"the folders need {plan.lent} MiB lent, and {offered // MIB} MiB are offered"
+    if lend > offered:
+        yield f"the folders need {lend // MIB} MiB lent, and {offered // MIB} MiB are offered"
     elif too_small is not None and too_small < SOON_DAYS:
         yield f"growing as they do, the folders need more than is offered in about {too_small:.0f} days"
     if warning:

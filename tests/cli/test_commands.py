@@ -189,7 +189,15 @@ def test_init_shows_the_cost_then_the_phrase_once(tmp_path: Path, capsys: pytest
     assert code == Exit.DONE
     assert err.splitlines() == [
         "nbctl: 12.0 GB need 33.0 GB lent (2 of 5 shares on 5 peers), about 3 hours to upload at 20 Mbit/s",
-        "nbctl: this node will lend 34GB",
+        "nbctl: this node will lend 40GB",  # what they cost at the prices of a machine that is always on
+        (
+            "nbctl: beside that up to 20.0 GB of your space goes for a reserve of others' space, at par, which renews"
+            " leases; `reserve` in [market] sets it"
+        ),
+        (
+            "nbctl: all together that may come to 59.6 GB of your space (folders 39.6 GB, reserve 20.0 GB), of which no"
+            " more than the 40.0 GB that you offer is given; folders are ordered first"
+        ),
     ]
     words = [word for word in out.split() if word.isalpha()]
     assert len(words) > 24

@@ -156,6 +156,34 @@ def test_a_policy_is_explained_before_it_is_accepted(tmp_path: Path, capsys: pyt
     assert set(json.loads(out)["then"]["lend_bytes_by_hours_on"].values()) == {json.loads(out)["then"]["lend_bytes"]}
 
 
+def test_an_estimate_tells_the_reserve_a_bargain_and_what_a_machine_that_is_always_on_gives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, home = tmp_path / "docs", tmp_path / "home"
+    folder.mkdir()
+    with (folder / "big").open("wb") as file:
+        file.truncate(3 * 10**9)
+    words = ("--home", str(home), "init", "--folder", str(folder), "--peers", "5", "--space", "9GB", "--yes")
+    assert alone(capsys, *words, "--phrase-out", str(tmp_path / "p"))[0] == Exit.DONE
+    code, out, _ = alone(capsys, "--home", str(home), "policy", "explain", "--peers", "5")
+    assert code == Exit.FAILED  # 8.3 GB at par, but 9.9 GB at the prices that are asked
+    assert "beside that up to 4.5 GB of your space goes for a reserve of others' space" in out
+    assert "all together that may come to 14.4 GB of your space (folders 9.9 GB, reserve 4.5 GB)" in out
+    assert "up to 4.5 GB" in alone(capsys, "--home", str(home), "policy", "show")[1]
+    other, text = tmp_path / "other.toml", (home / "config.toml").read_text()
+    other.write_text(text.replace('back_up = "off"', 'back_up = "6GB for 4GB"'))
+    code, out, _ = alone(capsys, "--home", str(home), "policy", "test", str(other), "--peers", "5")
+    assert code == Exit.DONE
+    told = (
+        "for 6.0 GB of folders, which need 16.5 GB of others' space, at most 4.0 GB of yours is given, so at most 0.24"
+    )
+    assert told in out
+    code, out, _ = alone(capsys, "--home", str(home), "policy", "test", str(other), "--peers", "5", "--json")
+    then = json.loads(out)["then"]
+    sums = then["folders_lend_bytes"] + then["reserve_bytes"]
+    assert (then["planned_bytes"], then["together_bytes"]) == (6 * 10**9, sums)
+
+
 async def test_a_plan_tells_how_the_node_was_used_and_an_estimate_goes_by_it(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:

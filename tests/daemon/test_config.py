@@ -148,6 +148,16 @@ WRONG = [
         'config.toml:2: [pet] anchor = "1 apple": not an anchor',
         "write it like 1 GB for 30 days on a 95 % peer = 10",
     ),
+    (
+        '[market]\nback_up = "0GB for 50GB"',
+        'config.toml:2: [market] back_up = "0GB for 50GB": a plan for less than 1MiB of folders',
+        'say how much shall be kept safe, or "off"',
+    ),
+    (
+        '[market]\nback_up = "1GB for 1MB"',
+        'config.toml:2: [market] back_up = "1GB for 1MB": too little given',
+        'at least 1MiB is traded, so give more than that, or "off"',
+    ),
     ('[pet]\nname = ""', 'config.toml:2: [pet] name = "": not a name', "write one to 32 printable letters"),
     ("[offer]\nspace = ", "config.toml:2: not TOML: invalid value", 'a line reads key = "value"'),
     (
