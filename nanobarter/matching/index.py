@@ -9,28 +9,12 @@ import numpy as np
 from nanobarter.matching.bids import Bid, Pattern
 from nanobarter.matching.chains import Chain, chain_over
 from nanobarter.matching.ends import STEPS_MAX, Walk
-from nanobarter.matching.levels import NONE, UNSURE, Level, Places, Weights, weight_above
+from nanobarter.matching.levels import NONE, UNSURE, Level, Places, weight_above
 from nanobarter.matching.rounds import CHANGES_MAX, Levels
+from nanobarter.matching.table import Table
 
 TABLES_MAX = 512  # 16 rounds of 1000 vertices take 128 KiB each
 _SPARSE_FROM = 256  # vertices from which the last two rounds are made only where they are asked for
-
-
-@dataclass(eq=False)
-class Table:
-    """Bounds toward one want.
-
-    ``values[j][v]`` bounds the logarithm of every chain of j bids that begins with one that accepts vertex v and ends
-    with one that gives what is wanted; ``rows[j]`` is the same for the levels of row v alone.
-    """
-
-    values: list[Weights] = field(default_factory=list[Weights])
-    rows: list[Weights] = field(default_factory=list[Weights])
-    hops: dict[tuple[int, int], tuple[Level, int] | None] = field(
-        default_factory=dict[tuple[int, int], "tuple[Level, int] | None"]
-    )
-    chains: dict[int, "Chain | None"] = field(default_factory=dict[int, "Chain | None"])
-    seen: int = 0
 
 
 @dataclass(eq=False)
@@ -174,6 +158,7 @@ class Index:
             if vertices >= _SPARSE_FROM and step > max(1, steps - 2):
                 table.rows.append(np.full(vertices, NONE))
                 table.values.append(table.rows[-1].copy() if self._members else table.rows[-1])
+                table.made[step] = np.zeros(vertices, np.bool_)
                 continue
             rows = values = levels.round(values)
             for hub in self._members:
@@ -188,16 +173,17 @@ class Index:
 
     def _complete(self, table: Table, levels: Levels, steps: int, start: int) -> None:
         """Fill in what the last two rounds of a sparse table lack for a start."""
-        if steps < 2 or len(self.texts) < _SPARSE_FROM or table.values[steps][start] > NONE:  # noqa: PLR2004 - see _made
+        if steps not in table.made or table.made[steps][start]:
             return
         onward = self.rows_for(start)
-        if steps > 2:  # noqa: PLR2004 - the first round is there
+        if steps - 1 in table.made:
             targets = [levels.rows[row].in_order()[2] for row in onward]
             self._fill(table, levels, steps - 1, np.unique(np.concatenate((*targets, [start]))))
         rows, before = table.rows[steps], table.values[steps - 1]
         for row in onward:
             rows[row] = levels.round_of(row, before)
         table.values[steps][start] = rows.take(onward).max()
+        table.made[steps][[*onward]] = True
 
     def _fill(self, table: Table, levels: Levels, step: int, lacking: Places) -> None:
         """Make one round of a table for some qualities only."""
@@ -207,6 +193,7 @@ class Index:
             rows[hub] = levels.round_of(hub, before)
             members = np.intersect1d(lacking, self._array(hub))
             values[members] = np.maximum(values[members], rows[hub])
+        table.made[step][[*lacking, *self._members]] = True
 
     def _holds(self, table: Table, levels: Levels) -> bool:
         """Tell whether no change of a top since the table was made can have moved a bound or a hop of it."""
@@ -215,11 +202,8 @@ class Index:
             return True
         if missed < 0 or len(levels.changes) - missed > CHANGES_MAX or len(table.values[0]) != len(self.texts):
             return False
-        for row, target, weight in levels.changes[missed:]:
-            for before, after in zip(table.values, table.rows[1:], strict=False):
-                value = before[target]
-                if value > NONE and weight + value >= after[row] - UNSURE:
-                    return False
+        if not all(table.withstands(*change) for change in levels.changes[missed:]):
+            return False
         table.seen = levels.forgotten + len(levels.changes)
         return True
 

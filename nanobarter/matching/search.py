@@ -17,11 +17,12 @@ from nanobarter.matching.book import Book
 from nanobarter.matching.chains import Chain
 from nanobarter.matching.cycle import Cycle, cycle_of, leg_of, times
 from nanobarter.matching.ends import NOTHING
-from nanobarter.matching.index import Index, Side, Table
+from nanobarter.matching.index import Index, Side
 from nanobarter.matching.levels import NONE, UNSURE, Level, Row, Weights, weight_above, weight_below, weight_of
 from nanobarter.matching.partial import Entry, Fan, Partial, Step
 from nanobarter.matching.remnants import REMNANT, Remnants
 from nanobarter.matching.rules import Rules
+from nanobarter.matching.table import Table
 
 LEVELS_PER_STEP = 64  # opening a row with more levels that may matter counts as more steps: it holds a list of them
 _SLACK_PER_BID = 4.0  # units by which rounding may lift one bid's weight above another's of the same worth, and spare
