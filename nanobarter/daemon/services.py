@@ -166,7 +166,7 @@ class Node(Storage):
             return None
         since, until = month_span(month_of(self.clock.now()))
         deals = self.store.read_now(lambda db: read_deals(db, DEALS_MAX, since, until))
-        return spent(budget, deals, self.me, self.ledger.pet)
+        return spent(budget, deals, self.me, self.ledger.pet, [self.kind])
 
     def watched(self) -> list[NodeId]:
         """Return the peers whose reliability matters to us: who holds or owes something, then who offers.

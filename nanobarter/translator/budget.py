@@ -4,7 +4,7 @@ Own space is counted at par, as the yardstick of ``rates`` has it: thirty days o
 from the book, so neither a restart nor another order can spend it again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -12,7 +12,7 @@ from fractions import Fraction
 from msgspec.structs import replace
 
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import Instant, LeaseKind, Quantity
+from nanobarter.core.units import LEASE_KINDS_DEFAULT, Instant, LeaseKind, Quantity
 from nanobarter.translator.orders import Order
 from nanobarter.translator.pet import Pet
 from nanobarter.translator.rates import REFERENCE_DAYS, Deal, days_of
@@ -24,6 +24,8 @@ class Spent:
 
     budget: Fraction
     given: Fraction
+    least: Fraction = Fraction(0)
+    """What one MiB is worth: less than that cannot be given."""
 
     @property
     def left(self) -> Fraction:
@@ -33,7 +35,7 @@ class Spent:
     @property
     def is_used_up(self) -> bool:
         """Whether nothing more is ordered this month."""
-        return self.given >= self.budget
+        return not self.left or self.left < self.least
 
 
 def month_of(now: Instant) -> str:
@@ -46,10 +48,13 @@ def own_worth(quantity: int, kind: LeaseKind, pet: Pet) -> Fraction:
     return quantity * Fraction(days_of(kind), REFERENCE_DAYS) * pet.unit
 
 
-def spent(budget: Fraction, deals: Iterable[Deal], me: NodeId, pet: Pet) -> Spent:
-    """Return what of a budget the deals of its month have used."""
+def spent(
+    budget: Fraction, deals: Iterable[Deal], me: NodeId, pet: Pet, kinds: Collection[LeaseKind] = LEASE_KINDS_DEFAULT
+) -> Spent:
+    """Return what of a budget the deals of its month have used; own space is given of these kinds."""
+    least = min((own_worth(1, kind, pet) for kind in kinds), default=Fraction(0))
     ours = (deal for deal in deals if deal.gave.issuer == me and deal.source == "agreement")
-    return Spent(budget, sum((own_worth(d.gave_quantity, d.gave.kind, pet) for d in ours), Fraction(0)))
+    return Spent(budget, sum((own_worth(d.gave_quantity, d.gave.kind, pet) for d in ours), Fraction(0)), least)
 
 
 def within(orders: Sequence[Order], left: Fraction, me: NodeId, pet: Pet) -> list[Order]:

@@ -77,6 +77,9 @@ def test_only_own_space_that_was_given_counts_against_a_budget() -> None:
     assert used.is_used_up  # 954 MiB are a gigabyte and a little
     assert used.left == 0
     assert not spent(Fraction(11), deals, ME, PET).is_used_up
+    begun = [Deal(MINE, 953, QA, 500, NOW)]  # of a gigabyte: what is left is less than a MiB, and cannot be given
+    assert spent(Fraction(10), begun, ME, PET, [KIND]).is_used_up
+    assert not spent(Fraction(10), [Deal(MINE, 952, QA, 500, NOW)], ME, PET, [KIND]).is_used_up
     assert month_of(NOW) == "2023-11"
 
 
