@@ -33,7 +33,7 @@ def migrate(writer: sqlite3.Connection, path: Path, migrations: list[Migration])
             "CREATE TABLE IF NOT EXISTS schema_versions (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"
         )
         have = dict(writer.execute("SELECT component, version FROM schema_versions").fetchall())
-        for component in {m.component for m in migrations}:
+        for component in dict.fromkeys(m.component for m in migrations):  # in this order: one may build on another
             steps = sorted((m for m in migrations if m.component == component), key=lambda m: m.version)
             newest = steps[-1].version
             _refuse_newer(path, component, have.get(component, 0), newest)

@@ -18,7 +18,7 @@ from nanobarter.core.ids import NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import HOUR, MIB, SECOND, Instant, Quantity, Span
+from nanobarter.core.units import MIB, SECOND, Instant, Quantity, Span
 from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.chronicle import Chronicle
 from nanobarter.daemon.config import Config
@@ -35,7 +35,7 @@ from nanobarter.daemon.leaving import Quiet
 from nanobarter.daemon.localtime import local_minute
 from nanobarter.daemon.looking import LookJob
 from nanobarter.daemon.restores import Restores
-from nanobarter.daemon.services_dealers import Thrifty, dealers_of, own_room
+from nanobarter.daemon.services_dealers import Thrifty, bids_once, dealers_of, own_room
 from nanobarter.daemon.services_storage import Storage
 from nanobarter.daemon.takeover import Claim
 from nanobarter.daemon.terms import terms_of
@@ -149,11 +149,6 @@ class Node(Storage):
     def quotes(self) -> list[Deal]:
         """Return what others offer now, as rates."""
         return quotes_of(self.market.bids(), self.me, self.clock.now())
-
-    async def _keep_once(self) -> None:
-        while any(row.once for row in self.config.order):
-            await self.once.keep(self.clock.now())
-            await trio.sleep(HOUR / SECOND)
 
     def given_once(self, order: Standing) -> int:
         """Return what the bids of an order that stands once have given, all that is remembered of it."""
@@ -283,8 +278,8 @@ class Node(Storage):
             await nursery.start(self.chronicle.run)
             await nursery.start(self.jobs.run)
             await nursery.start(self.swap.run)
+            await self.once.begin(bids_once(self), self.clock.now())
             await nursery.start(self.market.run)
-            nursery.start_soon(self._keep_once)
             for bot, switch in self._bots():
                 if switch == "on":
                     await nursery.start(bot.run)

@@ -163,6 +163,11 @@ def desk_of(node: "Node") -> Desk:
     )
 
 
+def bids_once(node: "Node") -> list[BidId]:
+    """Return the bids of the orders that stand once: what they gave is remembered for ever."""
+    return [bid for order in standings_of(node.config) if order.once for bid in order.bids_ever(node.me)]
+
+
 def done_once(node: "Node") -> list[str]:
     """Return what to tell of the orders that stand once and are over, so that nobody waits for them."""
     found = list[str]()

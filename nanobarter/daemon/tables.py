@@ -14,6 +14,7 @@ from nanobarter.mint.tables import MIGRATIONS as MINT_TABLES
 from nanobarter.net.tables import MIGRATIONS as NET_TABLES
 from nanobarter.storage.tables import MIGRATIONS as STORAGE_TABLES
 from nanobarter.swap.tables import MIGRATIONS as SWAP_TABLES
+from nanobarter.translator.once import MIGRATIONS as ONCE_TABLES
 from nanobarter.translator.tables import MIGRATIONS as LEDGER_TABLES
 from nanobarter.wallet.tables import MIGRATIONS as WALLET_TABLES
 
@@ -25,6 +26,7 @@ ALL_TABLES: Final[tuple[Migration, ...]] = (
     *SWAP_TABLES,
     *STORAGE_TABLES,
     *LEDGER_TABLES,
+    *ONCE_TABLES,
     *CHRONICLE_TABLES,
     *COURT_TABLES,
     *DRILL_TABLES,

@@ -1,15 +1,29 @@
 """What orders that stand once have given, so that they end, whatever a crash hid and the swap has forgotten since.
 
-The swap remembers what it settled for weeks. Whenever a bid of such an order settles, and when the node starts, what
-the swap knows is written down here, where it stays.
+The swap remembers what it settled for weeks. When the node starts, before any order goes out, each bid of such an order
+gets a row here with what the swap knows of it; from then on the database itself adds what the bid gives, in the very
+write that notes it for the swap. The row stays, also when the swap's tables are lost.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from nanobarter.core.ids import BidId
-from nanobarter.core.store import Store
+from nanobarter.core.store import Migration, Store
 from nanobarter.core.units import Instant, Quantity
+
+MIGRATIONS: Final = (
+    Migration(
+        "once",
+        1,
+        """
+        CREATE TRIGGER market_once_gave AFTER INSERT ON swap_settled
+        BEGIN UPDATE market_once SET given = given + new.quantity, at = new.at WHERE bid = new.bid; END;
+        """,
+    ),
+)
+"""To come after the tables of the swap and of the market. Bids without a row, which stand again and again, stay out."""
 
 Settled = Callable[[sqlite3.Connection, BidId], Quantity]
 
@@ -45,11 +59,14 @@ class Once:
         latest = max((at for at in found if at), default=0)
         return Instant(latest) if latest else None
 
-    async def keep(self, now: Instant) -> None:
-        """Write down what is known, and since when; durable on return."""
-        rows = [(bid, given, now) for bid, given in self._known.items()]
+    async def begin(self, bids: Iterable[BidId], now: Instant) -> None:
+        """Have all counted from now on that these bids give, beside what they gave; durable on return."""
         sql = (
             "INSERT INTO market_once (bid, given, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
             "SET at = CASE WHEN excluded.given > given THEN excluded.at ELSE at END, given = max(given, excluded.given)"
         )
-        await self._store.write(lambda db: db.executemany(sql, rows).rowcount)
+        whole = list(bids)
+        await self._store.write(
+            lambda db: db.executemany(sql, [(bid, self._settled(db, bid), now) for bid in whole]).rowcount
+        )
+        self._known.clear()

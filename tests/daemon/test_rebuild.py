@@ -52,6 +52,19 @@ def test_leases_go_on_where_only_the_notes_are_lost(originals: dict[bool, Origin
     assert index_of(home.state_path) == original.index
 
 
+def test_what_orders_that_stand_once_gave_is_kept(originals: dict[bool, Original]) -> None:
+    home = originals[False].copied(originals[False].home.with_name("once"))
+    with sqlite3.connect(home.state_path) as db:
+        db.execute("INSERT INTO market_once VALUES (?, 4, 0)", (b"b" * 32,))
+        db.execute("INSERT INTO swap_settled VALUES (?, ?, 5, 1)", (b"d" * 32, b"b" * 32))
+        db.execute("DELETE FROM mint_spent")
+    db.close()
+    rebuild(home)
+    with sqlite3.connect(home.state_path) as db:
+        assert db.execute("SELECT given, at FROM market_once").fetchall() == [(9, 1)]
+    db.close()
+
+
 def test_an_older_copy_of_the_file_is_no_base_for_the_mint(originals: dict[bool, Original]) -> None:
     original = originals[False]
     home = original.copied(original.home.with_name("older"))

@@ -16,6 +16,8 @@ from nanobarter.core.store import Store
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
 from nanobarter.daemon.config_file import parse_config
 from nanobarter.daemon.config_text import write_config
+from nanobarter.daemon.tables import ALL_TABLES
+from nanobarter.swap.ended import settled_quantity
 from nanobarter.translator.once import Once
 from nanobarter.translator.orders import Order
 from nanobarter.translator.standing import Standing, price_for, price_of_backup
@@ -112,13 +114,35 @@ async def test_when_an_order_was_carried_out_is_known_and_another_name_is_anothe
         once = Once(store, lambda _db, _bid: Quantity(given_))
         bids = order.bids(ME)
         for day, given_ in ((1, 0), (2, 10), (3, 10)):
-            once.settled(bids[0])
+            await once.begin(bids, Instant(day * DAY))
             assert once.given(bids) == given_
-            await once.keep(Instant(day * DAY))
         assert once.last(bids) == 2 * DAY
         again = replace(order, name="again").bids(ME)
         assert again != bids
         assert once.last(again) is None
+        nursery.cancel_scope.cancel()
+    store.close()
+
+
+async def test_what_an_order_gives_is_written_with_the_ring_and_outlives_the_swap_s_memory(tmp_path: Path) -> None:
+    order = Standing(Quantity(10), KIND, KIND, (1, 1), once=True)
+    (bid,), at = order.bids(ME), Instant(5 * DAY)
+    row = "INSERT INTO swap_settled VALUES (?, ?, ?, ?)"
+    store = Store.open(tmp_path / "state.db", ALL_TABLES)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        await Once(store, settled_quantity).begin([bid], Instant(0))
+        await store.write(lambda db: db.execute(row, (bytes(32), bid, 7, at)).rowcount)
+        await store.write(lambda db: db.execute("DELETE FROM swap_settled").rowcount)  # weeks later, or by a rebuild
+        again = Once(store, settled_quantity)
+        await again.begin([bid], Instant(9 * DAY))
+        assert again.given([bid]) == 7
+        await store.write(lambda db: db.execute(row, (bytes(32), bid, 3, at)).rowcount)
+        await store.write(lambda db: db.execute(row, (b"2" * 32, b"other" * 4, 3, at)).rowcount)
+        once = Once(store, settled_quantity)
+        assert (once.given([bid]), once.last([bid])) == (10, at)
+        assert order.orders({}, once.given([bid]), ME) == []
+        assert store.read_now(lambda db: db.execute("SELECT count(*) FROM market_once").fetchone()) == (1,)
         nursery.cancel_scope.cancel()
     store.close()
 
