@@ -8,7 +8,7 @@ from typing import Final
 
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Migration, Store
-from nanobarter.core.units import Instant
+from nanobarter.core.units import DAY, Instant, Span
 from nanobarter.storage.catalog_lines import SnapshotLine
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.snapshot import Snapshot, open_snapshot
@@ -27,6 +27,7 @@ MIGRATIONS: Final = (
     ),
 )
 KEPT_MAX: Final = 200
+YEAR: Final = Span(365 * DAY)  # who restored an old version once is not warned for ever
 
 
 class Restores:
@@ -47,9 +48,10 @@ class Restores:
         )
 
     async def known(self) -> list[Restore]:
-        """Return what is remembered, oldest first."""
-        question = "SELECT at, made, newest, bytes FROM daemon_restores ORDER BY number"
-        rows = await self._store.read(lambda db: db.execute(question).fetchall())
+        """Return what is remembered of the last year, oldest first."""
+        question = "SELECT at, made, newest, bytes FROM daemon_restores WHERE at > ? ORDER BY number"
+        since = self._clock.now() - YEAR
+        rows = await self._store.read(lambda db: db.execute(question, (since,)).fetchall())
         return [Restore(Instant(at), Instant(made), bool(newest), size) for at, made, newest, size in rows]
 
 

@@ -15,6 +15,7 @@ from nanobarter.translator.plan import GROWTH, SLACK_PER_ISSUER
 
 AHEAD_DAYS: Final = 15  # changes are planned for as long as it takes until leases come up for renewal
 HISTORY_DAYS_MIN: Final = 3  # fewer days of backups tell nothing of a rate
+STALE_DAYS: Final = 30  # folders that were not backed up for so long, while others were, grow no more
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,21 @@ def use_of(folder_bytes: int, stored_bytes: int, backups: Sequence[Backup], now:
 def growth_of(ordered: Sequence[Backup]) -> int:
     """Return by how many bytes the folders grow in a day, from snapshots in the order of time; never below zero.
 
-    Only snapshots of the same folders as the newest are compared: a folder that is named anew is no growth.
+    Only snapshots of the same folders are compared: a folder that is named anew is no growth, and one that was backed
+    up by hand in between hides none. Of sets that share a folder the one seen last counts, and none unseen for long.
     """
-    same = [each for each in ordered if each.folders == ordered[-1].folders]
-    days = span_between(same[0].started, same[-1].started) / DAY if same else 0.0
-    return max(0, int((same[-1].seen_bytes - same[0].seen_bytes) / days)) if days >= HISTORY_DAYS_MIN else 0
+    newest, oldest = dict[tuple[bytes, ...], Backup](), dict[tuple[bytes, ...], Backup]()
+    counted, growth = set[bytes](), 0
+    for each in ordered:
+        oldest.setdefault(each.folders, each)
+        newest[each.folders] = each
+    for folders, last in sorted(newest.items(), key=lambda item: -item[1].started):
+        days = span_between(oldest[folders].started, last.started) / DAY
+        stale = span_between(last.started, ordered[-1].started) > STALE_DAYS * DAY
+        if days >= HISTORY_DAYS_MIN and not stale and counted.isdisjoint(folders):
+            counted.update(folders)
+            growth += max(0, int((last.seen_bytes - oldest[folders].seen_bytes) / days))
+    return growth
 
 
 def days_until_too_small(use: Use, lent_bytes: int, offered_bytes: int) -> float | None:

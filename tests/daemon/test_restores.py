@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nanobarter.core.store import Store
 from nanobarter.core.system import ManualClock
 from nanobarter.core.units import DAY, HOUR, Instant, Span
-from nanobarter.daemon.restores import MIGRATIONS, Restores
+from nanobarter.daemon.restores import MIGRATIONS, YEAR, Restores
 from nanobarter.storage.retention import holds_back, parse_keep
 from nanobarter.translator.behaviour import Restore, forgets_too_soon, reached_back
 
@@ -27,9 +27,11 @@ async def test_restores_outlive_a_restart_and_few_are_kept(tmp_path: Path) -> No
                 for age in range(KEPT + 5):
                     await restores.note(Instant(NOW - age * DAY), 10 + age, newest=age == 0)
             known = await restores.known()
+            clock.advance(YEAR)
+            assert await restores.known() == []
             nursery.cancel_scope.cancel()
         store.close()
-        assert len(known) == KEPT
+        assert len(known) == KEPT, "and those of the last year count"
         assert known[-1] == Restore(NOW, Instant(NOW - (KEPT + 4) * DAY), newest=False, size_bytes=KEPT + 14)
         assert reached_back(known) == (KEPT + 4) * DAY
 

@@ -53,6 +53,12 @@ def test_folders_that_grow_are_planned_for_even_when_what_came_was_forgotten_wit
     assert use_of(mb, 0, grown(9 * mb, mb, mb, mb), Instant(3 * DAY)).growth_bytes_day == 0  # they became smaller
     other = [*grown(mb, mb, mb, mb, folders=(b"/b",)), *grown(mb, mb, mb, mb, 900 * mb)[4:]]
     assert use_of(mb, 0, other, Instant(4 * DAY)).growth_bytes_day == 0  # a folder that is named anew is no growth
+    by_hand = [*days, Backup(Instant(10 * DAY + 1), 0, 5 * mb, (b"/hand",))]
+    assert use_of(110 * mb, 0, by_hand, Instant(11 * DAY)).growth_bytes_day == mb  # one by hand hides no growth
+    wider = [*days, *(Backup(Instant(day * DAY), 0, 2 * day * mb, (b"/a", b"/b")) for day in range(11, 16))]
+    assert use_of(mb, 0, wider, Instant(15 * DAY)).growth_bytes_day == 2 * mb  # no folder counts twice
+    late = [*days, *(Backup(Instant(day * DAY), 0, mb, (b"/b",)) for day in (50, 54))]
+    assert use_of(mb, 0, late, Instant(54 * DAY)).growth_bytes_day == 0  # nobody backs up the first any more
 
 
 def test_when_the_offer_becomes_too_small_is_told_from_growth() -> None:
