@@ -91,7 +91,7 @@ def parse_back_up(text: str) -> tuple[int, Quantity] | None:
         return None
     found = _BACK_UP.fullmatch(text)
     try:
-        planned, most = map(parse_size, found.groups() if found is not None else (text, text))
+        planned, most = map(parse_size, found.groups() if found is not None else ("", ""))
     except ValueError:
         raise ValueError(f'{text!r} is not such a bargain; write it like 50GB for 40GB, or "off"') from None
     if planned < MIB:
