@@ -37,7 +37,7 @@ class MonthDesk:
         node = self._node
         this = month_of(node.clock.now())
         month = month or this
-        told = report(node.ledger, node.store, month)
+        told = report(node.ledger, node.store, month, this=this)
         spent = node.budget() if month == this else None
         lines = [*((await self._backed_up(),) if month == this else ()), *told.lines]
         if spent is not None:
@@ -50,8 +50,8 @@ class MonthDesk:
             month=told.month,
             lines=tuple(lines),
             attention=(*self._attention(spent), *await attention(node)) if month == this else (),
-            charts=tuple(map(_chart, self._charts(month))),
-            total=told.worth,
+            charts=tuple(map(_chart, self._charts(month))) if month == this else (),
+            total=told.worth if month == this else "",
             unit=node.config.pet.anchor,
         )
 
@@ -79,6 +79,7 @@ class MonthDesk:
             yield f"{short_node(conviction.node)} is convicted of fraud: {conviction.why}"
 
     def _charts(self, month: str) -> list[monthly.Chart]:
+        """Return the charts of the month of now: what stands is known of now only."""
         node = self._node
         since, until = month_span(month)
         standing = node.store.read_now(read_balance)
@@ -90,8 +91,7 @@ class MonthDesk:
             monthly.reliability(self._reliability(), node.watch.is_vetted),
             monthly.worths(held, rates.figure, node.ledger.pet),
         ]
-        if month == month_of(node.clock.now()):  # what stands is known of now only
-            charts.append(monthly.give_and_take(entries, standing, since, until, node.clock.now()))
+        charts.append(monthly.give_and_take(entries, standing, since, until, node.clock.now()))
         return [chart for chart in charts if chart.bars or any(any(line.values) for line in chart.lines)]
 
     def _reliability(self) -> dict[NodeId, float]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -10,6 +10,7 @@ from nanobarter.core.errors import UsageError
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.units import MIB, Instant, show_size
+from nanobarter.translator.budget import month_of
 from nanobarter.translator.entries import LEASES_GIVEN, NOTES_ISSUED
 from nanobarter.translator.ledger import Entry, Ledger, read_balance, read_deals, read_entries
 from nanobarter.translator.pet import Pet
@@ -61,19 +62,43 @@ def month_span(month: str) -> tuple[Instant, Instant]:
     return Instant(int(begin.timestamp() * 1000)), Instant(int(end.timestamp() * 1000))
 
 
-def report(ledger: Ledger, store: Store, month: str) -> Report:
-    """Return the report of a month; ``ledger`` and ``store`` are of one node. Raises UsageError for no month."""
+def report(ledger: Ledger, store: Store, month: str, *, this: str = "") -> Report:
+    """Return the report of a month, when ``this`` is the one of now (empty: the same one).
+
+    ``ledger`` and ``store`` are of one node. Raises UsageError for no month.
+    """
     since, until = month_span(month)
     standing = store.read_now(read_balance)
     entries = store.read_now(lambda db: read_entries(db, 0, _ROWS_MAX, since, until))
     deals = store.read_now(lambda db: read_deals(db, _ROWS_MAX, since, until))
-    return tell(month, standing, entries, deals, ledger.rates(), ledger.pet)
+    told = tell(month, standing, entries, deals, ledger.rates(), ledger.pet, current=month == (this or month))
+    if (
+        why := _outside(store.read_now(lambda db: read_entries(db, 0, 1, 0, 2**62)), month, this or month)
+    ) and not entries:
+        return replace(told, lines=(why,))
+    return told
+
+
+def _outside(first: Sequence[Entry], month: str, this: str) -> str:
+    """Tell why nothing can be known of a month, if so."""
+    if month > this:
+        return f"{month} lies in the future: it is {this} now"
+    if month == this or (first and first[0].at < month_span(month)[1]):
+        return ""
+    return f"nothing is known of {month}: the book " + (f"begins in {month_of(first[0].at)}" if first else "is empty")
 
 
 def tell(
-    month: str, standing: Standings, entries: Sequence[Entry], deals: Sequence[Deal], rates: Rates, pet: Pet
+    month: str,
+    standing: Standings,
+    entries: Sequence[Entry],
+    deals: Sequence[Deal],
+    rates: Rates,
+    pet: Pet,
+    *,
+    current: bool = True,
 ) -> Report:
-    """Return the report of what stands now and what moved in the month."""
+    """Return the report of what stands now and what moved in the month; if another is ``current``, it says so."""
     moved = [(p.account, p.quality, p.amount) for entry in entries for p in entry.postings]
     worth, unpriced = _worth(standing, rates, pet)
     change, _ = _worth(moved, rates, pet)
@@ -89,7 +114,13 @@ def tell(
         "lent_bytes": -MIB * _sum(standing, LEASES_GIVEN),
         "promised_bytes": -MIB * _sum(standing, NOTES_ISSUED),
     }
-    lines = [*_lines(figures), *_trouble(moved), _bottom(pet, worth, change, unpriced)]
+    if current:
+        lines = [*_moved(figures), *_stands(figures), *_kept(figures), *_trouble(moved)]
+        lines.append(f"{_bottom(pet, worth)}; {_change(pet, change)} this month{_rest(unpriced)}")
+    else:
+        lines = [*_moved(figures, "in that month"), *_kept(figures), *_trouble(moved)]
+        lines.append(f"your balance in that month, at the rates of now: {_change(pet, change)}")
+        lines += [f"as of now: {line}" for line in (*_stands(figures), _bottom(pet, worth) + _rest(unpriced))]
     return Report(
         month=month,
         worth=pet.number(worth),
@@ -120,19 +151,29 @@ def _worth(rows: Iterable[tuple[str, Quality, int]], rates: Rates, pet: Pet) -> 
     return total, unpriced
 
 
-def _lines(f: dict[str, int]) -> list[str]:
+def _moved(f: dict[str, int], when: str = "this month") -> list[str]:
     lines = list[str]()
     if f["agreements"]:
         times = "once" if f["agreements"] == 1 else f"{f['agreements']} times"
         peers = "1 peer" if f["peers"] == 1 else f"{f['peers']} peers"
         got, gave = show_size(f["got_bytes"]), show_size(f["gave_bytes"])
-        lines.append(f"traded {times} this month: got {got} of space at {peers}, for {gave} given")
+        lines.append(f"traded {times} {when}: got {got} of space at {peers}, for {gave} given")
     else:
-        lines.append("no trade this month")
+        lines.append(f"no trade {when}")
+    return lines
+
+
+def _stands(f: dict[str, int]) -> list[str]:
+    lines = list[str]()
     kept, free = show_size(f["leases_bytes"]), show_size(f["notes_bytes"])
     lines.append(f"others keep {kept} for you, and owe you {free} more whenever you need it")
     lent, owed = show_size(f["lent_bytes"]), show_size(f["promised_bytes"])
     lines.append(f"you keep {lent} for others, and owe them {owed} more whenever they ask")
+    return lines
+
+
+def _kept(f: dict[str, int]) -> list[str]:
+    lines = list[str]()
     if f["used_bytes"] or f["served_bytes"]:
         used, served = show_size(f["used_bytes"]), show_size(f["served_bytes"])
         lines.append(f"kept for a full term, and done with: {used} by others for you, {served} by you for others")
@@ -144,9 +185,16 @@ def _trouble(moved: Sequence[tuple[str, Quality, int]]) -> list[str]:
     return [f"attention: {show_size(MIB * amount)} {what}" for what, amount in found.items() if amount]
 
 
-def _bottom(pet: Pet, worth: Fraction, change: Fraction, unpriced: int) -> str:
+def _rest(unpriced: int) -> str:
+    return f" (without {show_size(MIB * unpriced)} that nobody can put a price on yet)" if unpriced else ""
+
+
+def _change(pet: Pet, change: Fraction) -> str:
+    return "no change" if not round(change * 100) else f"{'up' if change > 0 else 'down'} {pet.show(abs(change))}"
+
+
+def _bottom(pet: Pet, worth: Fraction) -> str:
     """Tell the balance, and what it means: who owes whom, and how much that is in space."""
-    rest = f" (without {show_size(MIB * unpriced)} that nobody can put a price on yet)" if unpriced else ""
     size = f"about {show_size(int(abs(worth) / pet.unit) * MIB)} for {REFERENCE_DAYS} days at a good peer"
     if not round(worth * 100):
         means = "you owe others as much as they owe you"
@@ -154,5 +202,4 @@ def _bottom(pet: Pet, worth: Fraction, change: Fraction, unpriced: int) -> str:
         means = f"you owe others more than they owe you, {size}"
     else:
         means = f"others owe you more than you owe them, {size}"
-    moved = "no change" if not round(change * 100) else f"{'up' if change > 0 else 'down'} {pet.show(abs(change))}"
-    return f"balance {pet.show(worth)}: {means}; {moved} this month{rest}"
+    return f"balance {pet.show(worth)}: {means}"

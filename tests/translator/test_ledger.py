@@ -272,6 +272,14 @@ async def test_a_month_is_told_in_few_lines(tmp_path: Path) -> None:
     }
     quiet = report(ledger, store, "2023-12")
     assert (quiet.agreements, quiet.change) == (0, "0.00")
+    later = report(ledger, store, "2023-11", this="2024-02").lines  # what stands is of now, not of that month
+    assert later[0].startswith("traded once in that month")
+    now = ("as of now: others keep", "as of now: you keep", "as of now: balance -1.05 ac")
+    assert all(line.startswith(now) for line in later[-3:])
+    assert not any("others keep" in line or "this month" in line for line in later[:-3])
+    assert report(ledger, store, "2024-03", this="2024-02").lines == ("2024-03 lies in the future: it is 2024-02 now",)
+    before = report(ledger, store, "2023-10", this="2024-02").lines
+    assert before == ("nothing is known of 2023-10: the book begins in 2023-11",)
     store.close()
 
 
