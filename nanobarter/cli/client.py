@@ -5,6 +5,7 @@ import socket
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
+from urllib.parse import urlencode
 
 import h11
 
@@ -26,9 +27,9 @@ class Client:
     def __init__(self, home: Home) -> None:
         self._home = home
 
-    def get(self, path: str) -> Answer:
-        """Return the answer to a question; ``path`` carries its query."""
-        return self._single("GET", path, {})
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Return the answer to a question."""
+        return self._single("GET", target_of(path, query or {}), {})
 
     def post(self, path: str, params: Mapping[str, object]) -> Answer:
         """Return the answer to a request that does something short."""
@@ -84,6 +85,11 @@ class Client:
             raise CommandFailed(message, hint=hint or "see its log", code=code) from None
         finally:
             sock.close()
+
+
+def target_of(path: str, query: Mapping[str, str]) -> str:
+    """Return what a request asks for, in ASCII whatever a person typed, also bytes that are no text."""
+    return f"{path}?{urlencode(query, errors='surrogateescape')}" if query else path
 
 
 def _answers(http: h11.Connection, sock: socket.socket) -> Generator[Answer]:

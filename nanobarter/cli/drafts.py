@@ -1,7 +1,6 @@
 """The commands of somebody who approves drafts by hand."""
 
 import argparse
-from urllib.parse import urlencode
 
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.reading import client_of, put
@@ -9,7 +8,7 @@ from nanobarter.cli.reading import client_of, put
 
 def show(asked: argparse.Namespace) -> int:
     """Show one draft."""
-    put(client_of(asked).get(f"/v1/draft/show?{urlencode({'draft': asked.draft})}"), as_json=asked.json)
+    put(client_of(asked).get("/v1/draft/show", {"draft": asked.draft}), as_json=asked.json)
     return Exit.DONE
 
 

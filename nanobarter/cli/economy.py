@@ -11,13 +11,13 @@ from nanobarter.cli.talk import answer_json, say
 
 def reliability(asked: argparse.Namespace) -> int:
     """Show how far peers can be relied on."""
-    put(client_of(asked).get(f"/v1/peers/reliability?node={asked.node}"), as_json=asked.json)
+    put(client_of(asked).get("/v1/peers/reliability", {"node": asked.node}), as_json=asked.json)
     return Exit.DONE
 
 
 def export(asked: argparse.Namespace) -> int:
     """Write the whole book for hledger, beancount or a spreadsheet."""
-    answer = client_of(asked).get(f"/v1/ledger/export?format={asked.format}")
+    answer = client_of(asked).get("/v1/ledger/export", {"format": asked.format})
     if asked.out is not None:
         _write_new(asked.out, answer["text"])
         say(f"{answer['entries']} entries are in {asked.out}")
@@ -32,7 +32,7 @@ def report(asked: argparse.Namespace) -> int:
     """Show one month, and draw it where that is asked for."""
     if asked.month and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", asked.month):
         raise CommandFailed(f"{asked.month!r} is not a month", hint="write it like 2026-11", code=Exit.USAGE)
-    answer = client_of(asked).get(f"/v1/report?month={asked.month}")
+    answer = client_of(asked).get("/v1/report", {"month": asked.month})
     if asked.svg is not None:
         from nanobarter.cli.show_month import drawn  # noqa: PLC0415 - only who draws pays for it
 

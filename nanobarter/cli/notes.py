@@ -19,7 +19,7 @@ QR_BORDER: Final = 2  # light modules around the code; the standard asks for fou
 
 def list_(asked: argparse.Namespace) -> int:
     """Show the notes, the lines made and the lines that wait."""
-    put(client_of(asked).get("/v1/note/list?lines=" + ("yes" if asked.lines else "")), as_json=asked.json)
+    put(client_of(asked).get("/v1/note/list", {"lines": "yes" if asked.lines else ""}), as_json=asked.json)
     return Exit.DONE
 
 

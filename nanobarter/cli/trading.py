@@ -1,7 +1,6 @@
 """The commands of somebody who trades by hand: what stands in the book, what could be had, bids by hand."""
 
 import argparse
-from urllib.parse import urlencode
 
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.reading import client_of, put
@@ -19,7 +18,7 @@ def book(asked: argparse.Namespace) -> int:
 def quote(asked: argparse.Namespace) -> int:
     """Show what could be had, and for a wish the bid that yields it."""
     words = {"gives": asked.gives, "wants": asked.wants, "quantity": asked.quantity, "omega": asked.omega}
-    put(client_of(asked).get(f"/v1/market/quote?{urlencode(words)}"), as_json=asked.json)
+    put(client_of(asked).get("/v1/market/quote", words), as_json=asked.json)
     return Exit.DONE
 
 
