@@ -96,6 +96,13 @@ class Joiner:
         if (refused := self._no_room(draft, index)) is not None:
             return refused
         self._told(DraftSeen(draft_id, bid, draft.arcs[0].giver))
+        refused = await self._take(draft_id, signed, draft, index)
+        if refused is not None and not index:  # of others' drafts ``consider`` tells it
+            self._told(DraftRefused(draft_id, bid, self._key.node_id, refused.reason, refused.detail))
+        return refused
+
+    async def _take(self, draft_id: DraftId, signed: Signed, draft: Draft, index: int) -> Refused | None:
+        bid = draft.arcs[index].bid
         looked = await self._look(draft_id, signed, draft, index)
         if isinstance(looked, Refused):
             return looked

@@ -12,7 +12,7 @@ import trio.testing
 from nanobarter.core.errors import Malformed, Reason, Refused
 from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.swap.ended import settled_quantity
-from nanobarter.swap.events import Aborted, Approved, DraftRefused, Settled, SwapEvent
+from nanobarter.swap.events import Aborted, Approved, DraftRefused, DraftSeen, Settled, SwapEvent
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.policy import ApproveAll
 from tests.swap.whole import Node, World, quiet, world_of
@@ -187,6 +187,22 @@ async def test_a_policy_that_objects_is_named_as_the_one_who_refused(
         )
         assert not any(p.swap.busy(arc.bid) for p in parties for arc in match.arcs)
         await world.check()
+
+
+async def test_a_draft_that_its_own_proposer_gives_up_is_told_to_have_ended(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    class Never(ApproveAll):
+        async def last_look(self, draft: Draft, index: int, draft_id: DraftId) -> Refused | None:
+            return Refused(Reason.POLICY, "not today")
+
+    async with world_of(tmp_path, 2, mock_clock, policies={1: Never()}) as world:
+        parties = world.nodes
+        world.nursery.start_soon(world.propose, parties[0], *world.ring(parties, parties))
+        await world.settle(parties, patient=False)
+        seen = [event.draft_id for event in parties[0].events if isinstance(event, DraftSeen)]
+        assert seen
+        assert {event.draft_id for event in parties[0].events if isinstance(event, DraftRefused)} == set(seen)
 
 
 async def test_a_bid_serves_one_draft_at_a_time(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
