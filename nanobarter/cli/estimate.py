@@ -53,6 +53,7 @@ def show_duration(seconds: int) -> str:
 def show_cost(plan: Plan, peers: int) -> str:
     """Return the cost in one sentence."""
     lent = show_size(plan.lent * 1024 * 1024)
-    code = f"{plan.geometry.k} of {plan.geometry.n} shares on {peers} peers"
+    shares = "1 share" if plan.geometry.n == 1 else f"{plan.geometry.n} shares"
+    code = f"{plan.geometry.k} of {shares} on {peers} peer{'' if peers == 1 else 's'}"
     took = show_duration(plan.upload_seconds)
     return f"{show_size(plan.folder_bytes)} need {lent} lent ({code}), about {took} to upload at 20 Mbit/s"

@@ -30,7 +30,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.daemon.terms import standings_of
-from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY
+from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY, Geometry
 from nanobarter.translator.budget import own_worth
 from nanobarter.translator.plan import Plan
 from nanobarter.translator.standing import Standing
@@ -197,7 +197,7 @@ def _lines(found: Estimate) -> Iterator[str]:
     offered = show_size(found.config.offer.space_bytes)
     if not found.config.backup.folders:
         yield "no folder is named yet, so nothing has to be paid for: name some in [backup] folders"
-    yield f"{what} become {code.n} shares at {code.n} of {found.peers} peers; any {code.k} bring it back"
+    yield f"{what} become {_shares(code, found.peers)}"
     yield f"for that you lend {show_size(found.lend_bytes)} at par; you offer {offered}"
     yield from bargain_lines(found.config, found.plan)
     yield from _cost(found)
@@ -212,6 +212,17 @@ def _lines(found: Estimate) -> Iterator[str]:
         f"with each peer there {SHARE_AVAILABILITY:.0%} of the time, the chance that it cannot be had at a given moment"
         f" is {1 - code.recovery:.2g}" + ("" if code.recovery >= RECOVERY_MARK else ": thin, more peers make it safer")
     )
+
+
+def _shares(code: Geometry, peers: int) -> str:
+    """Tell how many shares go to how many peers, and how many of them are enough."""
+    if code.n == 1:
+        return (
+            f"1 share at 1 of {peers} peers, which alone brings it back"
+            if peers > 1
+            else ("1 share at the only peer, which alone brings it back")
+        )
+    return f"{code.n} shares at {code.n} of {peers} peers; any {code.k} {'brings' if code.k == 1 else 'bring'} it back"
 
 
 def _cost(found: Estimate) -> Iterator[str]:

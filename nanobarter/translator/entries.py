@@ -135,6 +135,7 @@ _SPENT_TO = {
     "sent": ("expenses:given", "given away as text"),
     "elsewhere": ("expenses:lost", "spent by another copy of the wallet"),
     "lapsed": ("expenses:lapsed", "lapsed unused"),
+    "retired": ("expenses:retired", "retired by their issuer, which began anew"),
     "cheated": ("expenses:cheated", "lost to a mint that signed falsely"),
 }
 _CAME_FROM = {

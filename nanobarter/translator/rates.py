@@ -118,10 +118,13 @@ class Rates:
         cost = _COST[deals[0].source] / float(newest)
         what = "agreements" if deals[0].source == "agreement" else "quotes"
         many, at = sum(deal.many for deal in deals), max(deal.at for deal in deals)
-        story = f"{many} {what if many > 1 else what[:-1]} with {short_node(got.issuer)}"
-        back = f"{many} {what if many > 1 else what[:-1]} with {short_node(gave.issuer)}"
+        story = f"{many} {what if many > 1 else what[:-1]} with {self._name(got.issuer)}"
+        back = f"{many} {what if many > 1 else what[:-1]} with {self._name(gave.issuer)}"
         self._edges.setdefault(gave, []).append(_Edge(got, gotten / given, cost, story, at))
         self._edges.setdefault(got, []).append(_Edge(gave, given / gotten, cost, back, at))
+
+    def _name(self, node: NodeId) -> str:
+        return "you" if node == self._own else short_node(node)
 
     def _weight(self, deal: Deal) -> Fraction:
         return 1 / (1 + Fraction(span_between(deal.at, self._now), _FADE_DAYS * DAY))

@@ -19,6 +19,7 @@ from nanobarter.translator.rates import REFERENCE_DAYS, Deal, Rates
 _TROUBLE = {
     "expenses:lost": "of space that others owed you was spent by another copy of your wallet",
     "expenses:lapsed": "of space that others owed you ran out before it was used",
+    "expenses:retired": "of space that others owed you was retired by its issuer, which lost its store and began anew",
     "expenses:cheated": "of space that others owed you is lost: its issuer signed falsely",
     "expenses:wronged": "was given in an exchange that never paid you",
 }

@@ -23,11 +23,14 @@ class NotesReceived(Record, frozen=True, tag="received"):
 
 
 class NotesSpent(Record, frozen=True, tag="spent"):
-    """Notes went out; ``elsewhere`` means another copy of this wallet spent them, ``lapsed`` that they expired."""
+    """Notes went out; ``elsewhere`` means another copy of this wallet spent them, ``lapsed`` that they expired.
+
+    ``retired``: their mint lost its store, began anew, and takes them no more.
+    """
 
     quality: Quality
     quantity: Quantity
-    how: Literal["lock", "redeem", "extend", "sent", "elsewhere", "lapsed", "cheated"]
+    how: Literal["lock", "redeem", "extend", "sent", "elsewhere", "lapsed", "cheated", "retired"]
     key: Key
     at: Instant
 

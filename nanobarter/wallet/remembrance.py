@@ -90,7 +90,7 @@ def withdraw(db: Connection, mint: NodeId, keysets: set[KeysetId], now: Instant)
         db.execute("DELETE FROM wallet_notes WHERE note = ?", (note,))
         if state == "free":
             quality = Quality(mint, LeaseKind(kind))
-            events.append(NotesSpent(quality, Quantity(quantity), "lapsed", b"gone" + NoteId(note), now))
+            events.append(NotesSpent(quality, Quantity(quantity), "retired", b"gone" + NoteId(note), now))
             lost += quantity
     sql = """UPDATE wallet_restorations SET lost = lost + ? WHERE issuer = ?
         AND generation = (SELECT max(generation) FROM wallet_restorations WHERE issuer = ?)"""

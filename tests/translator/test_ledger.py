@@ -71,7 +71,7 @@ happenings: st.SearchStrategy[Happening] = st.one_of(
         NotesSpent,
         qualities,
         sizes,
-        st.sampled_from(["lock", "redeem", "extend", "sent", "elsewhere", "lapsed", "cheated"]),
+        st.sampled_from(["lock", "redeem", "extend", "sent", "elsewhere", "lapsed", "cheated", "retired"]),
         keys,
         instants,
     ),
@@ -267,9 +267,7 @@ async def test_a_month_is_told_in_few_lines(tmp_path: Path) -> None:
         ),
     )
     assert told.as_dict()["type"] == "report"
-    assert {s.source for s in ledger.balance() if s.quality == theirs} == {
-        f"1 agreement with {str(mine).split(':')[1][:10]}, own space at par"
-    }
+    assert {s.source for s in ledger.balance() if s.quality == theirs} == {"1 agreement with you, own space at par"}
     quiet = report(ledger, store, "2023-12")
     assert (quiet.agreements, quiet.change) == (0, "0.00")
     later = report(ledger, store, "2023-11", this="2024-02").lines  # what stands is of now, not of that month
@@ -280,6 +278,10 @@ async def test_a_month_is_told_in_few_lines(tmp_path: Path) -> None:
     assert report(ledger, store, "2024-03", this="2024-02").lines == ("2024-03 lies in the future: it is 2024-02 now",)
     before = report(ledger, store, "2023-10", this="2024-02").lines
     assert before == ("nothing is known of 2023-10: the book begins in 2023-11",)
+    book_all(store, [NotesSpent(theirs, Quantity(10), "retired", b"4", Instant(clock.now() + 40 * DAY))])
+    (retired,) = [line for line in report(ledger, store, "2023-12").lines if line.startswith("attention")]
+    assert "was retired by its issuer" in retired
+    assert "ran out" not in retired
     store.close()
 
 
