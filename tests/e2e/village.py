@@ -239,15 +239,18 @@ def village() -> Generator[Village]:
             made.close()
 
 
-def network(made: Village, *folders: Path, peers: int = 5, reserve: str = "500MB") -> Machine:
-    """Start an owner of these folders and some peers that keep a stock of anyone's space; return the owner."""
+def network(made: Village, *folders: Path, peers: int = 5, reserve: str = "500MB", silent: int = 0) -> Machine:
+    """Start an owner of these folders and some peers that keep a stock of anyone's space; return the owner.
+
+    So many as are ``silent`` of them offer nothing.
+    """
     owner = made.init("owner", *folders)
     neighbours = [made.init(f"peer{n}", bootstrap=owner.address) for n in range(1, peers + 1)]
     for neighbour in neighbours:
         neighbour.configure(market={"reserve": reserve})
     made.up([owner, *neighbours])
     # A backup begins with as many peers as it knows; the tests want all of them in it.
-    assert wait_until(lambda: len(issuers(owner)) >= peers, READY_SECONDS), owner.ask("/v1/market")
+    assert wait_until(lambda: len(issuers(owner)) >= peers - silent, READY_SECONDS), owner.ask("/v1/market")
     return owner
 
 
