@@ -113,15 +113,16 @@ def show_keep(keep: Keep | None) -> str:
 def holds_back(keep: Keep | None, every: Span | None) -> Span | None:
     """Return how far back a policy is sure to hold versions, when backups go on ``every`` so often; None: all of them.
 
-    The snapshot that stands for the oldest of so many periods may have been made at its end, so it is one period less.
+    The snapshot that stands for the oldest of so many periods may have been made at its end, and the newest period may
+    have just begun; so it is two periods less.
     """
     if keep is None:
         return None
     spans = (
-        (keep.daily - 1) * DAY,
-        (keep.weekly - 1) * 7 * DAY,
-        (keep.monthly - 1) * 28 * DAY,
-        (keep.yearly - 1) * 365 * DAY,
+        (keep.daily - 2) * DAY,
+        (keep.weekly - 2) * 7 * DAY,
+        (keep.monthly - 2) * 28 * DAY,
+        (keep.yearly - 2) * 365 * DAY,
         (keep.last - 1) * (every or 0),
     )
     return Span(max(0, *spans))

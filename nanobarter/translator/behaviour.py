@@ -117,7 +117,7 @@ def forgets_too_soon(reached: Span, holds: Span | None, keep: str) -> str:
     if holds is None or reached <= holds:
         return ""
     days = -(-reached // DAY)
-    more = f"daily {days + 1}" if days <= 30 else f"monthly {days // 28 + 2}"  # noqa: PLR2004 - a month
+    more = f"daily {days + 2}" if days <= 30 else f"monthly {days // 28 + 3}"  # noqa: PLR2004 - a month
     return (
         f'you have restored a version {_days(reached)} old, and keep = "{keep}" is sure to hold only {_days(holds)}: '
         f'older ones are forgotten unless it says more, like "{more}"'

@@ -206,7 +206,7 @@ async def test_a_plan_tells_how_the_node_was_used_and_an_estimate_goes_by_it(
     home.config_path.write_text('[backup]\nkeep = "daily 7"\n')
     code, out, _ = await spoken(node, home, capsys, "policy", "explain")
     assert all(f"  {line}" in out.splitlines() for line in lines)
-    assert 'attention: you have restored a version 20 days old, and keep = "daily 7" is sure to hold only 6 days' in out
+    assert 'attention: you have restored a version 20 days old, and keep = "daily 7" is sure to hold only 5 days' in out
     code, out, _ = await spoken(node, home, capsys, "policy", "explain", "--json")
     assert json.loads(out)["observed"]["hours_on"] == 6.0
 

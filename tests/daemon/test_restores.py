@@ -57,7 +57,7 @@ def test_the_warning_says_what_to_write() -> None:
     told = forgets_too_soon(Span(44 * DAY + 1), Span(6 * DAY), "daily 7")
     assert told == (
         'you have restored a version 45 days old, and keep = "daily 7" is sure to hold only 6 days: '
-        'older ones are forgotten unless it says more, like "monthly 3"'
+        'older ones are forgotten unless it says more, like "monthly 4"'
     )
     for days in (1, 7, 30, 31, 100, 400):
         told = forgets_too_soon(Span(days * DAY), Span(0), "last 1")
