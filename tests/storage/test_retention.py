@@ -87,7 +87,8 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
 def test_a_policy_holds_versions_at_least_as_far_back_as_it_says(keep: Keep, day: int) -> None:
     every, now = Span(12 * HOUR), 1_800_000_000_000 + day * DAY
     made = [Dated(sha256(b"%d" % i), Instant(now - i * every), FOLDER) for i in range(400)]
-    oldest = min(one.at for one in made if one.snapshot_id in kept_by(made, keep))
+    kept = kept_by(made, keep)
+    oldest = min(one.at for one in made if one.snapshot_id in kept)
     holds = holds_back(keep, every)
     assert holds is not None
     assert now - oldest >= holds
