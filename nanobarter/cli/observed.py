@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import msgspec
 
 from nanobarter.cli.client import Client
+from nanobarter.cli.estimate import measure
 from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.show_plan import used_lines
 from nanobarter.core.units import Span
 from nanobarter.daemon.config import Config
-from nanobarter.daemon.disk import kept_for_others, too_little
+from nanobarter.daemon.disk import too_little
 from nanobarter.daemon.facade_backup import Plan
 from nanobarter.daemon.facade_bots import Bots
 from nanobarter.daemon.home import Home, default_home
@@ -53,7 +54,7 @@ def observed(asked: argparse.Namespace) -> Observed:
         plan = msgspec.convert(Client(home).get("/v1/plan"), Plan)
     except (CommandFailed, msgspec.ValidationError):  # none answers, or one of another version
         plan = None
-    return Observed(plan, shutil.disk_usage(home.path).free, kept_for_others(home.path))
+    return Observed(plan, shutil.disk_usage(home.path).free, measure([home.vault_path]).size_bytes)
 
 
 def over(asked: argparse.Namespace, config: Config) -> Iterator[str]:

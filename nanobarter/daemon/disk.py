@@ -1,6 +1,5 @@
 """What a node has promised of its disk, and what the disk really has."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,19 +49,3 @@ def disk_free(path: Path) -> int:
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free
-
-
-def kept_for_others(home: Path) -> int:
-    """Return the bytes of others' shares in a home, as the disk has them; no daemon is needed."""
-    size, waiting = 0, [str(home / "vault")]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        size += entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            continue
-    return size
