@@ -4,6 +4,7 @@ They only make orders; the market settles them like any others. What keeps them 
 a deal that is agreed to is written first (``deals``), and counts as if it had settled. In a dry run nothing is ordered.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ import trio
 
 from nanobarter.bots.dealing import UNIT, Deal, Desk, Limits, loss_of, opportunities, quotes, refusal
 from nanobarter.bots.deals import MONTH, Agreed, Dealer, Deals
-from nanobarter.core.errors import Reason, Refused
+from nanobarter.core.errors import Reason, Refused, is_ours
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.ports import Clock
 from nanobarter.core.units import DAY, MINUTE, SECOND, Quantity, Span, span_between
@@ -28,6 +29,8 @@ from nanobarter.translator.plan import Held, Plan
 from nanobarter.translator.pricing import GRAIN, worth
 from nanobarter.translator.vetting import Trust
 from nanobarter.translator.wanted import Who
+
+_log = logging.getLogger(__name__)
 
 LOOK_EVERY: Final = Span(30 * SECOND)
 REST: Final = Span(SECOND)  # between two looks: each searches the book some 25 times
@@ -174,12 +177,22 @@ class Dealers:
             if "trader" in found:
                 found["trader"] = quotes(desk, limits)
             if "arbitrageur" in found:
-                with self._floor.others_book() as book:
-                    found["arbitrageur"] = opportunities(desk, book, limits)
+                found["arbitrageur"] = self._opportunities(desk, limits)
         self.would = found
         if not self.policy.dry_run:
             for dealer, orders in found.items():
                 self._floor.set_orders(orders, dealer)
+
+    def _opportunities(self, desk: Desk, limits: Limits) -> list[Order]:
+        """Return what others quote above its value; nothing where a stranger's bid brings out a bug in the search."""
+        try:
+            with self._floor.others_book() as book:
+                return opportunities(desk, book, limits)
+        except Exception as error:
+            if is_ours(error):
+                raise
+            _log.exception("our fault: the arbitrageur's look at the book failed by a bug")
+            return []
 
     # -- the last look
 

@@ -6,6 +6,7 @@ not people: they raise Malformed, and the caller at the edge decides the blame.
 """
 
 from enum import IntEnum, unique
+from typing import cast
 
 import msgspec
 
@@ -55,6 +56,13 @@ class Damaged(LocalFault):
 
 class InvariantBroken(NanobarterError):
     """Our own rules contradict each other: a bug. The node stops, since a wrong ledger is worse than none."""
+
+
+def is_ours(error: Exception) -> bool:
+    """Tell whether an error says that the node itself cannot go on, alone or among those of several tasks."""
+    if isinstance(error, ExceptionGroup):
+        return any(is_ours(one) for one in cast("ExceptionGroup[Exception]", error).exceptions)
+    return isinstance(error, InvariantBroken | LocalFault)
 
 
 @unique

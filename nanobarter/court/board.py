@@ -12,6 +12,7 @@ from nanobarter.core.errors import Refused
 from nanobarter.core.ids import NodeId
 from nanobarter.core.item import Item, Topic
 from nanobarter.court.service import Conviction, Court
+from nanobarter.gossip.subscribers import Subscribers
 from nanobarter.matching.network import bid_from_item, quality_of
 
 
@@ -36,7 +37,7 @@ class CleanBoard:
 
     def __init__(self, bids: Bids, court: Court, me: NodeId) -> None:
         self._bids, self._court, self._me = bids, court, me
-        self._callbacks = list[tuple[Topic, Callable[[Item], None]]]()
+        self._subscribers, self._topics = Subscribers(), set[Topic]()
         court.observe(self._withdraw)
 
     async def publish(self, item: Item) -> Refused | None:
@@ -48,19 +49,21 @@ class CleanBoard:
         return [item for item in self._bids.items(topic) if not self._is_tainted(item)]
 
     def subscribe(self, topic: Topic, callback: Callable[[Item], None]) -> None:
-        """Call back for each new version that may be dealt with."""
-        self._callbacks.append((topic, callback))
-        self._bids.subscribe(topic, lambda item: None if self._is_tainted(item) else callback(item))
+        """Call back for what is live and may be dealt with, and for each new version (``Subscribers``)."""
+        if topic not in self._topics:
+            self._topics.add(topic)
+            self._bids.subscribe(topic, lambda item: None if self._is_tainted(item) else self._subscribers.tell(item))
+        self._subscribers.add(topic, callback, self.items(topic))
 
     def _is_tainted(self, item: Item) -> bool:
         return item.node != self._me and any(self._court.convicted(node) for node in _nodes_of(item))
 
     def _withdraw(self, conviction: Conviction) -> None:
         """Let every bid that deals in a convicted node's notes go from the book."""
-        for topic, callback in self._callbacks:
+        for topic in self._topics:
             for item in self._bids.items(topic):
                 if item.node != self._me and conviction.node in _nodes_of(item):
-                    callback(replace(item, body=b""))
+                    self._subscribers.tell(replace(item, body=b""))
 
 
 def _nodes_of(item: Item) -> set[NodeId]:

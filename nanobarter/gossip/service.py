@@ -23,6 +23,7 @@ from nanobarter.gossip.machine import Accepted, Compare, Drain, Effect, Fetch, M
 from nanobarter.gossip.messages import PUSH, PUSH_BYTES_MAX, Push
 from nanobarter.gossip.reconcile import Comparison
 from nanobarter.gossip.rounds import Rounds
+from nanobarter.gossip.subscribers import Subscribers
 from nanobarter.gossip.sync import CatchUp, DigestServer, get_named
 from nanobarter.gossip.tables import MIGRATIONS, keep_entries, kept_entries
 
@@ -68,7 +69,7 @@ class Gossip:
         self._gate = Gate(self._held, limits, admits=admits)
         self._machine = Machine(held=self._held, gate=self._gate, limits=limits, entropy=entropy)
         self._keeping = Keeping(store, self._held)
-        self._subscribers = list[tuple[str, Callable[[Item], None]]]()
+        self._subscribers = Subscribers()
         self._draining, self._comparing = set[NodeId](), set[NodeId]()
         self._to_beat, self._rounds = trio.Event(), Rounds(limits)
         self._nursery: trio.Nursery | None = None
@@ -126,8 +127,8 @@ class Gossip:
         return self._held.live(topic, self._clock.now())
 
     def subscribe(self, topic: Topic, callback: Callable[[Item], None]) -> None:
-        """Be told of each new version from now on, own ones too; one with an empty body withdraws."""
-        self._subscribers.append((topic, callback))
+        """Be told of each new version from now on, own ones too; one with an empty body withdraws (``Subscribers``)."""
+        self._subscribers.add(topic, callback)
 
     def check(self, topic: Topic, fn: Callable[[Item], bool]) -> None:
         """Let a payload pass only if this says so (or raises Malformed, for no). Withdrawals have no payload.
@@ -168,9 +169,7 @@ class Gossip:
         self._keeping.soon(entry.item.slot)
         self._keeping.gone(self._held.evicted)
         self._held.evicted.clear()
-        for topic, callback in list(self._subscribers):
-            if topic == entry.item.topic:
-                callback(entry.item)
+        self._subscribers.tell(entry.item)
 
     def _start(self, busy: set[NodeId], peer: NodeId, job: Callable[[NodeId], object]) -> None:
         if self._nursery is not None and peer not in busy:

@@ -1,6 +1,6 @@
 """The book: every live bid, by id and, once it is searched, by level."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class Book:
-    """The live bids of a market. A bid that expires, is withdrawn or has nothing left is not in it."""
+    """The live bids of a market. A bid that expires, is withdrawn or has nothing left is not in it.
+
+    Strangers write bids, and one may bring out a bug of the levels. Then it is not in the book, the others are, the
+    error is raised, and the levels are made anew at the next search.
+    """
 
     def __init__(self) -> None:
         self._bids = dict[Name, Bid]()
@@ -41,33 +45,46 @@ class Book:
             self.withdraw(bid.id)
         if bid.quantity > 0:
             self.version += 1
+            self._levels(lambda index: index.insert(bid))
             self._bids[bid.id] = bid
-            if self._index is not None:
-                self._index.insert(bid)
 
     def withdraw(self, bid_id: Name) -> bool:
         """Take a bid out; return whether it was there."""
         bid = self._bids.pop(bid_id, None)
-        if bid is not None and self._index is not None:
-            self._index.remove(bid)
+        if bid is not None:
+            self._levels(lambda index: index.remove(bid))
         return bid is not None
 
-    @contextmanager
-    def without(self, bid_id: Name, *others: Name) -> Generator[Bid | None]:
-        """Yield a bid, or None, that is out of the book meanwhile: what a search for its cycles should not meet.
-
-        The others are out of it too. Afterwards ``version`` is what it was.
-        """
-        bid, version = self._bids.get(bid_id), self.version
-        taken = [each for name in (bid_id, *others) if (each := self._bids.get(name)) is not None]
-        for each in taken:
-            self.withdraw(each.id)
+    def _levels(self, change: Callable[["Index"], None]) -> None:
+        """Carry a change over to the levels, or drop them: of one that failed, half may stand in them."""
+        if self._index is None:
+            return
         try:
-            yield bid
-        finally:
+            change(self._index)
+        except BaseException:
+            self._index = None
+            raise
+
+    @contextmanager
+    def without(self, *bid_ids: Name) -> Generator[None]:
+        """Keep bids out of the book meanwhile: what a search should not meet. Afterwards ``version`` is what it was.
+
+        An error of a search may leave half-made bounds behind: the levels are made anew then, too.
+        """
+        version = self.version
+        taken = [each for name in bid_ids if (each := self._bids.get(name)) is not None]
+        try:
             for each in taken:
-                self.insert(each)
+                self.withdraw(each.id)
+            yield
+        except BaseException:
+            self._index = None
+            raise
+        finally:
+            self._bids.update((each.id, each) for each in taken)
             self.version = version
+            for each in taken:
+                self._levels(lambda index, bid=each: index.insert(bid))
 
     def replace_quantity(self, bid_id: Name, left: int) -> None:
         """Set what is left of a bid; with nothing left it leaves the book. An unknown id is ignored."""
@@ -80,8 +97,7 @@ class Book:
         changed = replace(bid, quantity=left)
         self.version += 1
         self._bids[bid_id] = changed
-        if self._index is not None:
-            self._index.swap(bid, changed)
+        self._levels(lambda index: index.swap(bid, changed))
 
     def expire(self, now: Instant) -> list[Name]:
         """Take out the bids whose time is over; return their ids."""
@@ -95,7 +111,12 @@ class Book:
         if self._index is None:
             from nanobarter.matching.index import Index  # noqa: PLC0415 - see above
 
-            self._index = Index()
-            for bid in self:
-                self._index.insert(bid)
+            index = Index()
+            for bid in list(self):
+                try:
+                    index.insert(bid)
+                except BaseException:
+                    del self._bids[bid.id]
+                    raise
+            self._index = index
         return self._index

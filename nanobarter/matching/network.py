@@ -112,9 +112,10 @@ def find(
     """
     rests = [together - {own_bid_id} for together in avoid]
     barred = {bid for rest in rests if len(rest) == 1 for bid in rest}  # else all rings through them would be tried
-    with book.without(own_bid_id, *barred) as own:
-        if own is None:
-            return None
+    own = book.get(own_bid_id)
+    if own is None:
+        return None
+    with book.without(own_bid_id, *barred):
         return _found(book, own, partners_max, perturb, [rest for rest in rests if not rest & barred])
 
 

@@ -8,7 +8,7 @@ import trio
 from msgspec.structs import replace
 
 from nanobarter.core.canonical import Record
-from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.errors import Malformed, PeerFault, Reason, Refused, Unreachable, is_ours
 from nanobarter.core.ids import DraftId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.keys import SigningKey
@@ -22,7 +22,6 @@ from nanobarter.swap.making import seal_message
 from nanobarter.swap.messages import Cancel, DraftArc, Refuse
 from nanobarter.swap.questions import Question, all_cover, drafted, make_consent, missing
 from nanobarter.swap.states import Ended, State
-from nanobarter.swap.tasks import is_ours
 
 _log = logging.getLogger(__name__)
 

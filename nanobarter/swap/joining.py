@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import trio
 
-from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable
+from nanobarter.core.errors import PeerFault, Reason, Refused, Unreachable, is_ours
 from nanobarter.core.ids import BidId, DraftId, NodeId, short_node
 from nanobarter.core.keys import Signed, SigningKey
 from nanobarter.core.limits import Limits
@@ -24,7 +24,6 @@ from nanobarter.swap.objections import Short
 from nanobarter.swap.rings import Rings
 from nanobarter.swap.standing import Rank
 from nanobarter.swap.states import Approved, Gathering, LockFailed
-from nanobarter.swap.tasks import is_ours
 
 _log = logging.getLogger(__name__)
 _RANKS: Final = get_args(Rank)  # who is known least first

@@ -196,6 +196,12 @@ class Chooser:
                 self._shunned[bids] = replace(shunned, until=min(shunned.until, after(now, self._limits.market_busy)))
         self._courses.setdefault(bid, _Course()).nothing = (-1, Instant(0))
 
+    def failed(self, bid: BidId, now: Instant) -> Instant:
+        """Leave a bid alone for a while after a search that broke off; return until when."""
+        course = self._courses.setdefault(bid, _Course())
+        self._back_off(course, now)
+        return course.retry_at
+
     def _shun(self, bids: Iterable[BidId], proposed: Versions, now: Instant, span: Span) -> None:
         """Leave these bids alone together until one of them is another than was proposed, or for a while."""
         if len(self._shunned) >= self._limits.market_memory_max:

@@ -12,13 +12,13 @@ import trio
 from msgspec.structs import replace
 
 from nanobarter.core.canonical import encode
-from nanobarter.core.errors import Malformed, Reason, Refused
+from nanobarter.core.errors import Malformed, Reason, Refused, is_ours
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import SECOND, Quantity, Span, after
+from nanobarter.core.units import SECOND, Instant, Quantity, Span, after
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item, quality_of
 from nanobarter.matching.wire import bid_id_of
@@ -60,8 +60,6 @@ class Market:
         self._proposing = set[BidId]()
         self._looked_at = float("-inf")
         board.subscribe("bid", self._take)
-        for item in board.items("bid"):
-            self._take(item)
 
     # -- what others may ask
 
@@ -83,14 +81,8 @@ class Market:
     def others_book(self) -> Generator[Book]:
         """Yield the book without expired and own bids: nobody trades with himself. Await nothing inside."""
         self._expire()
-        own = [bid for bid_id in self._items if (bid := self.book.get(bid_id)) is not None and bid.owner == self.me]
-        for bid in own:
-            self.book.withdraw(bid.id)
-        try:
+        with self.book.without(*[bid_id for bid_id, item in self._items.items() if item.node == self.me]):
             yield self.book
-        finally:
-            for bid in own:
-                self.book.insert(bid)
 
     @property
     def partners_max(self) -> int:
@@ -196,13 +188,11 @@ class Market:
 
     def _take(self, item: Item) -> None:
         bid_id = bid_id_of(item)
+        self._items.pop(bid_id, None)  # first: the book may raise, and then has no version of it either
         bid = bid_from_item(item)
         if bid is None:
             self.book.withdraw(bid_id)
-            self._items.pop(bid_id, None)
         else:
-            if bid_id in self._items:
-                self.book.withdraw(bid_id)
             self.book.insert(bid)
             self._items[bid_id] = item
         self._wake()
@@ -276,11 +266,22 @@ class Market:
         for bid_id, standing in self._own.items():
             if standing.order.patient or not self._is_idle(bid_id):
                 continue
-            match = self._chooser.next(self.book, bid_id, now)
+            match = self._next(bid_id, now)
             if isinstance(match, Match):
                 self._proposing.add(bid_id)
                 proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}  # some may be gone when it begins
                 nursery.start_soon(self._propose, match, proposed)
+
+    def _next(self, bid_id: BidId, now: Instant) -> Match | Instant:
+        """Return what to propose for a bid. A bug that a stranger's bid brings out in the search costs time only."""
+        try:
+            return self._chooser.next(self.book, bid_id, now)
+        except Exception as error:
+            if is_ours(error):
+                raise
+            _log.exception("our fault: a search in the book failed by a bug; it is tried again later")
+            self._items = {bid: item for bid, item in self._items.items() if bid in self.book}  # one may have gone
+            return self._chooser.failed(bid_id, now)
 
     async def _propose(self, match: Match, proposed: Mapping[BidId, Item]) -> None:
         bid_id = match.arcs[0].bid

@@ -30,7 +30,7 @@ class Board(Protocol):
         ...
 
     def subscribe(self, topic: Topic, callback: Callable[[Item], None]) -> None:
-        """Call back for each new version."""
+        """Call back for what is live now, and then for each new version. What it raises costs that item only."""
         ...
 
 

@@ -7,7 +7,7 @@ import pytest
 import trio.testing
 
 from nanobarter.core.canonical import encode
-from nanobarter.core.errors import InvariantBroken, LocalFault
+from nanobarter.core.errors import InvariantBroken, LocalFault, is_ours
 from nanobarter.core.keys import Signed
 from nanobarter.core.units import SECOND, Span
 from nanobarter.swap import errands
@@ -16,7 +16,6 @@ from nanobarter.swap.making import make_draft, ring_of
 from nanobarter.swap.messages import Draft
 from nanobarter.swap.policy import ApproveAll
 from nanobarter.swap.states import Approved
-from nanobarter.swap.tasks import is_ours
 from tests.swap.test_questions import pass_time, say
 from tests.swap.whole import Node, World, quiet, world_of
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -19,9 +20,11 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import SeededEntropy
 from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity, Span
+from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match
 from nanobarter.matching.wire import BidBody, Ratio, Want, bid_id_of
 from nanobarter.swap.events import DraftRefused, Outcome
+from nanobarter.translator import choosing
 from nanobarter.translator.by_hand import ByHand
 from nanobarter.translator.choosing import SHUNNED_FOR
 from nanobarter.translator.market import Market
@@ -59,6 +62,8 @@ class _Board:
 
     def subscribe(self, topic: Topic, callback: Callable[[Item], None]) -> None:
         self.told.append(callback)
+        for item in self.items(topic):
+            callback(item)
 
 
 class _Drawer:
@@ -182,6 +187,27 @@ async def test_a_bid_that_goes_in_the_moment_of_its_match_stops_nothing(autojump
         for tell in board.told:
             tell(gone)
     assert partner.asked == 1
+
+
+async def test_a_search_that_fails_by_a_bug_costs_a_while_and_not_the_daemon(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed, find = list[BidId](), choosing.find
+
+    def once(book: Book, bid: BidId, **how: Any) -> Match | None:
+        if not failed:
+            failed.append(bid)
+            raise IndexError("a bug")
+        return find(book, bid, **how)
+
+    monkeypatch.setattr(choosing, "find", once)
+    board, partner = _Board(), _Partner(Reason.POLICY)
+    await board.publish(offer(1))
+    market = market_with(board, partner)
+    market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
+    await run_for(market, 60)
+    assert partner.asked == 1
+    assert len([record for record in caplog.records if "our fault" in record.message and record.exc_info]) == 1
 
 
 async def test_a_reserve_waits_to_be_asked(autojump_clock: MockClock) -> None:
