@@ -1,5 +1,6 @@
 """The drafts of a running node, as its person sees them: questions that wait for words, and rings under way."""
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from nanobarter.core.errors import Reason, Refused, UsageError
@@ -63,7 +64,7 @@ class DraftDesk:
 
     async def refuse(self, draft: str) -> f.DraftRefusedByYou:
         """Refuse a draft, also one that was approved."""
-        draft_id = self._find(draft)
+        draft_id = self._find(draft, anew=True)
         question = self._swap.questions.questions().get(draft_id)
         # Before the question, which a draft that is past the vote keeps until it has settled.
         await self._stop(draft_id if question is None else question.used)
@@ -84,13 +85,19 @@ class DraftDesk:
         if state is not None and _state_of(state) in ("voted", "paid"):
             raise refuse(Reason.TOO_LATE, "your vote is out: the ring settles, or all comes back")
 
-    def _find(self, text: str) -> DraftId:
+    def _find(self, text: str, *, anew: bool = False) -> DraftId:
+        """Return the draft whose id begins so; ``anew``: or the one that has taken its place while she was reading."""
         known = (*self._swap.questions.questions(), *self._swap.drafts())
-        found = [draft for draft in known if text and draft.hex().startswith(text.lower())]
+        followers = self._swap.questions.asked_anew()
+        found = _begun(known, text) or _begun(followers, text)
         if len(found) != 1:
             problem = "more than one draft begins" if found else "no draft under way begins"
             raise UsageError(f"{problem} with {text!r}", hint="see nbctl draft list")
-        return found[0]
+        draft_id = followers.get(found[0], found[0])
+        if draft_id != found[0] and not anew:
+            problem = f"the draft {text!r} was asked anew, perhaps on other terms, as {draft_id.hex()[:16]}"
+            raise UsageError(problem, hint=f"see nbctl draft show {draft_id.hex()[:16]}")
+        return draft_id
 
     def _asked_row(self, draft_id: DraftId, question: Question) -> f.DraftRow:
         draft, index = question.draft, question.index
@@ -155,6 +162,10 @@ class DraftDesk:
             )
             for j, arc in enumerate(draft.arcs)
         )
+
+
+def _begun(known: Iterable[DraftId], text: str) -> list[DraftId]:
+    return [draft for draft in known if text and draft.hex().startswith(text.lower())]
 
 
 def _word(question: Question, index: int) -> int | None:

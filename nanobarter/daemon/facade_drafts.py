@@ -79,5 +79,5 @@ class DraftsFacade(Protocol):
         ...
 
     async def refuse(self, draft: str) -> DraftRefusedByYou:
-        """Refuse a draft, also one that was approved. RefusedError once our vote is out."""
+        """Refuse a draft, also one that was approved, or what took its place. RefusedError once our vote is out."""
         ...

@@ -29,6 +29,7 @@ from nanobarter.swap.questions import (
     begun,
     consent_objection,
     covers,
+    followers,
     is_asked,
     is_refused,
     is_replaced,
@@ -87,6 +88,10 @@ class Asker:
     def get(self, question_id: DraftId) -> Question | None:
         """Return a question, over or not."""
         return self._shelf.known.get(question_id)
+
+    def asked_anew(self) -> dict[DraftId, DraftId]:
+        """Return the questions that are over without a word, each with the open one about the same bids."""
+        return followers(self._shelf.known)
 
     def news(self, question_id: DraftId) -> trio.Event:
         """Return an event that is set at the next change of a question."""

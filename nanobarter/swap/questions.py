@@ -28,6 +28,8 @@ from nanobarter.swap.terms import SwapTimes
 
 DOMAIN_QUESTION: Final = "swap/question"
 DOMAIN_CONSENT: Final = "swap/consent"
+ANSWERED: Final = frozenset({Reason.POLICY, Reason.SPENT})
+"""How a question ends by a person's no, and by the ring that it was about."""
 
 
 class Consent(Record, frozen=True):
@@ -269,6 +271,17 @@ def replaced(old: Question, until: Instant) -> Question:
     """Return a question that another one takes the place of, and the word of: who was asked is told until then."""
     to = () if old.index else who_is_told(old)
     return replace(old, said=None, notice=old.notice or Notice(to, until, Reason.CONFLICT, "asked anew"))
+
+
+def followers(known: Mapping[DraftId, Question]) -> dict[DraftId, DraftId]:
+    """Return the questions that ended with no ring and no word of a person, each with the open one about its bids."""
+
+    def bids(question: Question) -> frozenset[BidId]:
+        return frozenset(arc.bid for arc in question.draft.arcs)
+
+    fresh = {bids(q): question_id for question_id, q in known.items() if q.notice is None}
+    ended = [(question_id, q) for question_id, q in known.items() if q.notice and q.notice.reason not in ANSWERED]
+    return {question_id: fresh[bids(q)] for question_id, q in ended if bids(q) in fresh}
 
 
 def who_is_told(question: Question) -> tuple[NodeId, ...]:

@@ -13,11 +13,15 @@ from nanobarter.core.errors import UsageError
 from nanobarter.daemon.api import RefusedError
 from nanobarter.daemon.drafts import DraftDesk
 from nanobarter.daemon.services import Node as Services
-from tests.swap.test_questions import pass_time, say, waiting
+from tests.swap.test_questions import even, pass_time, say, waiting
 from tests.swap.whole import Node, world_of
 
 WRITES = 6
 """From her word until her node has promised what she gives, and one more."""
+
+
+def desk_of(node: Node) -> DraftDesk:
+    return DraftDesk(cast("Services", SimpleNamespace(swap=node.swap, me=node.node)))
 
 
 class Refuser:
@@ -41,9 +45,8 @@ class Refuser:
         return await self._write(change)
 
     async def _refuse(self) -> None:
-        services = cast("Services", SimpleNamespace(swap=self._node.swap, me=self._node.node))
         try:
-            await DraftDesk(services).refuse(self._draft)
+            await desk_of(self._node).refuse(self._draft)
         except (RefusedError, UsageError):
             self.confirmed = False
         else:
@@ -67,3 +70,27 @@ async def test_what_she_refused_does_not_settle(
         assert (one.held(other), other.held(one)) == ((0, 0) if refuser.confirmed else (101, 100))
         assert not any(p.swap.drafts() or p.swap.questions.questions() for p in parties)
         await world.check()
+
+
+async def test_her_no_to_a_draft_that_was_asked_anew_while_she_read_counts(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """Two nodes have the same thought: the question of the one whose person spoke takes the place of the other's."""
+    async with world_of(tmp_path, 2, mock_clock) as world:
+        one, other = parties = world.nodes
+        await world.propose(other, *even(world, [other, one]))
+        (read,) = waiting(other)
+        await world.propose(one, *even(world, parties))
+        await say(one)
+        await pass_time(world, 5)
+        (anew,) = waiting(other)
+        assert anew != read
+        desk = desk_of(other)
+        with pytest.raises(UsageError, match=anew.hex()[:16]):
+            await desk.approve(read.hex(), "")
+        assert (await desk.refuse(read.hex())).draft == anew.hex()
+        await pass_time(world, 240, step=5)
+        assert not any(p.swap.drafts() or p.swap.questions.questions() for p in parties)
+        assert (one.held(other), other.held(one)) == (0, 0)
+        with pytest.raises(UsageError, match="no draft under way"):
+            await desk.refuse(read.hex())
