@@ -15,6 +15,7 @@ from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, QUANTITY_MAX, Instan
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.services import Node
+from nanobarter.daemon.terms import issuers_of, unwanted
 from nanobarter.matching.bids import PAR, Ratio
 from nanobarter.matching.network import pattern_of, quality_of, text_of
 from nanobarter.matching.quotes import Proposal, Unmet, quote, wish
@@ -54,7 +55,7 @@ class Desk:
         Where nothing is wished it is the best chain, all of it, at what it asks for. Raises UsageError for words that
         mean nothing or a quantity beyond every chain, RefusedError when no chain serves the wish.
         """
-        body = bid_for(self._order(gives, wants), self._node.me)
+        body = bid_for(self._order(gives, wants), self._node.me, issuers_of(self._node.config).refused)
         giving, wanting = body.gives, body.wants
         received = read_quantity(quantity) if quantity else None
         wished = Fraction(*read_ratio(omega)) if omega else None
@@ -146,6 +147,8 @@ class Desk:
         wanted = None if issuer in ("", "any") else parse_node(issuer)
         if (wanted, kind) == (giving.issuer, giving.kind):
             raise UsageError("the same quality is given and wanted", hint="want that of another node")
+        if (objection := unwanted(issuers_of(self._node.config), wanted)) is not None:
+            raise objection
         return Order(kind, wanted, Quantity(0), gives=giving)
 
     def _given(self, text: str) -> Quality:

@@ -26,6 +26,7 @@ from nanobarter.daemon.leaving import Leaver
 from nanobarter.daemon.lookup import Directory
 from nanobarter.daemon.memory import Memory, Patient
 from nanobarter.daemon.tables import ALL_TABLES
+from nanobarter.daemon.terms import issuers_of
 from nanobarter.gossip.service import Gossip
 from nanobarter.mint.heads.herald import Herald
 from nanobarter.mint.service import Mint
@@ -208,6 +209,7 @@ class Barter:
                 asks=self.config.market.asks_above,
                 ask=self.config.swap.ask_span,
                 quote_span=QUOTE_SPAN,
+                issuers=issuers_of(self.config),
             ),
         )
         self.look.attach(self.market)

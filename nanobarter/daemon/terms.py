@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from nanobarter.core.ids import parse_node
+from nanobarter.core.errors import UsageError
+from nanobarter.core.ids import NodeId, parse_node, show_node
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_orders import parse_price
+from nanobarter.translator.market_ports import Issuers
 from nanobarter.translator.pricing import Terms
 from nanobarter.translator.standing import Standing
 
@@ -17,6 +19,31 @@ def terms_of(config: Config) -> Terms:
         reserve_price=parse_price(market.price),
         preferred=tuple(map(parse_node, market.prefer)),
         refused=frozenset(map(parse_node, market.refuse)),
+    )
+
+
+def issuers_of(config: Config) -> Issuers:
+    """Return whose notes are wanted at all."""
+    return Issuers(frozenset(map(parse_node, config.market.refuse)), frozenset(config.market.wanted_issuers))
+
+
+def unwanted(issuers: Issuers, wanted: NodeId | None) -> UsageError | None:
+    """Return what stands in the config against a bid by hand for notes of a node (None: of anybody), or None."""
+    if issuers.takes(wanted):
+        return None
+    if wanted is None:
+        return UsageError(
+            "[market] wants in config.toml names the only nodes whose notes are wanted",
+            hint="name one of them: --wants KIND@NODE, or empty the list and restart the daemon",
+        )
+    if wanted in issuers.refused:
+        return UsageError(
+            f"[market] refuse in config.toml names {show_node(wanted)}: its notes are never wanted",
+            hint="take it out there and restart the daemon, or want another's",
+        )
+    return UsageError(
+        f"[market] wants in config.toml does not name {show_node(wanted)}, and no other notes are wanted",
+        hint="put it there and restart the daemon, or want one's that is named",
     )
 
 

@@ -53,7 +53,7 @@ class Market:
         self.me: NodeId = key.node_id
         self.book = Book()
         self._items = dict[BidId, Item]()
-        self._wanted = Wanted(self.me, drawer, limits.mint_lock_min)
+        self._wanted = Wanted(self.me, drawer, limits.mint_lock_min, pace.issuers)
         self._own = dict[BidId, Posted]()
         self._chooser = Chooser(pace, limits, entropy.token)
         self._news = trio.Event()
@@ -217,7 +217,7 @@ class Market:
         return bid_id not in self._proposing and not self._proposer.busy(bid_id)
 
     def _body(self, order: Order) -> bytes:
-        return encode(replace(bid_for(order, self.me), asks=self._pace.asks))
+        return encode(replace(bid_for(order, self.me, self._pace.issuers.refused), asks=self._pace.asks))
 
     async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
         item = self._version(order.slot, sequence, self._body(order), self._span_of(bid_id))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from nanobarter.core.errors import Refused
-from nanobarter.core.ids import BidId
+from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.item import Item, Topic
 from nanobarter.core.units import DAY, HOUR, SECOND, Quantity, Span
 from nanobarter.matching.network import Match
@@ -63,6 +63,23 @@ class Drawer(Protocol):
 
 
 @dataclass(frozen=True)
+class Issuers:
+    """Whose notes the person wants at all, whoever orders them: not the ``refused``; only the ``wanted``, if any."""
+
+    refused: frozenset[NodeId] = frozenset()
+    wanted: frozenset[NodeId] = frozenset()
+
+    def takes(self, issuer: NodeId | None) -> bool:
+        """Tell whether notes of an issuer may be ordered; None: of anybody but the refused."""
+        if issuer is None:
+            return not self.wanted  # a pattern names one issuer or all of them
+        return issuer not in self.refused and (not self.wanted or issuer in self.wanted)
+
+
+ANYBODY: Final = Issuers()
+
+
+@dataclass(frozen=True)
 class Pace:
     """How patient the loop is.
 
@@ -70,7 +87,7 @@ class Pace:
     word, ``retry`` the shortest wait after a refusal, and ``gather`` the least time between two looks at the book, in
     which news gather: a whole network's bids come within seconds, and a look costs more than any of them.
     ``asks``: of drafts that take more of a bid the person decides, None: of none. ``ask``: how long that may take.
-    ``quote_span`` is how long a dealer's bid lives at most.
+    ``quote_span`` is how long a dealer's bid lives at most, ``issuers`` whose notes are wanted at all.
     """
 
     bid_span: Span
@@ -81,3 +98,4 @@ class Pace:
     ask: Span = DAY
     gather: Span = GATHER
     quote_span: Span = HOUR
+    issuers: Issuers = ANYBODY

@@ -14,7 +14,7 @@ from nanobarter.core.errors import Reason, Refused
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.units import Quantity
-from nanobarter.translator.market_ports import Drawer
+from nanobarter.translator.market_ports import ANYBODY, Drawer, Issuers
 from nanobarter.translator.orders import BY_HAND_MAX, ORDERS_MAX, Order, crumb
 
 Who = Literal["hand", "keeper", "standing", "trader", "arbitrageur"]
@@ -33,8 +33,8 @@ class Posted:
 class Wanted:
     """The orders by who wants them. Those by hand are kept by ``drawer`` and outlive a restart."""
 
-    def __init__(self, me: NodeId, drawer: Drawer, lock_min: int) -> None:
-        self._me, self._drawer, self._lock_min = me, drawer, lock_min
+    def __init__(self, me: NodeId, drawer: Drawer, lock_min: int, issuers: Issuers = ANYBODY) -> None:
+        self._me, self._drawer, self._lock_min, self.issuers = me, drawer, lock_min, issuers
         self._orders: dict[Who, dict[BidId, Order]] = {who: {} for who in _RANK}
         self._orders["hand"] = self._by_id(drawer.load())
         self._unkept = dict[BidId, Order]()
@@ -47,7 +47,7 @@ class Wanted:
         found = dict[BidId, Order]()
         for who in _RANK:
             for bid, order in self._orders[who].items():
-                if len(found) < ORDERS_MAX:
+                if len(found) < ORDERS_MAX and self.issuers.takes(order.issuer):
                     found.setdefault(bid, order)
         return found
 

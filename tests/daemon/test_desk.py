@@ -19,7 +19,7 @@ from nanobarter.core.system import SeededEntropy, SystemClock
 from nanobarter.core.units import MINUTE, LeaseKind, Quantity, Span, after
 from nanobarter.daemon import facade as f
 from nanobarter.daemon.api import RefusedError
-from nanobarter.daemon.config import Config
+from nanobarter.daemon.config import Config, Market
 from nanobarter.daemon.home import Home
 from nanobarter.daemon.services import Node
 from nanobarter.daemon.view import NodeView
@@ -36,11 +36,11 @@ CLOCK = SystemClock()
 
 
 @asynccontextmanager
-async def a_node(path: Path) -> AsyncGenerator[Node]:
+async def a_node(path: Path, market: Market = Market()) -> AsyncGenerator[Node]:  # noqa: B008 - frozen
     """Compose a whole node; only its store runs."""
     home = path / "home"
     made = Home(home) if home.exists() else Home.create(home, bytes(64), "")
-    node = Node(made, Config(), clock=CLOCK, entropy=SeededEntropy(1, "node"), limits=LIMITS)
+    node = Node(made, Config(market=market), clock=CLOCK, entropy=SeededEntropy(1, "node"), limits=LIMITS)
     async with trio.open_nursery() as nursery:
         await nursery.start(node.store.run)
         yield node
@@ -198,3 +198,37 @@ async def test_a_bid_by_hand_that_cannot_stand_is_told_why(tmp_path: Path) -> No
             await view.market_bid("", "", "1", "", "", best=False)
         with pytest.raises(RefusedError, match="8 bids stand by hand already"):
             await view.market_bid("", "", "1", "", "", best=False)
+
+
+async def test_whom_the_config_refuses_is_not_bartered_with_by_hand_either(tmp_path: Path) -> None:
+    ann, ben = show_node(ANN.node_id), show_node(BEN.node_id)
+    async with a_node(tmp_path) as node:
+        view = NodeView(node, "")
+        await pledged(node)
+        anybodys, hers = [
+            BidId(bytes.fromhex((await view.market_bid("", wants, "20", "", "", best=False)).bid.bid))
+            for wants in ("", f"30d@{ann}")
+        ]
+        assert [node.market.stock_of(bid) for bid in (anybodys, hers)] == [20, 20]
+    async with a_node(tmp_path, Market(refuse=(ann,))) as node:  # the bids of before are still in the drawer
+        view = NodeView(node, "")
+        await pledged(node)
+        await says(node, ANN, None, (1, 1), 50)
+        assert (await view.market_quote("", "", "", "")).couples == ()
+        assert [node.market.stock_of(bid) for bid in (anybodys, hers)] == [20, 0]
+        placed = await view.market_bid("", "", "20", "", "", best=False)
+        assert node.market.book.get(BidId(bytes.fromhex(placed.bid.bid))) is not None
+        assert find(node.market.book, BidId(bytes.fromhex(placed.bid.bid))) is None
+        await says(node, BEN, None, (1, 1), 50)
+        assert find(node.market.book, BidId(bytes.fromhex(placed.bid.bid))) is not None
+        with pytest.raises(UsageError, match=rf"\[market\] refuse in config.toml names {ann}") as told:
+            await view.market_bid("", f"30d@{ann}", "20", "", "", best=False)
+        assert "take it out" in told.value.hint
+    async with a_node(tmp_path, Market(wants=(ann,))) as node:
+        view = NodeView(node, "")
+        await pledged(node)
+        for wants in ("", f"30d@{ben}"):
+            with pytest.raises(UsageError, match=r"\[market\] wants in config.toml"):
+                await view.market_bid("", wants, "20", "", "", best=False)
+        assert [node.market.stock_of(bid) for bid in (anybodys, hers)] == [0, 20]
+        await view.market_bid("", f"30d@{ann}", "20", "", "", best=False)
