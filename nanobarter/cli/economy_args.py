@@ -77,4 +77,5 @@ def add_market_sim(sims: object, add: Add) -> None:
     )
     market.add_argument("--since", type=int, default=30, metavar="D", help="when players come (default day 30)")
     market.add_argument("--partners", type=int, default=3, metavar="P", help="nodes in a ring at most (default 3)")
+    market.add_argument("--kinds", type=int, default=1, metavar="L", help="kinds of leases, up to three (default 1)")
     market.add_argument("--charts", type=Path, metavar="DIR", help="also write SVG charts here")

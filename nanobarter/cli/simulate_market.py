@@ -37,20 +37,24 @@ def _runs(runs: int) -> int:
 
 def market(asked: argparse.Namespace) -> int:
     """Let a network barter for months; the last line is the answer."""
+    from nanobarter.sim.economy.kinds import DAYS  # noqa: PLC0415 - the matcher loads for those who simulate
     from nanobarter.sim.economy.nature import SHOCKS, Shock  # noqa: PLC0415 - the matcher loads for those who simulate
     from nanobarter.sim.economy.players import GAMES  # noqa: PLC0415 - as above
+    from nanobarter.sim.economy.regimes import REGIMES, Regime  # noqa: PLC0415 - as above
     from nanobarter.sim.economy.report import answer, lines, write_charts  # noqa: PLC0415 - as above
-    from nanobarter.sim.economy.several import Job, cpu_seconds, runs_of  # noqa: PLC0415 - as above
-    from nanobarter.sim.economy.world import REGIMES, Regime  # noqa: PLC0415 - as above
+    from nanobarter.sim.economy.several import cpu_seconds, runs_of  # noqa: PLC0415 - as above
+    from nanobarter.sim.economy.world import Job  # noqa: PLC0415 - as above
 
     if not (2 <= asked.nodes <= 2000 and 1 <= asked.days <= 3650 and asked.runs >= 1 and 2 <= asked.partners <= 8):  # noqa: PLR2004 - bounds
         raise UsageError("2 to 2000 nodes, 1 to 3650 days, at least one run", hint="write --nodes 80 --days 180")
+    if not 1 <= asked.kinds <= len(DAYS):
+        raise UsageError(f"--kinds: {asked.kinds} is not from 1 to {len(DAYS)}")
     several: dict[str, tuple[Shock, ...]] = {"all": SHOCKS, "games": GAMES}
     shocks = several.get(asked.shock, tuple(one for one in (*SHOCKS, *GAMES) if one == asked.shock))
     regimes: list[Regime] = [one for one in REGIMES if asked.regime in (one, "all")]
     begun = cpu_seconds()
     jobs = [
-        Job(regime, seed, asked.nodes, asked.days, shocks, asked.partners, asked.since)
+        Job(regime, seed, asked.nodes, asked.days, shocks, asked.partners, asked.since, asked.kinds)
         for regime in regimes
         for seed in range(asked.seed, asked.seed + asked.runs)
     ]

@@ -35,8 +35,8 @@ class Thrifty:
         """How much more would be offered if the disk had room, MiB; whether nothing is, although it is asked for."""
 
     def offering(self) -> Sequence[NodeId]:
-        """Return the issuers that offer their notes now."""
-        return self._node.market.offering()
+        """Return the issuers that offer notes of the folders' kind now: others could not fill an order of it."""
+        return self._node.market.offering(self._node.kind)
 
     def set_orders(self, orders: Sequence[Order]) -> None:
         """Replace what the keeper wants."""

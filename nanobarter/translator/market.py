@@ -18,7 +18,7 @@ from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
-from nanobarter.core.units import SECOND, Instant, Quantity, Span, after
+from nanobarter.core.units import SECOND, Instant, LeaseKind, Quantity, Span, after
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item, quality_of
 from nanobarter.matching.wire import bid_id_of
@@ -71,11 +71,12 @@ class Market:
         """Return the orders that stand in public."""
         return [standing.order for standing in self._own.values()]
 
-    def offering(self) -> list[NodeId]:
-        """Return whose own notes live bids offer, oldest bid first."""
+    def offering(self, kind: LeaseKind | None = None) -> list[NodeId]:
+        """Return whose own notes live bids offer, of a kind (None: of any), oldest bid first."""
         ranked = sorted((item.sequence, bid_id) for bid_id, item in self._items.items() if item.node != self.me)
         bids = [bid for _, bid_id in ranked if (bid := self.book.get(bid_id)) is not None]
-        return list(dict.fromkeys(node for bid in bids if (node := quality_of(bid.gives).issuer) == bid.owner))
+        given = [quality for bid in bids if (quality := quality_of(bid.gives)).issuer == bid.owner]
+        return list(dict.fromkeys(quality.issuer for quality in given if kind in (None, quality.kind)))
 
     @contextmanager
     def others_book(self) -> Generator[Book]:

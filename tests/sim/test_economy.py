@@ -7,12 +7,13 @@ import pytest
 
 from nanobarter.cli.main import main
 from nanobarter.sim.economy.figures import figures
-from nanobarter.sim.economy.several import Job, runs_of
-from nanobarter.sim.economy.world import Regime, Run, simulate
+from nanobarter.sim.economy.regimes import Regime
+from nanobarter.sim.economy.several import runs_of
+from nanobarter.sim.economy.world import Job, Run, simulate
 
 
 def ran(regime: Regime, nodes: int = 14, days: int = 40, seed: int = 1) -> Run:
-    return simulate(regime, nodes=nodes, days=days, seed=seed)
+    return simulate(Job(regime, seed, nodes, days))
 
 
 @pytest.mark.parametrize("regime", ["bots", "audits"])

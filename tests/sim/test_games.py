@@ -11,12 +11,12 @@ from nanobarter.sim.economy.games import WASHED, said
 from nanobarter.sim.economy.measures import prices
 from nanobarter.sim.economy.nature import Nature, name_of
 from nanobarter.sim.economy.players import FACE_DAYS, FAIR, GAME_DAY, GAMES, NAMES, PASSES, STAYS, Game, enlist
-from nanobarter.sim.economy.world import CAPACITY, Run, simulate
+from nanobarter.sim.economy.world import CAPACITY, Job, Run, simulate
 
 
 @cache
 def ran(*games: Game) -> Run:
-    return simulate("audits", nodes=14, days=GAME_DAY + 12, seed=1, shocks=games)
+    return simulate(Job("audits", 1, 14, GAME_DAY + 12, games))
 
 
 def test_a_disk_keeps_no_more_than_it_holds_and_what_came_first_stays() -> None:
@@ -79,7 +79,7 @@ def test_all_that_is_kept_for_some_is_had_by_others() -> None:
 
 
 def test_a_backup_is_counted_only_while_enough_is_really_there() -> None:
-    run = simulate("audits", nodes=10, days=4, seed=1, shocks=())
+    run = simulate(Job("audits", 1, 10, 4, ()))
     me = next(n for n in run.people.values() if n.leases)
     account = run.games.accounts[me.nature.number]
     before = account.safe

@@ -1,12 +1,15 @@
 """At stake: simulated nodes use what they hold as a daemon does, or the figures of the market are not the daemon's."""
 
 from nanobarter.core.ids import NodeId
+from nanobarter.sim.economy.kinds import DAYS, KIND
 from nanobarter.sim.economy.nature import Nature, name_of
-from nanobarter.sim.economy.person import KIND, RENEW_DAYS, TERM, Manner, Person
+from nanobarter.sim.economy.person import RENEW_PART, Person
+from nanobarter.sim.economy.regimes import Manner
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.plan import make_plan
 
 PEERS = 8
+TERM = DAYS[KIND]
 NODES = [name_of(1, number) for number in range(PEERS)]
 
 
@@ -35,7 +38,7 @@ def test_part_of_a_lease_takes_no_place_and_a_whole_plan_opens_no_more() -> None
 def test_a_lease_that_holds_no_share_ends_by_itself() -> None:
     one, people = world()
     per = one.plan.per_issuer if one.plan is not None else 0
-    day = TERM - RENEW_DAYS
+    day = TERM - TERM // RENEW_PART
     one.leases = {node: [(2 * TERM, per)] for node in NODES[2:6]}
     one.leases[NODES[1]] = [(TERM, per)]
     one.notes[NODES[1]] = [(2 * TERM, per)]

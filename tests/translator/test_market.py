@@ -394,6 +394,14 @@ async def test_who_gives_anothers_notes_does_not_offer_space(autojump_clock: Moc
     assert market_with(board, partner).offering() == [PEER.node_id]
 
 
+async def test_who_offers_another_kind_is_not_asked_for_this_one(autojump_clock: MockClock) -> None:
+    board, partner = _Board(), _Partner(Reason.BUSY)
+    await board.publish(offer(1))
+    market = market_with(board, partner)
+    assert market.offering(KIND) == market.offering() == [PEER.node_id]
+    assert market.offering(LeaseKind("7d")) == []
+
+
 def none_settled(_db: sqlite3.Connection, _bid: BidId) -> Quantity:
     return Quantity(0)
 

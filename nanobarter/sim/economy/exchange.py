@@ -10,11 +10,13 @@ from msgspec import Struct
 
 from nanobarter.bots import dealing
 from nanobarter.core.ids import BidId, NodeId
-from nanobarter.core.units import Instant
+from nanobarter.core.quality import Quality
+from nanobarter.core.units import Instant, LeaseKind
 from nanobarter.matching.bids import Bid
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Arc, Match, find, pattern_of, text_of
 from nanobarter.sim.economy import chances
+from nanobarter.sim.economy.kinds import KIND
 from nanobarter.sim.economy.person import Person
 from nanobarter.translator.orders import Order, bid_for
 from nanobarter.translator.pricing import given_for
@@ -34,6 +36,13 @@ class Trade(Struct, frozen=True):
     got: NodeId
     gotten: int
     ring: int
+    kinds: tuple[LeaseKind, LeaseKind] = (KIND, KIND)
+    """Of what it gave, and of what it got."""
+
+    @property
+    def market(self) -> frozenset[Quality]:
+        """The pair of notes that were exchanged."""
+        return frozenset((Quality(self.gave, self.kinds[0]), Quality(self.got, self.kinds[1])))
 
 
 @dataclass
@@ -49,6 +58,12 @@ class Standing:
     """It would be another issuer for the plan, of which only so many are missing."""
     filled: int = 0
     gotten: int = 0
+
+    @property
+    def is_dealers(self) -> bool:
+        """Whether a dealer made it: what a person orders, of another kind, is bound by its price alone."""
+        gives = self.order.gives
+        return bool(self.order.key) and (gives is None or gives.kind == self.order.kind)
 
 
 class Exchange:
@@ -73,8 +88,7 @@ class Exchange:
         """Put a bid into the book."""
         body = bid_for(order, who.me)
         bid_id = order.bid_id(who.me)
-        stock = who.free if body.gives.issuer == who.me else who.in_notes(body.gives.issuer)
-        quantity = min(max(body.quantity, dealing.LOT_MIN), stock)
+        quantity = min(max(body.quantity, dealing.LOT_MIN), who.stock(body.gives))
         if quantity < dealing.LOT_MIN or bid_id in self.standing:
             return
         self._age += 1
@@ -126,16 +140,15 @@ class Exchange:
         arcs = match.arcs
         for place, arc in enumerate(arcs):
             one, got = self.standing[arc.bid], arcs[place - 1]
-            stock = one.who.free if arc.quality.issuer == one.who.me else one.who.in_notes(arc.quality.issuer)
-            if arc.quantity > stock or self._steps_back(one, arc.quality.issuer, arc.quantity, got):
+            if arc.quantity > one.who.stock(arc.quality) or self._steps_back(
+                one, arc.quality.issuer, arc.quantity, got
+            ):
                 self.refused += 1
                 self.book.withdraw(arc.bid)
                 return arc.bid != arcs[0].bid
         for place, arc in enumerate(arcs):
             got = arcs[place - 1]
-            self._move(self.standing[arc.bid], arc.quality.issuer, int(arc.quantity), got.quality.issuer,
-                       int(got.quantity), Trade(day, arc.giver, arc.quality.issuer, int(arc.quantity),
-                       got.quality.issuer, int(got.quantity), len(arcs)))  # fmt: skip
+            self._move(self.standing[arc.bid], arc, got, day, len(arcs))
             self._look_again(arc, int(got.quantity))
         return True
 
@@ -161,25 +174,21 @@ class Exchange:
             self.book.withdraw(arc.bid)
 
     def _steps_back(self, one: Standing, gives: NodeId, given: int, got: Arc) -> bool:
-        if not one.order.key:
+        if not one.is_dealers:
             return False
         deal = dealing.Deal(gives, given, got.quality.issuer, int(got.quantity), self._now)
         return bool(dealing.refusal(deal, one.who.desk(), one.who.limits(), self._now))
 
-    def _move(self, one: Standing, gives: NodeId, given: int, gets: NodeId, gotten: int, trade: Trade) -> None:
-        if gives == one.who.me:
-            one.who.owed += given
-        else:
-            one.who.give(gives, given)
-        if gets == one.who.me:
-            one.who.owed -= gotten
-        else:
-            one.who.receive(gets, gotten, trade.day)
+    def _move(self, one: Standing, arc: Arc, got: Arc, day: int, ring: int) -> None:
+        (gives, given), (gets, gotten) = ((each.quality, int(each.quantity)) for each in (arc, got))
+        one.who.pay(gives, given)
+        one.who.receive(gets, gotten, day)
         one.filled += given
-        if one.order.key:
-            loss = dealing.loss_of(dealing.Deal(gives, given, gets, gotten, self._now), one.who.desk())
-            one.who.lost += max(loss, 0)
-        self.trades.append(trade)
+        if one.is_dealers:
+            deal = dealing.Deal(gives.issuer, given, gets.issuer, gotten, self._now)
+            one.who.lost += max(dealing.loss_of(deal, one.who.desk()), 0)
+        kinds = (gives.kind, gets.kind)
+        self.trades.append(Trade(day, arc.giver, gives.issuer, given, gets.issuer, gotten, ring, kinds))
 
 
 _text_of = cache(text_of)

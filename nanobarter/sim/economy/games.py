@@ -16,8 +16,9 @@ from nanobarter.core.ids import NodeId, sha256
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import Quantity
 from nanobarter.sim.economy.exchange import Trade
+from nanobarter.sim.economy.kinds import KIND
 from nanobarter.sim.economy.nature import Nature
-from nanobarter.sim.economy.person import KIND, Person
+from nanobarter.sim.economy.person import Person
 from nanobarter.sim.economy.players import PASSES, WASHES
 from nanobarter.storage.geometry import Geometry
 from nanobarter.translator.orders import Order

@@ -9,38 +9,28 @@ from nanobarter.bots.keeper import Policy, choose
 from nanobarter.bots.pinger import FOLLOWED_FOR
 from nanobarter.bots.pinger import choose as watched
 from nanobarter.core.ids import NodeId
+from nanobarter.core.quality import Quality
 from nanobarter.core.units import DAY, LeaseKind, Quantity, Span
 from nanobarter.matching.book import Book
+from nanobarter.sim.economy.kinds import DAYS, KIND, Further
 from nanobarter.sim.economy.nature import Nature
+from nanobarter.sim.economy.regimes import DEALERS, Manner
 from nanobarter.storage.geometry import Geometry, for_peers
 from nanobarter.translator.asked import NO_ASKS, Asks
 from nanobarter.translator.orders import BARGAINS_MAX, PROBES_MAX, Order
 from nanobarter.translator.plan import Held, Plan, make_plan
-from nanobarter.translator.pricing import MARKUP_FIRST, Mode, Terms, is_pressing, is_scarce, next_markup, own_value
+from nanobarter.translator.pricing import MARKUP_FIRST, Terms, is_pressing, is_scarce, next_markup, own_value
 from nanobarter.translator.reliability import VETTED_AGE
 from nanobarter.translator.vetting import BLIND_TRUST, NO_CAPS, Trust, caps
 
-KIND: Final = LeaseKind("30d")
-TERM: Final = 30
-RENEW_DAYS: Final = 10  # before the end a lease is lengthened, if there are notes
-ORDER_DAYS: Final = 15  # before the end the notes for it are ordered
+RENEW_PART: Final = 3  # a third of the term before its end a lease is lengthened, if there are notes
+ORDER_PART: Final = 2  # half of the term before the end the notes for it are ordered
 NOTE_DAYS: Final = 35
 GRACE_DAYS: Final = 3  # a holder silent for so long counts as lost
-DEALERS: Final = 10  # one node in so many deals, where bots are allowed
 ARBITRAGE_DAYS: Final = 3  # a dealer looks through the book so often; it costs more than all else that it does
 WATCHED: Final = 128  # the daemon would watch 256
 RESERVE_PART: Final = 2  # of the capacity, as the daemon has it
 FILLED_PART: Final = 10  # a day on which a tenth of what was missing came in is one on which orders were filled
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How a node barters: how it prices, whether it learns, whether it audits, whether it deals."""
-
-    mode: Mode = "par"
-    learns: bool = True
-    audits: bool = True
-    deals: bool = False
 
 
 @dataclass
@@ -73,14 +63,36 @@ class Person:
     me: NodeId = field(init=False)
     slots: int = 0
     """At how many new issuers today's orders may be filled."""
+    kind: LeaseKind = KIND
+    """Under which the folder is kept, and with which it is paid for."""
+    further: Further = field(default_factory=Further)
+    term: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.me = self.nature.node
+        self.term = DAYS[self.kind]
 
     @property
     def free(self) -> int:
-        """How much of its own space is not promised."""
+        """How much of its own space of its first kind is not promised."""
         return self.capacity - self.owed
+
+    def stock(self, quality: Quality) -> int:
+        """Return how much of a quality it can give."""
+        if quality.issuer != self.me:
+            return self.in_notes(quality.issuer)
+        return self.free if quality.kind == self.kind else self.further.free(quality.kind)
+
+    def offers(self, kind: LeaseKind) -> bool:
+        """Tell whether it has bids that give its own space of a kind."""
+        return kind == self.kind or self.further.free(kind) > 0
+
+    def owe(self, kind: LeaseKind, quantity: int) -> None:
+        """Promise so much of its own space of a kind, or be done with it."""
+        if kind == self.kind:
+            self.owed += quantity
+        else:
+            self.further.out[kind] = self.further.out.get(kind, 0) + quantity
 
     def in_notes(self, issuer: NodeId) -> int:
         """Return the notes held of an issuer."""
@@ -118,18 +130,15 @@ class Person:
                 used = due = 0
                 for end, quantity in self.leases.get(issuer, ()):
                     used += quantity
-                    due += quantity if end - day <= ORDER_DAYS else 0
+                    due += quantity if end - day <= self.term // ORDER_PART else 0
                 found[issuer] = Held(issuer, Quantity(self.in_notes(issuer)), room, Quantity(used), Quantity(due))
         return found
 
     def orders(self, offering: Sequence[NodeId], book: Book | None, day: int, asks: Asks = NO_ASKS) -> list[Order]:
-        """Return what it bids today: the keeper's orders at its prices, and the dealers' when it has them.
-
-        ``book`` and ``asks`` are of the day before.
-        """
+        """Return what it bids today, by the ``book`` and the ``asks`` of the day before."""
         held = self.held(day)
         code = self._code(len({*held, *offering}))
-        self.plan = make_plan(self.folder_bytes, KIND, code)
+        self.plan = make_plan(self.folder_bytes, self.kind, code)
         if self.manner.learns:
             capacity = Quantity(self.capacity)
             share, clean = self.plan.per_issuer, self.audited
@@ -138,7 +147,7 @@ class Person:
             bounds = caps(here, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
             is_new = day - self.nature.born < VETTED_AGE // DAY
             self.trust = replace(self.trust, caps=bounds, asks=asks, is_new=is_new)
-        policy = Policy(KIND, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
+        policy = Policy(self.kind, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
         policy = replace(policy, room=Quantity(max(0, self.free)))
         own = self.own if self.manner.learns else 1.0
         terms = Terms(mode=self.manner.mode, markup=self.markup, own=own)
@@ -150,7 +159,7 @@ class Person:
             orders += dealing.quotes(desk, limits)
             if book is not None and day % ARBITRAGE_DAYS == self.nature.number // DEALERS % ARBITRAGE_DAYS:
                 orders += dealing.opportunities(desk, book, limits)
-        return orders
+        return orders + self.further.orders(self.me, self.kind)
 
     def _count_missing(self, plan: Plan, held: Mapping[NodeId, Held]) -> None:
         """Work out how many issuers, and how much space, the plan lacks today."""
@@ -172,7 +181,7 @@ class Person:
         per = self.plan.per_issuer if self.plan is not None else 0
         needed = {node: per for node in held if node in self.leases or node in self.trust.vetted}
         return dealing.Desk(
-            self.me, KIND, held, needed, self.trust.reliability, self.trust.vetted, max(self.free, 0), self.lost,
+            self.me, self.kind, held, needed, self.trust.reliability, self.trust.vetted, max(self.free, 0), self.lost,
             own=self.own / self.markup, judged=self.trust.judged - {self.me}, turn=self.turn,
         )  # fmt: skip
 
@@ -182,9 +191,21 @@ class Person:
 
     # -- moving
 
-    def receive(self, issuer: NodeId, quantity: int, day: int) -> None:
-        """Take notes in."""
-        self.notes.setdefault(issuer, []).append((day + NOTE_DAYS, quantity))
+    def receive(self, quality: Quality, quantity: int, day: int) -> None:
+        """Take notes in; own ones are done with."""
+        if quality.issuer == self.me:
+            self.owe(quality.kind, -quantity)
+        elif quality.kind == self.kind:
+            self.notes.setdefault(quality.issuer, []).append((day + NOTE_DAYS, quantity))
+        else:
+            self.further.hand.setdefault(quality, []).append((day + NOTE_DAYS, quantity))
+
+    def pay(self, quality: Quality, quantity: int) -> None:
+        """Give notes, its own or others'."""
+        if quality.issuer == self.me:
+            self.owe(quality.kind, quantity)
+        else:
+            self.give(quality.issuer, quantity)
 
     def give(self, issuer: NodeId, quantity: int) -> None:
         """Give notes of others away, those that end first."""
@@ -201,9 +222,11 @@ class Person:
         """End what ran out, lengthen leases, and turn notes into the leases of the plan."""
         for issuer in list(self.notes):
             if min(self.notes[issuer])[0] <= day:
-                holders[issuer].owed -= sum(q for end, q in self.notes[issuer] if end <= day)
+                holders[issuer].owe(self.kind, -sum(q for end, q in self.notes[issuer] if end <= day))
                 self._put(self.notes, issuer, [(end, q) for end, q in self.notes[issuer] if end > day])
-        for issuer in [n for n, lots in self.leases.items() if min(lots)[0] - day <= RENEW_DAYS]:
+        for quality, quantity in self.further.ended(day):
+            holders[quality.issuer].owe(quality.kind, -quantity)
+        for issuer in [n for n, lots in self.leases.items() if min(lots)[0] - day <= self.term // RENEW_PART]:
             self._renew(issuer, day, holders[issuer])
         if self.plan is None:
             return
@@ -220,7 +243,7 @@ class Person:
             quantity = min(per - self.in_leases(issuer), self.in_notes(issuer))
             if quantity > 0 and holders[issuer].nature.alive(day):
                 self.give(issuer, quantity)
-                self.leases.setdefault(issuer, []).append((day + TERM, quantity))
+                self.leases.setdefault(issuer, []).append((day + self.term, quantity))
                 on_trial += issuer in lots and issuer not in counted
                 whole += issuer not in lots and self.in_leases(issuer) >= per
                 counted.add(issuer)
@@ -231,15 +254,15 @@ class Person:
         payable = self.in_notes(issuer) >= min(quantity for _, quantity in self.leases[issuer])
         wanted = wanted and payable and not self._is_surplus(issuer, day)
         for end, quantity in sorted(self.leases[issuer]):
-            due = end - day <= RENEW_DAYS
+            due = end - day <= self.term // RENEW_PART
             if due and wanted and self.in_notes(issuer) >= quantity:
                 self.give(issuer, quantity)
-                holder.owed -= quantity  # the notes are spent; the lease goes on
-                kept.append((end + TERM, quantity))
+                holder.owe(self.kind, -quantity)  # the notes are spent; the lease goes on
+                kept.append((end + self.term, quantity))
             elif end > day:
                 kept.append((end, quantity))
             else:
-                holder.owed -= quantity
+                holder.owe(self.kind, -quantity)
                 self.clean[issuer] = self.clean.get(issuer, 0) + 1
         self._put(self.leases, issuer, kept)
 
@@ -250,7 +273,7 @@ class Person:
         per, safe = self.plan.per_issuer, 0
         for node in self.leases:
             if node != issuer and not (node in self.silent or node in self.trust.caps.lots or self.trust.is_bad(node)):
-                lasting = sum([q for end, q in self.leases[node] if end - day > RENEW_DAYS])
+                lasting = sum([q for end, q in self.leases[node] if end - day > self.term // RENEW_PART])
                 safe += lasting + self.in_notes(node) >= per
         return safe >= self.plan.geometry.n
 

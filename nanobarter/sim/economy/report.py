@@ -57,7 +57,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         priced = f"{row['priced_within_30_days']} of {row['silent_failures']} within {PRICED_WITHIN} days"
         yield f"  silent failures      {priced}{_mark(met['priced_within_30_days'])}"
         pairs = f"{row['markets_day']:.0f} a day, {row['markets_ever']} ever"
-        yield f"  live markets         {pairs}, of {row['markets_possible']} pairs of issuers"
+        yield f"  live markets         {pairs}, of {row['markets_possible']} pairs of notes"
         yield f"  bad part by day      {spark([day['bad_part'] for day in row['days']])}"
         yield f"  exchanges by day     {spark([day['exchanges'] for day in row['days']])}"
         yield "  got for given, at true values:"

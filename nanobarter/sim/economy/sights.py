@@ -115,7 +115,7 @@ class Sights:
             self.bounds[:, place] = found + np.sqrt(found / lived)
             begin = float(limit)
 
-    def scores(self, day: int, term_days: float) -> Floats:
+    def scores(self, day: int, term_days: float | Floats) -> Floats:
         """Return r of all pairs over a lease that begins now; 0 for who is gone, NaN for who was never seen."""
         age, total, begin = day - self.first, np.zeros(self.first.shape), 0.0
         for place, limit in enumerate((*rules.AGES_DAYS, np.inf)):

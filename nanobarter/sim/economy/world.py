@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from random import Random
 from statistics import median
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -21,14 +21,14 @@ from nanobarter.sim.clock import START
 from nanobarter.sim.economy import measures
 from nanobarter.sim.economy.exchange import PARTNERS_MAX, Exchange, Trade
 from nanobarter.sim.economy.games import Games, said
+from nanobarter.sim.economy.kinds import Further, kinds_for
 from nanobarter.sim.economy.nature import SHOCKS, SILENT_DAY, Nature, Shock, passes, people, shocked
-from nanobarter.sim.economy.person import DEALERS, GRACE_DAYS, TERM, Manner, Person
+from nanobarter.sim.economy.person import GRACE_DAYS, Person
 from nanobarter.sim.economy.players import GAME_DAY, enlist
+from nanobarter.sim.economy.regimes import Regime, manner_of
 from nanobarter.sim.economy.sights import Sights
 from nanobarter.translator.asked import NO_ASKS, asks_of
 
-Regime = Literal["par", "bots", "priced", "alone", "audits"]
-REGIMES: Final[tuple[Regime, ...]] = ("par", "bots", "priced", "alone", "audits")
 CAPACITY: Final = 20_000  # MiB
 FOLDER_BYTES: Final = 2 * 10**9
 MEASURED_DAY: Final = 90
@@ -40,20 +40,20 @@ COLLECTED_AFTER: Final = 500_000  # objects
 SAFETY_DAYS: Final = 5  # how often the chances of loss are worked out anew
 
 
-def manner_of(regime: Regime, number: int) -> Manner:
-    """Return how a node of a run barters."""
-    deals = number % DEALERS == 0
-    match regime:
-        case "par":
-            return Manner("par", learns=False)
-        case "bots":
-            return Manner("discount", deals=True) if deals else Manner("par", learns=False)
-        case "priced":
-            return Manner("discount", audits=False, deals=deals)
-        case "alone":
-            return Manner("discount")
-        case "audits":
-            return Manner("discount", deals=deals)
+@dataclass(frozen=True)
+class Job:
+    """What a run is of."""
+
+    regime: Regime
+    seed: int
+    nodes: int
+    days: int
+    shocks: Sequence[Shock] = SHOCKS
+    partners: int = PARTNERS_MAX
+    since: int = GAME_DAY
+    """The day on which players of games come."""
+    kinds: int = 1
+    """Of leases."""
 
 
 @dataclass
@@ -63,6 +63,7 @@ class Run:
     regime: Regime
     seed: int
     length: int = 0
+    kinds: int = 1
     people: dict[NodeId, Person] = field(default_factory=dict[NodeId, Person])
     nature: dict[NodeId, Nature] = field(default_factory=dict[NodeId, Nature])
     trades: list[Trade] = field(default_factory=list[Trade])
@@ -88,33 +89,27 @@ def _collecting_seldom() -> Generator[None]:
 
 
 @_collecting_seldom()
-def simulate(
-    regime: Regime,
-    *,
-    nodes: int,
-    days: int,
-    seed: int,
-    shocks: Sequence[Shock] = SHOCKS,
-    partners: int = PARTNERS_MAX,
-    since: int = GAME_DAY,
-    tell: Callable[[str], None] = lambda _line: None,
-) -> Run:
-    """Let a network live, and return what there was to see. ``since``: the day on which players of games come."""
+def simulate(job: Job, tell: Callable[[str], None] = lambda _line: None) -> Run:
+    """Let a network live, and return what there was to see."""
+    regime, seed, days = job.regime, job.seed, job.days
     random, dice = Random(seed), np.random.default_rng(seed)  # noqa: S311 - repeatable
-    run = Run(regime, seed, days)
-    natures = shocked(people(nodes, seed, random), frozenset(shocks), seed, random)
-    natures = enlist(natures, shocks, seed, days, since)
+    run = Run(regime, seed, days, job.kinds)
+    natures = shocked(people(job.nodes, seed, random), frozenset(job.shocks), seed, random)
+    natures = enlist(natures, job.shocks, seed, days, job.since)
     for nature in natures:
         run.nature[nature.node] = nature
         manner = manner_of(regime, 1 if nature.plays else nature.number)
-        run.people[nature.node] = Person(nature, manner, CAPACITY, FOLDER_BYTES)
+        first, *others = kinds_for(nature.number, job.kinds)
+        further = Further(tuple(others))
+        capacity = CAPACITY - further.pledged
+        run.people[nature.node] = Person(nature, manner, capacity, FOLDER_BYTES, kind=first, further=further)
     run.sights = Sights(len(natures))
     run.games = Games(natures, CAPACITY, FOLDER_BYTES)
     book, asks = None, NO_ASKS
     for day in range(days):
         passes(natures, day, random)
         here = [p for p in run.people.values() if p.nature.alive(day)]
-        exchange = Exchange(run.people, random, after(START, Span(day * DAY)), partners)
+        exchange = Exchange(run.people, random, after(START, Span(day * DAY)), job.partners)
         offerings = _look(run, here, day, random, dice)
         for person in here:
             for order in person.orders(offerings[person.me], book, day, asks):
@@ -134,10 +129,10 @@ def _look(
     run: Run, here: Sequence[Person], day: int, random: Random, dice: np.random.Generator
 ) -> dict[NodeId, list[NodeId]]:
     """Let everybody find who offers, watch a day long, and draw its conclusions; returns who offers to whom."""
-    wanting = [person.me for person in here]
-    alive = set(wanting)
-    in_order = sorted(wanting)
-    offerings = {person.me: _looked_at(person, wanting, in_order, random) for person in here}
+    alive = {person.me for person in here}
+    wanting = {kind: [p.me for p in here if p.offers(kind)] for kind in kinds_for(0, run.kinds)}
+    in_order = {kind: sorted(found) for kind, found in wanting.items()}
+    offerings = {p.me: _looked_at(p, wanting[p.kind], in_order[p.kind], random) for p in here}
     sights, count = run.sights, len(run.people)
     number = {node: nature.number for node, nature in run.nature.items()}
     watched, leased = np.zeros((count, count), np.bool_), np.zeros((count, count), np.bool_)
@@ -150,12 +145,13 @@ def _look(
     natures = list(run.nature.values())
     up = np.array([n.up if n.alive(day) else 0.0 for n in natures])
     keeps = run.games.keeps(run.people, day)
+    terms = np.array([[p.term] for p in run.people.values()])
     looks = np.array([p.manner.audits for p in run.people.values()])
     mutes = np.array([n.mute for n in natures])
     sights.day(watched, leased, looks, (up, keeps, mutes), day, dice)
     if day % FIT_DAYS == 0:
         sights.fit()
-    r, vetted, judged, ids = sights.scores(day, TERM), sights.vetted(), sights.judged(), list(run.nature)
+    r, vetted, judged, ids = sights.scores(day, terms), sights.vetted(), sights.judged(), list(run.nature)
     silent = sights.silent > GRACE_DAYS
     for person in here:
         row = person.nature.number
@@ -196,13 +192,12 @@ def _after_clearing(run: Run, exchange: Exchange, here: Sequence[Person], day: i
         person.settle(day, run.people)
         for node in person.silent:
             for end, quantity in person.leases.pop(node, []):  # its shares are repaired elsewhere
-                run.people[node].owed -= quantity
+                run.people[node].owe(person.kind, -quantity)
                 del end
 
 
 def _measure(run: Run, here: Sequence[Person], exchange: Exchange, day: int) -> None:
     users = [p for p in here if not p.manner.deals]
-    qualities = {(min(t.gave, t.got), max(t.gave, t.got)) for t in exchange.trades}
     if day % SAFETY_DAYS == SAFETY_DAYS - 1 or day == run.length - 1 or not run.days:
         safety = measures.safety(users, run.nature, day)
     else:
@@ -214,7 +209,7 @@ def _measure(run: Run, here: Sequence[Person], exchange: Exchange, day: int) -> 
             "exchanges": len(exchange.trades),
             "rings": sum(1 / t.ring for t in exchange.trades),
             "longer_rings": sum(1 / t.ring for t in exchange.trades if t.ring > 2),  # noqa: PLR2004 - more than a pair
-            "markets": len(qualities),
+            "markets": len({t.market for t in exchange.trades}),
             "markup": median(p.markup for p in here) if here else 1.0,
             **measures.bad_parts(users, run.nature, day),
             **safety,
