@@ -99,5 +99,6 @@ def test_the_words_are_kept_for_who_has_the_seed(home: Home) -> None:
     keep_phrase(home, SEED, "One two\n three")
     assert kept_phrase(home) == ("one", "two", "three")
     assert b"two" not in home.phrase_path.read_bytes()
-    home.phrase_path.write_bytes(home.phrase_path.read_bytes()[:-1] + b"x")
+    sealed = home.phrase_path.read_bytes()
+    home.phrase_path.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert kept_phrase(home) == ()
