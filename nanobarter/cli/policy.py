@@ -29,7 +29,7 @@ from nanobarter.daemon.accounts import pet_of
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
-from nanobarter.daemon.terms import standings_of
+from nanobarter.daemon.terms import beyond_offer, standings_of
 from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY, Geometry
 from nanobarter.translator.budget import own_worth
 from nanobarter.translator.plan import Plan
@@ -143,6 +143,7 @@ def _shape(found: Estimate) -> dict[str, object]:
         "lend_bytes_by_hours_on": {str(hours): lent_at(found.config, found.plan, hours) for hours in (24, 16, 8)},
         "planned_bytes": found.plan.folder_bytes, "folders_lend_bytes": beside_.folders,
         "orders_lend_bytes": beside_.orders, "reserve_bytes": beside_.reserve, "together_bytes": beside_.together,
+        "orders_beyond_offer": beyond_offer(found.config),
         "bargain": next(bargain_lines(found.config, found.plan), ""),
     }  # fmt: skip
 
@@ -205,6 +206,8 @@ def _lines(found: Estimate) -> Iterator[str]:
     if not found.enough:
         yield f"that is too little: offer {show_size(found.beside.folders - found.config.offer.space_bytes)} more"
     yield from found.beside.told()
+    if beyond := beyond_offer(found.config):
+        yield beyond
     rate = found.config.network.upload_rate
     at = "20 Mbit/s" if rate is None else f"20 Mbit/s, and no more than {found.config.network.upload}"
     yield f"the first upload takes about {show_duration(found.plan.upload_seconds_at(rate))} at {at}"

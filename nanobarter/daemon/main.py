@@ -26,6 +26,7 @@ from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.config_network import parse_host_port
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.daemon.passphrase import Source, unlock
+from nanobarter.daemon.terms import beyond_offer
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for folder in config.backup.folders:
             if not Path(folder).is_dir():
                 _log.warning("the folder %s of [backup] is not there; it cannot be backed up now", folder)
+        if beyond := beyond_offer(config):
+            _log.warning("%s", beyond)
         with home.locked():
             trio.run(_serve, home, config)
     except BaseException as error:  # noqa: BLE001 - the edge of the program: every failure becomes one line

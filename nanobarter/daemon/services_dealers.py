@@ -27,7 +27,7 @@ Rings = Mapping[BidId, Amount]
 
 
 class Thrifty:
-    """The market, as the keeper finds it: it takes only orders that the disk and the month's budget still pay for."""
+    """The market, as the keeper finds it: it takes only what offer, disk and the month's budget still pay for."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
@@ -43,8 +43,9 @@ class Thrifty:
         node, spent, rings = self._node, self._node.budget(), self._node.swap.promised()
         quiet = node.leaver.leaving or node.config.bots.dry_run
         standing = [] if quiet else standing_orders(node, rings)
-        wanted = within_room([*orders, *standing], room(node), node.me)
-        pledged = max((c.free for c in node.mint.capacity()), default=0)
+        at_work = sum(quantity for quality, quantity in rings.values() if quality.issuer == node.me)
+        pledged = at_work + next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)
+        wanted = within_room([*orders, *standing], min(pledged, room(node)), node.me)
         asked, roomy = own_space([*orders, *standing], node.me), own_space(wanted, node.me)
         self.unplaced = max(0, min(asked, pledged) - roomy)
         kept = wanted if spent is None else within(wanted, self._left(spent, wanted, rings), node.me, node.ledger.pet)

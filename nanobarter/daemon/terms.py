@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from nanobarter.core.errors import UsageError
 from nanobarter.core.ids import NodeId, parse_node, show_node
+from nanobarter.core.units import MIB, show_size
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_orders import parse_price
 from nanobarter.translator.market_ports import Issuers
@@ -44,6 +45,18 @@ def unwanted(issuers: Issuers, wanted: NodeId | None) -> UsageError | None:
     return UsageError(
         f"[market] wants in config.toml does not name {show_node(wanted)}, and no other notes are wanted",
         hint="put it there and restart the daemon, or want one's that is named",
+    )
+
+
+def beyond_offer(config: Config) -> str:
+    """Return what to tell when the orders may give more of our space than is offered, else nothing."""
+    orders, kind = standings_of(config), config.offer.lease_kinds[0]
+    asked, offered = sum(order.give for order in orders) * MIB, config.offer.pledges[kind]
+    if asked <= offered:
+        return ""
+    return (
+        f"the orders may give {show_size(asked)} of your {kind} space, and {show_size(offered)} of it is offered: what"
+        " is beyond waits; order less, or offer more"
     )
 
 
