@@ -5,7 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
+import trio
 from hypothesis import HealthCheck, settings
+from trio.testing import MockClock
 
 settings.register_profile("bounded", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
@@ -24,3 +26,21 @@ def vectors() -> Path:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture
+def idle_clock() -> MockClock:
+    """A clock that goes on to what happens next once nothing is at work, also no worker thread.
+
+    ``autojump_clock`` counts who waits for a thread as idle, so that under it any timeout may pass while a disk is
+    written to. By this one only what truly hangs is late, however busy the machine is.
+    """
+    clock = MockClock(autojump_threshold=0.001)
+    jump = clock._autojump  # pyright: ignore[reportPrivateUsage] - trio has no public way to ask more of a moment
+
+    def jump_when_idle() -> None:
+        if not trio.to_thread.current_default_thread_limiter().borrowed_tokens:
+            jump()
+
+    clock._autojump = jump_when_idle  # pyright: ignore[reportPrivateUsage] - as above
+    return clock

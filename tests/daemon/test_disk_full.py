@@ -41,7 +41,7 @@ async def told_of(node: Node) -> list[str]:
 
 @pytest.mark.parametrize("short_of", ["disk", "budget"])
 async def test_who_can_post_no_order_gives_no_more_for_one_and_is_told_if_it_is_for_the_disk(
-    short_of: str, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    short_of: str, tmp_path: Path, idle_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from nanobarter.core.ids import PackId
 from nanobarter.core.units import MINUTE, Span
@@ -15,7 +16,7 @@ from nanobarter.storage.placements import PlacedPackRow
 from nanobarter.storage.ports import PackMissing
 from tests.storage.vaults import SMALL, TINY, Town, pack_of, town
 
-HANGING = replace(TINY, call_timeout=Span(600_000))  # no call gives up by itself
+HANGING = replace(TINY, share_patience=Span(500), call_timeout=Span(600_000))  # no call gives up by itself
 
 
 def held(here: Town, pack_id: PackId) -> list[rows.Placement]:
@@ -36,7 +37,7 @@ async def test_two_of_five_come_back_with_three_peers_gone(tmp_path: Path) -> No
             await here.placer.get(pack.pack_id)
 
 
-async def test_a_hung_peer_is_replaced_by_a_spare(tmp_path: Path) -> None:
+async def test_a_hung_peer_is_replaced_by_a_spare(tmp_path: Path, idle_clock: MockClock) -> None:
     pack = pack_of("a", 2, 4)
     async with town(tmp_path, 5, limits=HANGING) as (here, _):
         here.hang(here.peers[0])
@@ -47,7 +48,7 @@ async def test_a_hung_peer_is_replaced_by_a_spare(tmp_path: Path) -> None:
         assert nodes == {peer.node_id for peer in here.peers[1:]}
 
 
-async def test_a_hung_peer_without_a_spare_makes_the_pack_thin_and_rests(tmp_path: Path) -> None:
+async def test_a_hung_peer_without_a_spare_makes_the_pack_thin_and_rests(tmp_path: Path, idle_clock: MockClock) -> None:
     async with town(tmp_path, 5, limits=HANGING) as (here, _):
         here.hang(here.peers[0])
         for pack in (pack_of("a", 2, 5), pack_of("b", 2, 5), pack_of("c", 2, 5)):
@@ -57,14 +58,14 @@ async def test_a_hung_peer_without_a_spare_makes_the_pack_thin_and_rests(tmp_pat
             assert await here.placer.get(pack.pack_id) == pack.body
 
 
-async def test_a_peer_that_says_nothing_is_not_told_as_a_slow_one(tmp_path: Path) -> None:
+async def test_a_peer_that_says_nothing_is_not_told_as_a_slow_one(tmp_path: Path, idle_clock: MockClock) -> None:
     async with town(tmp_path, 2, limits=HANGING) as (here, _):
         here.hang(here.peers[0])
         with trio.fail_after(60), pytest.raises(NotPlaced, match="it does not answer"):
             await here.placer.put(pack_of("a", 2, 2))
 
 
-async def test_a_hung_peer_does_not_hold_a_read(tmp_path: Path) -> None:
+async def test_a_hung_peer_does_not_hold_a_read(tmp_path: Path, idle_clock: MockClock) -> None:
     pack = pack_of("a", 2, 5)
     async with town(tmp_path, 5, limits=HANGING) as (here, _):
         await here.placer.put(pack)
@@ -132,8 +133,7 @@ async def test_too_few_peers_is_said_and_a_second_put_goes_on(tmp_path: Path) ->
 
 async def test_quotas_hold_when_many_packs_go_out_at_once(tmp_path: Path) -> None:
     packs = [pack_of(str(i), 1, 3, 256 * 1024) for i in range(12)]
-    limits = replace(TINY, share_patience=Span(60_000))  # a busy machine is no hung peer
-    async with town(tmp_path, 3, notes=8, limits=limits) as (here, _):
+    async with town(tmp_path, 3, notes=8) as (here, _):
         async with trio.open_nursery() as nursery:
             for pack in packs:
                 nursery.start_soon(here.placer.put, pack)

@@ -10,6 +10,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import Malformed
@@ -100,8 +101,11 @@ async def test_the_newest_head_wins_over_one_of_a_peer_that_was_away(tmp_path: P
         assert (await back(here)).catalog == b"second"
 
 
-async def test_a_holder_that_hangs_holds_up_nobody_and_gets_the_head_when_it_wakes(tmp_path: Path) -> None:
-    async with town(tmp_path, 4, limits=replace(TINY, call_timeout=Span(60 * SECOND))) as (here, _):
+async def test_a_holder_that_hangs_holds_up_nobody_and_gets_the_head_when_it_wakes(
+    tmp_path: Path, idle_clock: MockClock
+) -> None:
+    limits = replace(TINY, share_patience=Span(500), call_timeout=Span(60 * SECOND))
+    async with town(tmp_path, 4, limits=limits) as (here, _):
         late, answer = here.peers[0], here.peers[0].node.methods.answer
         await here.placer.put(pack_of("a", 2, 4))  # a lease at each
         here.hang(late)
@@ -137,7 +141,6 @@ async def test_a_long_head_becomes_a_head_of_heads_and_old_packs_leave(tmp_path:
         vault_head_bytes_max=4500,
         catalog_pack_bytes_max=64 * 1024,
         share_range_bytes=100_000,
-        share_patience=TINY.call_timeout,
     )
     catalog = hashlib.shake_256(b"catalog").digest(50 * 64 * 1024)
     async with town(tmp_path, 3, notes=128, limits=limits) as (here, nursery):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from nanobarter.core.ids import NodeId
 from nanobarter.core.limits import LIMITS
@@ -97,7 +98,9 @@ def sorted_by_choice() -> list[NodeId]:
     return sorted([A, B])
 
 
-async def test_a_hung_peer_is_given_up_by_all_packs_at_once_and_read_around(tmp_path: Path) -> None:
+async def test_a_hung_peer_is_given_up_by_all_packs_at_once_and_read_around(
+    tmp_path: Path, idle_clock: MockClock
+) -> None:
     packs = [pack_of(str(i), 2, 5) for i in range(3)]
     async with town(tmp_path, 5, limits=HANGING) as (here, _):
         first = pack_of("first", 2, 5)
@@ -119,7 +122,7 @@ async def test_a_hung_peer_is_given_up_by_all_packs_at_once_and_read_around(tmp_
             await here.placer.get(packs[0].pack_id)
 
 
-async def test_a_pack_whose_peers_are_mute_costs_a_repair_no_wait(tmp_path: Path) -> None:
+async def test_a_pack_whose_peers_are_mute_costs_a_repair_no_wait(tmp_path: Path, idle_clock: MockClock) -> None:
     pack = pack_of("a", 2, 3)
     async with town(tmp_path, 4, limits=HANGING) as (here, _):
         await here.placer.put(pack)

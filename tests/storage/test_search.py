@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from nanobarter.core.errors import PeerFault
 from nanobarter.core.ids import LeaseId, NodeId
 from nanobarter.core.keys import seal_signed
 from nanobarter.core.system import SystemEntropy
-from nanobarter.core.units import Instant, Span
+from nanobarter.core.units import Instant
 from nanobarter.storage.backup import backup
 from nanobarter.storage.catalog import Catalog
 from nanobarter.storage.leaving import LeaveNotice
@@ -27,10 +26,9 @@ from nanobarter.storage.vault_finding import LeaseFinder
 from nanobarter.storage.vault_messages import ANSWER, DOMAIN_FIND, FindLeases, FoundLease, Leases, Refusal
 from tests.storage.test_backup import plant
 from tests.storage.test_whole_nodes import tree
-from tests.storage.vaults import TINY, Peer, Town, signing, town
+from tests.storage.vaults import Peer, Town, signing, town
 
 GOLDEN = Path(__file__).parent.parent / "vectors" / "storage-net-finding.json"
-PATIENT = replace(TINY, share_patience=Span(60_000))  # all shares are placed, however busy the machine is
 RENAME = "UPDATE storage_vault_shares SET share_id = ? WHERE share_id = ?"
 
 
@@ -76,7 +74,7 @@ async def bring_back(here: Town, target: Path, wanted: Path) -> Search:
 
 async def test_all_comes_back_without_any_head_and_with_three_of_five_gone(tmp_path: Path) -> None:
     folder = plant(tmp_path / "folder")
-    async with town(tmp_path, 5, limits=PATIENT) as (here, nursery):
+    async with town(tmp_path, 5) as (here, nursery):
         serve_finders(here)
         await back_up(here, folder)
         await lose_heads(here)
@@ -97,7 +95,7 @@ async def test_all_comes_back_without_any_head_and_with_three_of_five_gone(tmp_p
 
 async def test_an_index_tells_what_is_in_a_pack_without_reading_all_of_it(tmp_path: Path) -> None:
     folder = plant(tmp_path / "folder")
-    async with town(tmp_path, 5, limits=PATIENT) as (here, nursery):
+    async with town(tmp_path, 5) as (here, nursery):
         serve_finders(here)
         await back_up(here, folder)
         await lose_heads(here)
@@ -127,7 +125,7 @@ async def forge(here: Town, liar: Peer) -> int:
 @pytest.mark.parametrize("liars", [1, 3])
 async def test_forged_shares_keep_nothing_away_while_k_are_true(tmp_path: Path, liars: int) -> None:
     folder = plant(tmp_path / "folder")
-    async with town(tmp_path, 5, limits=PATIENT) as (here, nursery):
+    async with town(tmp_path, 5) as (here, nursery):
         serve_finders(here)
         await back_up(here, folder)
         await lose_heads(here)

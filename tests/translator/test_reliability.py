@@ -363,9 +363,8 @@ def test_a_machine_that_comes_to_its_pings_late_was_on_all_the_same(pauses: list
 
 
 async def test_a_round_of_pings_does_not_wait_for_a_silent_peer_of_the_last_one(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, idle_clock: trio.testing.MockClock
 ) -> None:
-    del autojump_clock
     hub, clock = MemoryNetwork(LIMITS), ManualClock(START)
     me, other, mute = (hub.node(SigningKey(bytes([n]) * 32)) for n in range(1, 4))
     asked = list[float]()
