@@ -79,7 +79,7 @@ class Town:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not condition():  # noqa: ASYNC110 - any state of any node has no event
             await trio.sleep(0.005)
 

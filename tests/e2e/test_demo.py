@@ -14,7 +14,7 @@ from nanobarter.cli.exits import Exit
 from nanobarter.cli.node import wait_until
 from nanobarter.core.ids import parse_node
 from tests.e2e.folders import odd_folder
-from tests.e2e.village import finish, place, start
+from tests.e2e.village import READY_SECONDS, finish, place, start
 
 pytestmark = pytest.mark.e2e
 
@@ -47,7 +47,7 @@ def processes_in(folder: Path) -> list[str]:
 
 
 def nothing_left(stage: Path) -> None:
-    assert wait_until(lambda: not processes_in(stage / "tmp"), 10), processes_in(stage / "tmp")
+    assert wait_until(lambda: not processes_in(stage / "tmp"), READY_SECONDS), processes_in(stage / "tmp")
     assert list((stage / "tmp").iterdir()) == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.last_words import last_words
 from nanobarter.cli.node import wait_until
-from tests.e2e.village import Machine, Village, network, village
+from tests.e2e.village import READY_SECONDS, Machine, Village, network, village
 
 pytestmark = pytest.mark.e2e
 
@@ -81,7 +81,7 @@ def lives_or_said_why(machine: Machine) -> bool:
     """Tell whether the daemon runs; one that ended must have said in one line that the disk is full."""
     if machine.try_ask("/v1/status"):
         return True
-    assert wait_until(lambda: machine.home.running_pid() is None, 20), machine.log()
+    assert wait_until(lambda: machine.home.running_pid() is None, READY_SECONDS), machine.log()
     message, hint = last_words(machine.home)
     assert ("full" in message, "free some space" in hint) == (True, True), (message, hint)
     assert "Traceback" not in (machine.path / "log" / "start.log").read_text()
@@ -92,7 +92,7 @@ def revive(machine: Machine, ballast: Path) -> None:
     """Make room and start anew: a daemon that still lives may be about to meet what the full disk did to it."""
     if lives_or_said_why(machine):
         machine.nbctl("down")
-        assert wait_until(lambda: machine.home.running_pid() is None, 20), machine.log()
+        assert wait_until(lambda: machine.home.running_pid() is None, READY_SECONDS), machine.log()
     ballast.unlink()
     machine.up()
 
@@ -135,7 +135,7 @@ def test_an_owner_whose_disk_is_full_is_told_and_goes_on_once_there_is_room(scen
     before: list[object] = scene.owner.ok("snapshots")["snapshots"]
     assert scene.owner.nbctl("down").code == Exit.DONE  # a fresh write-ahead log has no pages to use again
     scene.owner.up()
-    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, 60), (
+    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, READY_SECONDS), (
         scene.owner.ask("/v1/peers"),
         [m.try_ask("/v1/peers") for m in scene.village.machines],
     )
@@ -146,7 +146,7 @@ def test_an_owner_whose_disk_is_full_is_told_and_goes_on_once_there_is_room(scen
     ended.refused(ended.code, "full", "free some space")
     revive(scene.owner, ballast)
     assert len(scene.owner.ok("snapshots")["snapshots"]) == len(before)
-    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, 60), (
+    assert wait_until(lambda: scene.owner.ask("/v1/status")["peers_connected"] >= 5, READY_SECONDS), (
         scene.owner.ask("/v1/peers"),
         [m.try_ask("/v1/peers") for m in scene.village.machines],
     )

@@ -191,7 +191,7 @@ class Machine:
         """SIGKILL the daemon, if one runs."""
         if pid := self.home.running_pid():
             os.kill(pid, signal.SIGKILL)
-            assert wait_until(lambda: self.home.running_pid() is None, 10)
+            assert wait_until(lambda: self.home.running_pid() is None, READY_SECONDS)
 
 
 @dataclass

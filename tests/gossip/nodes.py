@@ -91,7 +91,7 @@ async def open_village(folder: Path) -> AsyncGenerator[Village]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that other tasks bring about; a test that waits in vain fails."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not condition():  # noqa: ASYNC110 - any state of any node has no event
             await trio.sleep(0.002)
 

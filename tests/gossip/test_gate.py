@@ -19,7 +19,7 @@ from nanobarter.gossip.messages import Push
 from nanobarter.net.memory import MemoryNode
 from tests.gossip.nodes import bodies, item_of, key, open_village, until
 
-TIMEOUT = Span(5 * SECOND)
+TIMEOUT = Span(60 * SECOND)
 
 
 async def push(stranger: MemoryNode, to: MemoryNode, *items: Item) -> None:

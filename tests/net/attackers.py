@@ -55,7 +55,7 @@ class Attack:
         """Give a stranger's authenticated connection: keys cost nothing."""
         key = SigningKey(b"attacker" + number.to_bytes(24, "big"))
         async with await self.connect() as below:
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 ours = Ours(key.node_id, bytes(16), Limits())
                 greeted = await greet(below, tls_context(key, server=False), ours, expected=None, serial=1)
             yield greeted

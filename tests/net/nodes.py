@@ -107,7 +107,7 @@ async def open_world(folder: Path) -> AsyncGenerator[World]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that other tasks bring about; a test that waits in vain fails."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not condition():  # noqa: ASYNC110 - any state of any node; sockets have no event for that
             await trio.sleep(0.002)
 

@@ -10,7 +10,7 @@ from nanobarter.core.units import SECOND, Span
 from nanobarter.net.memory import Loss, MemoryNetwork
 
 KEYS = [SigningKey(bytes([i]) * 32) for i in range(1, 4)]
-SOON = Span(2 * SECOND)
+SOON = Span(60 * SECOND)
 
 
 async def test_a_lost_answer_was_served_and_a_lost_request_was_not() -> None:

@@ -105,7 +105,7 @@ async def test_ones_own_address_is_dialled_once(world: World) -> None:
     one = await world.start(1)
     one.network.learn(None, one.at)
     two = await world.start(2, bootstrap=[one.at])
-    await until(lambda: bool(two.network.connected()))
+    await until(lambda: bool(two.network.connected() and one.network.connected()))
     assert one.network.connected() == [two.network.node_id]
 
 
@@ -175,7 +175,7 @@ async def test_strangers_that_say_nothing_do_not_keep_others_out(world: World) -
     two = await world.start(2, bootstrap=[one.at])
     await until(lambda: bool(two.network.connected()))
     # Those that had to make room were hung up on.
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         assert await strangers[0].receive_some() == b""
     for stranger in strangers:
         await stranger.aclose()
@@ -184,7 +184,7 @@ async def test_strangers_that_say_nothing_do_not_keep_others_out(world: World) -
 async def test_one_address_gets_so_many_connections_and_no_more(world: World) -> None:
     one = await world.start(1, limits=Limits(connections_per_address_max=2), same_host_ok=False)
     strangers = [await silent(one.at) for _ in range(3)]
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         assert await strangers[2].receive_some() == b""
     for stranger in strangers:
         await stranger.aclose()
@@ -196,7 +196,7 @@ async def test_noise_on_the_port_is_hung_up_on(world: World, noise: bytes) -> No
     stream = await silent(one.at)
     await stream.send_all(noise)
     stream.socket.shutdown(socket.SHUT_WR)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         try:
             while await stream.receive_some():
                 pass
@@ -212,7 +212,7 @@ async def test_a_client_without_a_certificate_gets_no_hello(world: World) -> Non
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     stream = trio.SSLStream(await silent(one.at), context)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await stream.do_handshake()  # a TLS 1.3 client believes it done before the server has looked
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
@@ -224,7 +224,7 @@ async def test_a_peer_that_cannot_say_hello_is_told_and_left(world: World, said:
     one = await world.start(1)
     stream = trio.SSLStream(await silent(one.at), tls_context(key(9), server=False), server_hostname=None)
     await stream.send_all(said)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         answer = await stream.receive_some()
     assert answer[4] == 15  # BYE
     await trio.aclose_forcefully(stream)

@@ -167,7 +167,7 @@ async def test_what_waits_for_a_peer_that_failed_for_a_moment_is_done_soon_and_n
             store=here.store, leases=here.leases, placer=here.placer, clock=here.clock, limits=limits,
             leaving=lambda: leaving, catch_up=note,
         )  # fmt: skip
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await nursery.start(here.repairer.run)
             await looked.wait()
             assert await left_at(goes, here) == 1  # it rested

@@ -164,7 +164,7 @@ async def test_notes_are_renewed_by_hand_and_only_what_ages_unless_all_is_asked(
         world.later(Span(8 * DAY))
         await a.mint.make_keysets()
         world.hub.disconnect(a.key.node_id)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             told = await b.wallet.upkeep.refresh(None, everything=True)
         assert [(r.quantity, r.problem != "") for r in told] == [(0, True)]
         assert b.held(a) == 13

@@ -23,10 +23,10 @@ async def test_a_datagram_arrives_whole_and_says_where_it_came_from(kind: Kind) 
         (one, at_one), (other, at_other) = ends.end(1), ends.end(2)
         for data in (b"a", bytes(range(256)) * 4, bytes(DATAGRAM_MAX)):
             one.send(data, at_other)
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 assert await other.receive() == (data, at_one)
         other.send(b"back", at_one)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert await one.receive() == (b"back", at_other)
 
 
@@ -38,7 +38,7 @@ async def test_what_goes_nowhere_is_lost_without_a_word(kind: Kind) -> None:
         for host in (bytes([127, 0, 0, 1]), bytes(4), bytes(16), bytes([255] * 4), b"odd"):
             one.send(b"lost", Source(host, 9))
         one.send(b"found", at_other)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert await other.receive() == (b"found", at_one)
 
 
@@ -49,7 +49,7 @@ async def test_nobody_waits_for_a_reader_that_is_slow(kind: Kind) -> None:
         (one, _), (other, at_other) = ends.end(1), ends.end(2)
         for _ in range(20_000):
             one.send(bytes(100), at_other)  # returns at once, whatever becomes of it
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert (await other.receive())[0] == bytes(100)
 
 

@@ -47,9 +47,9 @@ async def test_with_a_third_dead_values_are_found_and_published(kind: Kind) -> N
         for number in range(20, 29):
             town.kill(number)
         for value in values:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 assert await town.nodes[10].find(value.place) == value
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             assert await town.nodes[11].publish(value_of(77)) >= 5
             assert await town.nodes[12].find(value_of(77).place) == value_of(77)
 
