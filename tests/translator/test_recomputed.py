@@ -24,6 +24,7 @@ from nanobarter.translator.report import Report, report
 from tests.translator.test_ledger import ACORN, ME, OTHERS, book_all, happenings, store_of
 
 MONTHS = ("2023-11", "2023-12", "2024-01")  # those that happenings lie in
+TROUBLES = ("lost", "lapsed", "retired", "cheated", "wronged")
 MIB = 1_048_576
 Rows = list[tuple[str, str, int, str]]
 """Month, account, MiB, commodity."""
@@ -92,7 +93,7 @@ def check(told: Report, rows: Rows, month: str) -> None:
     assert told.leases_bytes == MIB * total(rows, "assets:leases")
     assert told.lent_bytes == -MIB * total(rows, "liabilities:leases")
     assert told.promised_bytes == -MIB * total(rows, "liabilities:notes")
-    troubles = [total(rows, f"expenses:{what}", month=month) for what in ("lost", "lapsed", "cheated", "wronged")]
+    troubles = [total(rows, f"expenses:{what}", month=month) for what in TROUBLES]
     assert sum(line.startswith("attention: ") for line in told.lines) == sum(map(bool, troubles))
     assert told.lines[-1].startswith(f"balance {told.worth} ac: ")
 
