@@ -57,15 +57,17 @@ class Accounts:
 
     async def balance(self) -> facade.Balance:
         """Tell what stands where, and its sum."""
-        standing = self._ledger.balance()
+        standing, pet = self._ledger.balance(), self._ledger.pet
         rows = tuple(
             facade.BalanceRow(
-                account=s.account, commodity=str(s.quality), amount=s.amount, value=s.worth, source=s.source
+                account=s.account,
+                commodity=str(s.quality),
+                amount=s.amount,
+                value="" if s.worth is None else pet.number(s.worth),
+                source=s.source,
             )
             for s in standing
         )
-        rates, worth = self._ledger.rates(), Fraction(0)
-        for s in standing:  # of the exact amounts: rounded ones would not sum to what they are together
-            if s.account.startswith(("assets", "liabilities")) and (figure := rates.figure(s.quality)) is not None:
-                worth += self._ledger.pet.amount(s.amount, figure)
-        return facade.Balance(currency=self._currency, rows=rows, total=self._ledger.pet.number(worth))
+        # Of the exact amounts: rounded ones would not sum to what they are together.
+        owned = (s.worth or Fraction(0) for s in standing if s.account.startswith(("assets", "liabilities")))
+        return facade.Balance(currency=self._currency, rows=rows, total=pet.number(sum(owned, Fraction(0))))

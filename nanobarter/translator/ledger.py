@@ -6,6 +6,7 @@ told. Being told twice, or again after a crash, changes nothing. ``tables`` make
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from sqlite3 import Connection
 
 from nanobarter.core.canonical import encode
@@ -53,12 +54,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Standing:
-    """What stands in one account in one quality, its worth and where that figure came from."""
+    """What stands in one account in one quality, its exact worth if any is known, and where that figure came from."""
 
     account: str
     quality: Quality
     amount: int
-    worth: str
+    worth: Fraction | None
     source: str
 
 
@@ -135,8 +136,8 @@ class Ledger:
     def _standing(self, account: str, quality: Quality, amount: int, rates: Rates) -> Standing:
         figure = rates.figure(quality)
         if figure is None:
-            return Standing(account, quality, amount, "", "no rate is known")
-        return Standing(account, quality, amount, self.pet.number(self.pet.amount(amount, figure)), figure.source)
+            return Standing(account, quality, amount, None, "no rate is known")
+        return Standing(account, quality, amount, self.pet.amount(amount, figure), figure.source)
 
     def rates(self) -> Rates:
         """Return what is known of worths at this moment."""

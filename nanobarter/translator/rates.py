@@ -6,10 +6,11 @@ that path. An old rate loses trust and weight with its age. Values are for telli
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from heapq import heappop, heappush
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ LOSS_FLOOR: Final = 0.026  # t: what even a perfect peer adds to the risk of a s
 REFERENCE_RELIABILITY: Final = 0.95  # r0
 REFERENCE_DAYS: Final = 30
 _FADE_DAYS: Final = 30  # a rate this old has half the weight of a fresh one
+_GRAIN: Final = 10**9  # of weights: whole numbers, since the exact sum of a thousand fractions is no small number
 _COST: Final = {"agreement": 1.0, "quote": 10.0, "own": 50.0, "reliability": 100.0}
 
 Source = Literal["agreement", "quote"]
@@ -53,13 +55,42 @@ class Figure:
     since: Instant | None = None
 
 
+class _Trade:
+    """All deals of one sort, one way, between two qualities: one rate, which reads the same from both ends."""
+
+    def __init__(self, deals: Sequence[Deal], now: Instant) -> None:
+        self._deals, self._now = deals, now
+        self.ends = (deals[0].gave, deals[0].got)
+        self.at = max(deal.at for deal in deals)
+        self.cost = _COST[deals[0].source] * (1 + span_between(self.at, now) / (_FADE_DAYS * DAY))
+
+    def beyond(self, quality: Quality) -> Quality:
+        """Return the other end."""
+        return self.ends[quality == self.ends[0]]
+
+    def rate(self, origin: Quality) -> Fraction:
+        """Return how many of the other end went for one of this."""
+        given = sum(self._weight(deal) * deal.gave_quantity for deal in self._deals)
+        gotten = sum(self._weight(deal) * deal.got_quantity for deal in self._deals)
+        return Fraction(gotten, given) if origin == self.ends[0] else Fraction(given, gotten)
+
+    def _weight(self, deal: Deal) -> int:
+        fade = _FADE_DAYS * DAY
+        return max(1, _GRAIN * fade // (fade + span_between(deal.at, self._now)))
+
+    def story(self, name: str) -> str:
+        """Return what these deals with whom of that name are in words."""
+        many = sum(deal.many for deal in self._deals)
+        return f"{many} {self._deals[0].source}{'s' if many > 1 else ''} with {name}"
+
+
 @dataclass(frozen=True)
-class _Edge:
-    target: Quality | None  # None is the yardstick
-    rate: Fraction  # MiB of the target for one of the origin
+class _Anchor:
+    """What one MiB is worth by itself, without any deal."""
+
+    rate: Fraction
     cost: float
     story: str
-    at: Instant | None = None
 
 
 @lru_cache(1024)  # whoever prices a book asks for those of the same few hundred issuers again and again
@@ -100,66 +131,67 @@ class Rates:
         now: Instant,
         verdict: Verdicts = lambda _node: None,
     ) -> None:
-        self._verdict = verdict
-        self._own, self._reliability, self._now = own, reliability, now
-        self._edges: dict[Quality, list[_Edge]] = {}
-        grouped = dict[tuple[Quality, Quality, Source], list[Deal]]()
+        self._own, self._reliability, self._verdict = own, reliability, cache(verdict)
+        self._figures = dict[Quality, Figure | None]()
+        self._trades = defaultdict[Quality, list[_Trade]](list)
+        grouped = defaultdict[tuple[Quality, Quality, Source], list[Deal]](list)
         for deal in deals:
-            grouped.setdefault((deal.gave, deal.got, deal.source), []).append(deal)
+            grouped[deal.gave, deal.got, deal.source].append(deal)
         for (gave, got, _), same in grouped.items():
             if gave != got:
-                self._join(gave, got, same)
-
-    def _join(self, gave: Quality, got: Quality, deals: Sequence[Deal]) -> None:
-        weights = [self._weight(deal) for deal in deals]
-        given = sum((w * d.gave_quantity for w, d in zip(weights, deals, strict=True)), Fraction(0))
-        gotten = sum((w * d.got_quantity for w, d in zip(weights, deals, strict=True)), Fraction(0))
-        newest = max(weights)
-        cost = _COST[deals[0].source] / float(newest)
-        what = "agreements" if deals[0].source == "agreement" else "quotes"
-        many, at = sum(deal.many for deal in deals), max(deal.at for deal in deals)
-        story = f"{many} {what if many > 1 else what[:-1]} with {self._name(got.issuer)}"
-        back = f"{many} {what if many > 1 else what[:-1]} with {self._name(gave.issuer)}"
-        self._edges.setdefault(gave, []).append(_Edge(got, gotten / given, cost, story, at))
-        self._edges.setdefault(got, []).append(_Edge(gave, given / gotten, cost, back, at))
-
-    def _name(self, node: NodeId) -> str:
-        return "you" if node == self._own else short_node(node)
-
-    def _weight(self, deal: Deal) -> Fraction:
-        return 1 / (1 + Fraction(span_between(deal.at, self._now), _FADE_DAYS * DAY))
-
-    def _anchors(self, quality: Quality) -> list[_Edge]:
-        length = Fraction(days_of(quality.kind), REFERENCE_DAYS)
-        edges = list[_Edge]()
-        if quality.issuer == self._own:
-            edges.append(_Edge(None, length, _COST["own"], "own space at par"))
-        reliability = self._reliability(quality.issuer)
-        if reliability is not None:
-            worth = Fraction(value_by_reliability(reliability)).limit_denominator(10**6)
-            edges.append(_Edge(None, length * worth, _COST["reliability"], f"reliability {reliability:.2f}"))
-        return edges
+                trade = _Trade(same, now)
+                self._trades[gave].append(trade)
+                self._trades[got].append(trade)
 
     def figure(self, quality: Quality) -> Figure | None:
         """Return what one MiB is worth, or None when no path of rates leads to the yardstick."""
+        if quality not in self._figures:
+            self._figures[quality] = self._figure(quality)
+        return self._figures[quality]
+
+    def _figure(self, quality: Quality) -> Figure | None:
         if self._verdict(quality.issuer) == "worthless":
             return Figure(Fraction(0), "its issuer is convicted of fraud")
-        queue: list[tuple[float, int, Quality | None, Fraction, tuple[_Edge, ...]]] = [
-            (0.0, 0, quality, Fraction(1), ())
-        ]
-        seen, count = set[Quality](), 0
-        while queue:
-            cost, _, place, rate, path = heappop(queue)
-            if place is None:
-                since = min((edge.at for edge in path if edge.at is not None), default=None)
-                return Figure(rate, ", ".join(edge.story for edge in path), since)
-            if place in seen:
-                continue
-            seen.add(place)
-            traded = (
-                () if self._verdict(place.issuer) == "bad" else self._edges.get(place, ())
-            )  # of before that was known
-            for edge in (*traded, *self._anchors(place)):
+        rate, stories, since = Fraction(1), list[str](), list[Instant]()
+        while isinstance(step := self._steps.get(quality) or self._anchor(quality), _Trade):
+            rate *= step.rate(quality)
+            quality = step.beyond(quality)
+            stories.append(step.story("you" if quality.issuer == self._own else short_node(quality.issuer)))
+            since.append(step.at)
+        if step is None:
+            return None
+        return Figure(rate * step.rate, ", ".join([*stories, step.story]), min(since, default=None))
+
+    @cached_property
+    def _steps(self) -> Mapping[Quality, _Trade | _Anchor]:
+        """The first step of the best path from each quality that was traded: one search, back from the yardstick.
+
+        A book of others' bids is large, and whoever likes can make it larger: a search for each figure would take
+        minutes. No path leads over the notes of who proved bad or is convicted.
+        """
+        found, count = dict[Quality, _Trade | _Anchor](), 0
+        queue = list[tuple[float, int, Quality, _Trade | _Anchor]]()
+        for quality in self._trades:
+            if (anchor := self._anchor(quality)) is not None:
                 count += 1
-                heappush(queue, (cost + edge.cost, count, edge.target, rate * edge.rate, (*path, edge)))
-        return None
+                heappush(queue, (anchor.cost, count, quality, anchor))
+        while queue:
+            cost, _, quality, step = heappop(queue)
+            if quality in found:
+                continue
+            found[quality] = step
+            for trade in self._trades[quality]:
+                origin = trade.beyond(quality)
+                if origin not in found and self._verdict(origin.issuer) is None:
+                    count += 1
+                    heappush(queue, (cost + trade.cost, count, origin, trade))
+        return found
+
+    def _anchor(self, quality: Quality) -> _Anchor | None:
+        length, reliability = Fraction(days_of(quality.kind), REFERENCE_DAYS), self._reliability(quality.issuer)
+        if quality.issuer == self._own:
+            return _Anchor(length, _COST["own"], "own space at par")
+        if reliability is None or self._verdict(quality.issuer) == "worthless":
+            return None
+        worth = Fraction(value_by_reliability(reliability)).limit_denominator(10**6)
+        return _Anchor(length * worth, _COST["reliability"], f"reliability {reliability:.2f}")

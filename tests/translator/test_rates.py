@@ -100,3 +100,33 @@ def test_the_anchor_is_what_the_person_said() -> None:
     assert pet.show(pet.amount(1024, long)) == "30.00 ac"
     assert pet.show(pet.amount(-512, best)) == "-5.00 ac"
     assert pet.show(Fraction(-1, 1000)) == "0.00 ac"
+
+
+def test_what_went_for_the_notes_of_a_convict_vouches_for_no_others() -> None:
+    deals = (deal(MINE, 1, QA, 1), deal(QA, 9, QB, 1))
+    known = {A: 0.95, B: 0.95}
+    found = Rates(
+        own=ME, deals=deals, reliability=known.get, now=NOW, verdict=lambda n: "worthless" if n == A else None
+    )
+    convict, other = found.figure(QA), found.figure(QB)
+    assert convict is not None
+    assert convict.value == 0
+    assert other is not None
+    assert other.source == "reliability 0.95"
+
+
+def test_a_book_of_strangers_bids_is_searched_once_and_not_for_each_figure() -> None:
+    asked = list[NodeId]()
+    strangers = [Quality(NodeId(sha256(b"stranger %d" % i)), MINE.kind) for i in range(100)]
+    book = [deal(one, 2, other, 3, source="quote") for one in strangers for other in strangers[:5]]
+    found = Rates(own=ME, deals=book, reliability=lambda _node: None, now=NOW, verdict=asked.append)
+    assert [found.figure(quality) for quality in strangers] == [None] * len(strangers)
+    assert len(asked) <= len(strangers)
+
+
+def test_many_deals_of_one_pair_make_a_rate_of_few_digits() -> None:
+    deals = [Deal(MINE, 3, QA, 4 + i % 2, Instant(NOW - i * 7_919_123)) for i in range(1000)]
+    figure = rates(*deals).figure(QA)
+    assert figure is not None
+    assert 3 / 5 < figure.value < 3 / 4
+    assert figure.value.denominator < 10**20
