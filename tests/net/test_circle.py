@@ -19,6 +19,7 @@ from nanobarter.net.network import MIGRATIONS, Network
 from tests.net.nodes import World, key, until
 
 WEEK = Span(7 * DAY)
+LONG = Span(60 * SECOND)
 HERE = Address("192.0.2.7", 7070)
 
 
@@ -32,10 +33,10 @@ async def test_strangers_get_no_word_and_no_call(world: World) -> None:
     stranger = await world.start(3, bootstrap=[one.at])
     await until(lambda: one.network.connected() == [two.network.node_id])
     with pytest.raises(Unreachable):
-        await stranger.network.call(one.network.node_id, "net.peers", b"", timeout=Span(SECOND))
+        await stranger.network.call(one.network.node_id, "net.peers", b"", timeout=LONG)
     one.network.learn(stranger.network.node_id, stranger.at)
     with pytest.raises(Unreachable, match="friends"):
-        await one.network.call(stranger.network.node_id, "net.peers", b"", timeout=Span(SECOND))
+        await one.network.call(stranger.network.node_id, "net.peers", b"", timeout=LONG)
     assert stranger.network.connected() == []
 
 
@@ -56,7 +57,7 @@ async def test_an_invitation_makes_friends_of_both_once_and_for_good(world: Worl
     thief = await world.start(3)
     await thief.network.join(parse_invitation(line))
     with pytest.raises(Unreachable):
-        await thief.network.call(one.network.node_id, "net.peers", b"", timeout=Span(SECOND))
+        await thief.network.call(one.network.node_id, "net.peers", b"", timeout=LONG)
     at = one.at
     await one.stop()
     again = await world.start(1, prepare=only(), listen=at)

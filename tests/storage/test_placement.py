@@ -16,7 +16,9 @@ from nanobarter.storage.placements import PlacedPackRow
 from nanobarter.storage.ports import PackMissing
 from tests.storage.vaults import SMALL, TINY, Town, pack_of, town
 
-HANGING = replace(TINY, share_patience=Span(500), call_timeout=Span(600_000))  # no call gives up by itself
+HANGING = replace(  # no call gives up by itself
+    TINY, share_patience=Span(500), sign_timeout=Span(1000), call_timeout=Span(600_000)
+)
 
 
 def held(here: Town, pack_id: PackId) -> list[rows.Placement]:

@@ -136,11 +136,11 @@ async def test_nothing_is_freed_while_a_snapshot_cannot_be_read(tmp_path: Path) 
 
 
 async def test_packs_leave_only_after_the_catalog_without_them_was_published(tmp_path: Path) -> None:
-    source = plant(tmp_path / "source")
-    write(source / "big", 9_000_000, 1)
+    source, other = plant(tmp_path / "source"), tmp_path / "other"
+    other.mkdir()
+    write(other / "big", 9_000_000, 1)  # alone in its packs: how files of one backup share packs is chance
     async with opened(tmp_path / "home") as engine:
-        first = await engine.backup(source)
-        (source / "big").unlink()
+        first = await engine.backup(other)
         await engine.backup(source)
         await forget(engine, first)
         before = size_of(engine)

@@ -17,7 +17,7 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import LeaseId, NodeId, PackId, sha256
 from nanobarter.core.keys import Signed
 from nanobarter.core.system import SeededEntropy
-from nanobarter.core.units import SECOND, Instant, Span
+from nanobarter.core.units import Instant, Span
 from nanobarter.storage.head import (
     HeadPlain,
     NodeAddress,
@@ -104,7 +104,7 @@ async def test_the_newest_head_wins_over_one_of_a_peer_that_was_away(tmp_path: P
 async def test_a_holder_that_hangs_holds_up_nobody_and_gets_the_head_when_it_wakes(
     tmp_path: Path, idle_clock: MockClock
 ) -> None:
-    limits = replace(TINY, share_patience=Span(500), call_timeout=Span(60 * SECOND))
+    limits = replace(TINY, share_patience=Span(500))
     async with town(tmp_path, 4, limits=limits) as (here, _):
         late, answer = here.peers[0], here.peers[0].node.methods.answer
         await here.placer.put(pack_of("a", 2, 4))  # a lease at each

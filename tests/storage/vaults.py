@@ -39,8 +39,9 @@ KIND = LeaseKind("30d")
 SMALL = 64 * 1024
 TINY = replace(
     LIMITS,
-    call_timeout=Span(5000),
-    share_patience=Span(60_000),  # a busy machine is no hung peer
+    call_timeout=Span(60_000),  # a busy machine is no hung peer
+    share_patience=Span(60_000),
+    sign_timeout=Span(60_000),
     vault_disk_reserve_bytes=0,
     lease_step_quantity=4,
     lease_head_reserve_bytes=128 * 1024,
