@@ -42,7 +42,7 @@ class Outcome:
 
 
 class Watch:
-    """The peers of one node, as it saw them. Reads come from memory; writes are durable on return."""
+    """The peers of one node, as it saw them. What is noted counts at once, and is durable on return."""
 
     def __init__(self, *, store: Store, clock: Clock, limits: Limits, me: NodeId | None = None) -> None:
         """``me``: the node's own id, whose row tells how much of the time it was on itself."""
@@ -121,8 +121,8 @@ class Watch:
             if before is None and len(self._known) + len(changed) >= self._limits.reliability_peers_max:
                 continue
             changed[node] = change(before or first_seen(now))
+        self._known = {**self._known, **changed}  # before the write: what is seen meanwhile builds upon it
         await self._store.write(lambda db: write(db, changed))
-        self._known = {**self._known, **changed}
 
     def score(self, node: NodeId, term_days: float = REFERENCE_DAYS) -> Score | None:
         """Return the score of a peer, None for one of which nothing was seen."""

@@ -327,6 +327,23 @@ async def test_what_was_seen_outlives_a_restart(tmp_path: Path) -> None:
     assert seen[NODES[0]].window.wrong == seen[NODES[1]].window.mute == 1
 
 
+async def test_a_wrong_answer_counts_although_pings_are_noted_at_the_same_moment(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s", MIGRATIONS)
+    watch = Watch(store=store, clock=ManualClock(START), limits=LIMITS)
+    watch.load()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        async with trio.open_nursery() as at_once:
+            for proven in (False, True):
+                at_once.start_soon(lambda right=proven: watch.audit(NODES[0], proven=right))
+            at_once.start_soon(watch.pings, [Outcome(NODES[0], answered=True)])
+        nursery.cancel_scope.cancel()
+    window = watch.known[NODES[0]].window
+    assert (window.asked, window.answered, window.proven, window.wrong) == (1, 1, 1, 1)
+    assert store.read_now(read_all) == dict(watch.known)
+    store.close()
+
+
 @given(st.lists(st.integers(1, 60 * 24 * 3), max_size=150), st.integers(0, 40))
 def test_what_a_node_knows_of_itself_is_what_others_can_see_of_it(gaps: list[int], off_days: int) -> None:
     own, now = first_seen(START), START
