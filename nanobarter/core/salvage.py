@@ -73,7 +73,7 @@ def copy_whole(wreck: Wreck, db: sqlite3.Connection, tables: Sequence[str]) -> b
         return False
     db.execute("SAVEPOINT whole")
     try:
-        with _without_triggers(db):
+        with without_triggers(db):
             for table in reversed(tables):
                 db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own tables; migrations leave a row
             for table in tables:
@@ -123,7 +123,7 @@ def _insert(db: sqlite3.Connection, how: str, table: str, rows: Iterator[Row]) -
         db.executemany(f"{how} INTO {table} VALUES ({marks})", batch)
 
 
-class _without_triggers:  # noqa: N801 - used as a function
+class without_triggers:  # noqa: N801 - used as a function
     """Rules on how rows come about do not hold for rows that came about before."""
 
     def __init__(self, db: sqlite3.Connection) -> None:

@@ -35,6 +35,7 @@ class Accounts:
 
     async def ledger(self) -> facade.Ledger:
         """Tell what happened, oldest first."""
+        self._ledger.check()
         rates = self._ledger.rates()
         rows = self._ledger.entries(count=ENTRIES_SHOWN_MAX)
         return facade.Ledger(currency=self._currency, entries=tuple(self._entry(row, rates) for row in rows))
@@ -57,6 +58,7 @@ class Accounts:
 
     async def balance(self) -> facade.Balance:
         """Tell what stands where, and its sum."""
+        self._ledger.check()
         standing, pet = self._ledger.balance(), self._ledger.pet
         rows = tuple(
             facade.BalanceRow(

@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from nanobarter.core.units import MIB, MINUTE, SECOND, show_size
 from nanobarter.net.checkup import PeerSaid, Reached, median_ahead
+from nanobarter.translator.ledger_audit import REMEDY
 
 State = Literal["ok", "warn", "fail"]
 
@@ -45,6 +46,10 @@ class Facts:
     seed_mode: int
     paths: tuple[str, ...] = ()
     """How each connected peer is reached."""
+    ledger_bad: tuple[str, ...] = ()
+    """Entries of the ledger that cannot be right."""
+    ledger_off: tuple[str, ...] = ()
+    """Where the ledger differs from what it tells of."""
 
 
 def diagnose(facts: Facts) -> list[Finding]:
@@ -59,6 +64,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         _ipv6(facts),
         _clock(facts),
         _circle(facts),
+        _ledger(facts),
     ]
 
 
@@ -157,3 +163,12 @@ def _circle(facts: Facts) -> Finding:
         hint = "set [network] same_host_ok = false, unless this is a trial"
         return Finding("circle", "warn", "nodes on one machine count as different ones", hint)
     return Finding("circle", "ok", f"talks with {facts.friends} friends only" if facts.friends_only else "open to all")
+
+
+def _ledger(facts: Facts) -> Finding:
+    if facts.ledger_bad:
+        return Finding("ledger", "fail", f"{facts.ledger_bad[0]}; {len(facts.ledger_bad)} entries are wrong", REMEDY)
+    if facts.ledger_off:
+        hint = "the wallet and the mint are right; what balance and report tell is off by that. Please report it"
+        return Finding("ledger", "warn", "; ".join(facts.ledger_off), hint)
+    return Finding("ledger", "ok", "every entry is even, and it agrees with wallet and mint")

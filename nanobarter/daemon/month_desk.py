@@ -13,6 +13,7 @@ from nanobarter.daemon.services import Node
 from nanobarter.translator import monthly
 from nanobarter.translator.budget import Spent, month_of
 from nanobarter.translator.ledger import read_balance, read_entries
+from nanobarter.translator.ledger_audit import audit
 from nanobarter.translator.report import month_span, report
 
 _ROWS_MAX = 1_000_000
@@ -67,6 +68,8 @@ class MonthDesk:
         node = self._node
         if spent is not None and spent.is_used_up:
             yield "the budget is used up: nothing more of your space is offered for trade until the next month"
+        if node.store.read_now(audit):
+            yield "the ledger is wrong, and so are figures here that are made of it: nbctl doctor"
         if node.thrifty.problem:
             yield node.thrifty.problem
         for issuer, each in node.held().items():

@@ -27,6 +27,7 @@ from nanobarter.daemon.salvage import Ground, Saved, fill
 from nanobarter.daemon.services_barter import pledge_of
 from nanobarter.daemon.tables import ALL_TABLES
 from nanobarter.mint.audit import audit
+from nanobarter.translator import ledger_audit
 
 _REBUILDING: Final = "state.db.rebuilding"
 _ASIDE: Final = "state.db.damaged-"
@@ -45,7 +46,7 @@ class Rebuild:
 def examine(home: Home) -> str:
     """Return what is wrong with the database of a home whose daemon does not run; empty when nothing is found.
 
-    Looks closer than a start does: at indexes, and at the mint's books.
+    Looks closer than a start does: at indexes, at the mint's books, and at the ledger.
     """
     try:
         home.check_database()
@@ -58,12 +59,13 @@ def examine(home: Home) -> str:
         return ""
     try:
         with closing(open_to_read(path)) as db:
-            findings = audit(db)
+            wrong = [f"the mint's books are wrong: {finding.problem}" for finding in audit(db)]
+            wrong += [f"the ledger is wrong: {bad.told}" for bad in ledger_audit.audit(db)]
     except sqlite3.OperationalError:
         return ""  # tables of an older version, which the next start brings up to date
     except (sqlite3.Error, NanobarterError) as error:
-        return f"the mint's books cannot be read: {error}"
-    return f"the mint's books are wrong: {findings[0].problem}" if findings else ""
+        return f"the books of mint and ledger cannot be read: {error}"
+    return wrong[0] if wrong else ""
 
 
 def rebuild(home: Home, config: Config, now: Instant) -> Rebuild:

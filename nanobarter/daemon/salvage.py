@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from nanobarter.core.keys import SigningKey
-from nanobarter.core.salvage import Wreck, copy_readable, copy_whole, parents_first, shapes_of
+from nanobarter.core.salvage import Wreck, copy_readable, copy_whole, parents_first, shapes_of, without_triggers
 from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.daemon import rebuild_state
 from nanobarter.daemon.home import Home
@@ -29,6 +29,7 @@ from nanobarter.storage import vault_salvage
 from nanobarter.storage.keys import VaultKeys
 from nanobarter.storage.leases import read_contract
 from nanobarter.storage.vault_salvage import VaultSaved
+from nanobarter.translator import ledger_audit
 from nanobarter.wallet import salvage as wallet_salvage
 
 Row = tuple[Any, ...]
@@ -67,6 +68,9 @@ def fill(db: sqlite3.Connection, wreck: Wreck, ground: Ground) -> Saved:
     carried = _mint(db, wreck, ground, parts["mint"])
     wallet_whole, clean = _wallet(db, wreck, ground, parts["wallet"])
     history = wallet_whole and copy_whole(wreck, db, parts["history"])
+    if history and (bad := ledger_audit.audit(db)):
+        with without_triggers(db):
+            ledger_audit.forget(db, bad)
     index = _index(db, wreck, ground, parts["index"])
     for table in parts["alone"]:
         copy_readable(wreck, db, table)

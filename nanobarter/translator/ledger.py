@@ -10,7 +10,7 @@ from fractions import Fraction
 from sqlite3 import Connection
 
 from nanobarter.core.canonical import encode
-from nanobarter.core.errors import InvariantBroken
+from nanobarter.core.errors import InvariantBroken, LocalFault
 from nanobarter.core.ids import LeaseId, NodeId
 from nanobarter.core.limits import LIMITS, Limits
 from nanobarter.core.ports import Clock
@@ -34,6 +34,7 @@ from nanobarter.translator.entries import (
     lease_after,
     ring_name,
 )
+from nanobarter.translator.ledger_audit import REMEDY, audit
 from nanobarter.translator.pet import Pet
 from nanobarter.translator.rates import Deal, Figure, Rates, Reliability, Verdicts
 from nanobarter.wallet.events import LeaseEnded, LeaseReceived, NotesReceived, NotesSpent
@@ -122,6 +123,11 @@ class Ledger:
         return [LeaseId(lease) for (lease,) in rows]
 
     # -- reading
+
+    def check(self) -> None:
+        """Raise LocalFault when an entry cannot be right: figures made of it would be believed."""
+        if bad := self._store.read_now(audit):
+            raise LocalFault(f"the ledger is wrong: {bad[0].told}", hint=REMEDY)
 
     def entries(self, *, after: int = 0, count: int = 1000, since: int = 0, until: int = 2**62) -> list[Entry]:
         """Return entries behind a number that happened in [since, until), in the order of booking."""

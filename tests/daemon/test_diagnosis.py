@@ -58,6 +58,8 @@ def test_a_node_that_is_well_has_nothing_to_mend() -> None:
         (replace(WELL, said=tuple(replace(s, ahead=-7_000) for s in SAID)), "clock", "warn", "NTP"),
         (replace(WELL, friends_only=True), "circle", "fail", "nbctl invite"),
         (replace(WELL, same_host=True), "circle", "warn", "same_host_ok"),
+        (replace(WELL, ledger_bad=("entry 7 does not sum to zero",)), "ledger", "fail", "nbctl rebuild"),
+        (replace(WELL, ledger_off=("by the ledger you hold more",)), "ledger", "warn", "the wallet and the mint are"),
     ],
 )
 def test_each_trouble_is_named_with_its_remedy(facts: Facts, name: str, state: str, hint: str) -> None:

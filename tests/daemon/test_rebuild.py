@@ -1,17 +1,25 @@
 """At stake: a bad disk may cost a node time; never another's share, a note honoured twice, or a backup unnoticed."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from nanobarter.core.errors import UsageError
+from nanobarter.core.quality import Quality
+from nanobarter.core.salvage import without_triggers
 from nanobarter.core.soundness import sum_path
-from nanobarter.core.units import Instant
+from nanobarter.core.store import Store
+from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.daemon import rebuild as rebuilding
 from nanobarter.daemon.home import Home
-from tests.daemon.damage import PAGE, Original, index_of, make_originals, rebuild, run
-from tests.mint.purse import stored_keys
+from nanobarter.daemon.tables import ALL_TABLES
+from nanobarter.translator.ledger import book
+from nanobarter.wallet.events import NotesReceived
+from tests.daemon.damage import NOW, PAGE, Original, index_of, make_originals, rebuild, run
+from tests.mint.purse import NODE, stored_keys
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +79,28 @@ def test_an_older_copy_of_the_file_is_no_base_for_the_mint(originals: dict[bool,
     home.write_mark(7)
     sum_path(home.state_path).write_text("hurt so it was said\n")
     assert rebuild(home).saved.carried is not None
+
+
+def test_a_ledger_that_a_hand_has_changed_is_mended_and_all_else_stays(
+    originals: dict[bool, Original], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = originals[False]
+    home = original.copied(original.home.with_name("changed by hand"))
+    store = Store.open(home.state_path, ALL_TABLES, guarded=True)
+    event = NotesReceived(Quality(NODE.node_id, LeaseKind("30d")), Quantity(50), "take", b"a", NOW)
+    store.write_now(lambda db: book(db, event, NODE.node_id))
+    store.close()
+    assert rebuilding.examine(home) == ""
+    with closing(sqlite3.connect(home.state_path)) as db:
+        with without_triggers(db):
+            db.execute("UPDATE ledger_postings SET amount = 500 WHERE amount = 50")
+        db.commit()
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuilding, "problem_of", Mock(return_value=""))  # as if it had been changed while it ran
+        assert rebuilding.examine(home).startswith("the ledger is wrong: entry 1 (received in exchange: 50 MiB")
+    done = rebuild(home)
+    assert (done.saved.carried, done.saved.history) == (None, True)
+    assert rebuilding.examine(home) == ""
 
 
 def test_a_rebuild_that_was_cut_off_goes_on(originals: dict[bool, Original], monkeypatch: pytest.MonkeyPatch) -> None:
