@@ -10,15 +10,25 @@ from typing import Final, Literal
 import msgspec
 import trio
 
-from nanobarter.core.ids import show_node
+from nanobarter.core.ids import DraftId, NodeId, show_node
 from nanobarter.core.ports import Clock
 from nanobarter.core.store import Migration, Store
-from nanobarter.core.units import Instant
+from nanobarter.core.units import Instant, LeaseKind
 from nanobarter.daemon.facade import Agreement
 from nanobarter.mint import events as mint_events
 from nanobarter.mint.events import MintEvent
 from nanobarter.mint.service import Mint
-from nanobarter.swap.events import Aborted, Approved, Asked, DraftRefused, DraftSeen, Settled, SwapEvent
+from nanobarter.swap.events import (
+    Aborted,
+    Amount,
+    Approved,
+    Asked,
+    DraftRefused,
+    DraftSeen,
+    Settled,
+    SwapEvent,
+    taken_in,
+)
 from nanobarter.swap.news import endings
 from nanobarter.translator.ledger import Ledger, from_ending, from_mint, from_swap
 from nanobarter.wallet.events import WalletEvent
@@ -50,15 +60,22 @@ class Chronicle:
     def __init__(self, *, store: Store, clock: Clock, ledger: Ledger, wallet: Wallet, mint: Mint) -> None:
         self._store, self._clock, self._ledger, self._wallet, self._mint = store, clock, ledger, wallet, mint
         self._in, self._out = trio.open_memory_channel[SwapEvent | MintEvent | WalletEvent](QUEUE_MAX)
+        self._unbooked = dict[DraftId, Amount]()
         for observe in (mint.observe, wallet.observe):
             observe(self.take)
 
     def take(self, event: SwapEvent | MintEvent | WalletEvent) -> None:
         """Queue an event. When the queue is full it is dropped here; the next start books what matters."""
+        if isinstance(event, Settled | Aborted) and (taken := taken_in(event)) is not None:
+            self._unbooked[event.draft_id] = taken
         try:
             self._in.send_nowait(event)
         except trio.WouldBlock:
             return
+
+    def unbooked(self, issuer: NodeId) -> list[tuple[LeaseKind, int]]:
+        """Return how much of an issuer's notes rings took of us that the ledger does not tell yet."""
+        return [(quality.kind, quantity) for quality, quantity in self._unbooked.values() if quality.issuer == issuer]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Catch up with what a crash kept out, then write what comes, until cancelled."""
@@ -77,6 +94,7 @@ class Chronicle:
                     await self._keep(_told(event, now))
                     if (happened := from_swap(event, now)) is not None:
                         await self._ledger.record(happened)
+                        self._unbooked.pop(event.draft_id, None)
                 case (
                     mint_events.LockMade()
                     | mint_events.LockOpened()

@@ -46,8 +46,8 @@ from nanobarter.storage.audit import Auditor
 from nanobarter.swap.ended import settled_quantity
 from nanobarter.swap.events import DraftRefused, SwapEvent, given_in
 from nanobarter.translator.asked import asks_of
-from nanobarter.translator.budget import Spent, month_of, spent
-from nanobarter.translator.ledger import Ledger, read_deals
+from nanobarter.translator.budget import Spent, month_of, read_given, spent
+from nanobarter.translator.ledger import Ledger
 from nanobarter.translator.once import Once
 from nanobarter.translator.quoted import quotes_of
 from nanobarter.translator.rates import Deal
@@ -57,7 +57,6 @@ from nanobarter.translator.vetting import Trust, caps, on_trial, unwanted
 from nanobarter.wallet.events import NotesReceived, WalletEvent
 
 KEEPER_PERIOD: Final = Span(30 * SECOND)
-DEALS_MAX: Final = 1_000_000  # of one month: a deal every three seconds
 JUDGED_FOR: Final = Span(10 * SECOND)
 SETTLE: Final = Span(3 * SECOND)  # a catch-up with the first peers takes less
 
@@ -160,8 +159,8 @@ class Node(Storage):
         if budget is None:
             return None
         since, until = month_span(month_of(self.clock.now()))
-        deals = self.store.read_now(lambda db: read_deals(db, DEALS_MAX, since, until))
-        return spent(budget, deals, self.me, self.ledger.pet, [self.kind])
+        booked = self.store.read_now(lambda db: read_given(db, self.me, since, until))
+        return spent(budget, [*booked, *self.chronicle.unbooked(self.me)], self.ledger.pet, [self.kind])
 
     def watched(self) -> list[NodeId]:
         """Return the peers whose reliability matters to us: who holds or owes something, then who offers.

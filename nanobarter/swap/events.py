@@ -100,15 +100,21 @@ class Pending:
     bid: BidId
 
 
-def given_in(event: "SwapEvent") -> Quantity:
-    """Return what a bid has less after an event: what it gave, was made to give for nothing, or has to make good."""
+def taken_in(event: "SwapEvent") -> Amount | None:
+    """Return what an event took of us: what was given, also for nothing, or has to be made good; None: nothing."""
     match event:
-        case Settled(gave=(_, quantity)):
-            return quantity
-        case Aborted(how=how, over=RingOver(gave=(_, quantity))) if how in TAKING:
-            return quantity
+        case Settled(gave=gave):
+            return gave
+        case Aborted(how=how, over=RingOver(gave=gave)) if how in TAKING:
+            return gave
         case _:
-            return Quantity(0)
+            return None
+
+
+def given_in(event: "SwapEvent") -> Quantity:
+    """Return what a bid has less after an event."""
+    taken = taken_in(event)
+    return Quantity(0) if taken is None else taken[1]
 
 
 SwapEvent = DraftSeen | Asked | Approved | DraftRefused | Settled | Aborted

@@ -1,21 +1,23 @@
 """A budget in the person's own currency: how much of her space the bots may give away in a month.
 
 Own space is counted at par, as the yardstick of ``rates`` has it: thirty days of a MiB are one. What was given is read
-from the book, so neither a restart nor another order can spend it again.
+from the book, with what a ring took a moment ago and is not booked yet, so neither a restart nor another order can
+spend it again.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+from sqlite3 import Connection
 
 from msgspec.structs import replace
 
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import LEASE_KINDS_DEFAULT, Instant, LeaseKind, Quantity
+from nanobarter.core.units import Instant, LeaseKind, Quantity
 from nanobarter.translator.orders import Order
 from nanobarter.translator.pet import Pet
-from nanobarter.translator.rates import REFERENCE_DAYS, Deal, days_of
+from nanobarter.translator.rates import REFERENCE_DAYS, days_of
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,18 @@ def own_worth(quantity: int, kind: LeaseKind, pet: Pet) -> Fraction:
     return quantity * Fraction(days_of(kind), REFERENCE_DAYS) * pet.unit
 
 
-def spent(
-    budget: Fraction, deals: Iterable[Deal], me: NodeId, pet: Pet, kinds: Collection[LeaseKind] = LEASE_KINDS_DEFAULT
-) -> Spent:
-    """Return what of a budget the deals of its month have used; own space is given of these kinds."""
+def read_given(db: Connection, node: NodeId, since: int, until: int) -> list[tuple[LeaseKind, int]]:
+    """Return how much of a node's own space rings took in a span of time, by kind, also for nothing."""
+    sql = """SELECT kind, sum(amount) FROM ledger_postings JOIN ledger_entries USING (entry)
+             WHERE account IN ('equity:exchange', 'expenses:wronged') AND issuer = ? AND amount > 0
+             AND at >= ? AND at < ? GROUP BY kind"""
+    return [(LeaseKind(kind), given) for kind, given in db.execute(sql, (node, since, until))]
+
+
+def spent(budget: Fraction, given: Iterable[tuple[LeaseKind, int]], pet: Pet, kinds: Collection[LeaseKind]) -> Spent:
+    """Return what of a budget is used by what was given in its month, MiB; own space is given of these kinds."""
     least = min((own_worth(1, kind, pet) for kind in kinds), default=Fraction(0))
-    ours = (deal for deal in deals if deal.gave.issuer == me and deal.source == "agreement")
-    return Spent(budget, sum((own_worth(d.gave_quantity, d.gave.kind, pet) for d in ours), Fraction(0)), least)
+    return Spent(budget, sum((own_worth(quantity, kind, pet) for kind, quantity in given), Fraction(0)), least)
 
 
 def within(orders: Sequence[Order], left: Fraction, me: NodeId, pet: Pet) -> list[Order]:

@@ -6,20 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobarter.core.canonical import encode
-from nanobarter.core.ids import NodeId, sha256
+from nanobarter.core.ids import AgreementId, NodeId, sha256
 from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.quality import Quality
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
 from nanobarter.matching.wire import BidBody, Ratio, Want
-from nanobarter.translator.budget import month_of, own_worth, spent, within, within_room
-from nanobarter.translator.entries import LEASES_GIVEN, Posting
+from nanobarter.translator.budget import month_of, own_worth, read_given, spent, within, within_room
+from nanobarter.translator.entries import LEASES_GIVEN, Posting, RingOver, Settled
 from nanobarter.translator.ledger import Entry
 from nanobarter.translator.monthly import give_and_take, holdings, worths
 from nanobarter.translator.orders import Order
 from nanobarter.translator.pet import Pet
 from nanobarter.translator.quoted import quotes_of
 from nanobarter.translator.rates import Deal, Rates
+from nanobarter.translator.report import month_span
+from tests.translator.test_ledger import book_all, store_of
 
 KIND, LONG = LeaseKind("30d"), LeaseKind("90d")
 ME, A, B = (NodeId(sha256(b"n%d" % i)) for i in range(3))
@@ -71,16 +73,28 @@ def test_no_more_of_the_disk_is_promised_than_it_has_and_more_room_never_orders_
         assert kept == orders
 
 
-def test_only_own_space_that_was_given_counts_against_a_budget() -> None:
-    deals = [Deal(MINE, 954, QA, 500, NOW), Deal(QA, 900, QB, 900, NOW), Deal(MINE, 99, QA, 1, NOW, source="quote")]
-    used = spent(Fraction(10), deals, ME, PET)
+def test_a_budget_is_used_up_when_no_whole_mib_is_left() -> None:
+    used = spent(Fraction(10), [(KIND, 900), (KIND, 54)], PET, [KIND])
     assert used.is_used_up  # 954 MiB are a gigabyte and a little
     assert used.left == 0
-    assert not spent(Fraction(11), deals, ME, PET).is_used_up
-    begun = [Deal(MINE, 953, QA, 500, NOW)]  # of a gigabyte: what is left is less than a MiB, and cannot be given
-    assert spent(Fraction(10), begun, ME, PET, [KIND]).is_used_up
-    assert not spent(Fraction(10), [Deal(MINE, 952, QA, 500, NOW)], ME, PET, [KIND]).is_used_up
+    assert not spent(Fraction(11), [(KIND, 954)], PET, [KIND]).is_used_up
+    assert spent(Fraction(10), [(KIND, 953)], PET, [KIND]).is_used_up  # what is left cannot be given
+    assert not spent(Fraction(10), [(KIND, 952)], PET, [KIND]).is_used_up
     assert month_of(NOW) == "2023-11"
+
+
+def test_all_own_space_that_rings_took_in_a_month_counts_against_its_budget() -> None:
+    """Also of a ring whose end only the swap remembered, since a crash hid the news, and of one that never paid."""
+
+    def over(name: bytes, how: str, gave: Quality, at: Instant = NOW) -> RingOver:
+        return RingOver(AgreementId(sha256(name)), how, (gave, Quantity(10)), at)
+
+    told = Settled(AgreementId(sha256(b"told")), (MINE, Quantity(3)), (QA, Quantity(5)), (ME, A), NOW)
+    events = [over(how.encode(), how, MINE) for how in ("settled", "owing", "wronged", "aborted", "lapsed")]
+    since, until = month_span("2023-11")
+    with store_of() as store:
+        book_all(store, [told, *events, over(b"other's", "settled", QA), over(b"later", "settled", MINE, until)])
+        assert store.read_now(lambda db: read_given(db, ME, since, until)) == [(KIND, 33)]
 
 
 def quote(key: int, gives: Quality, wants: NodeId | None, omega: Ratio) -> Item:
