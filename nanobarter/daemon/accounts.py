@@ -10,7 +10,7 @@ from nanobarter.translator.ledger import Entry, Ledger
 from nanobarter.translator.pet import Pet
 from nanobarter.translator.rates import Rates
 
-ENTRIES_SHOWN_MAX = 10_000  # some years of a busy node; ``nbctl ledger`` tells the newest
+ENTRIES_SHOWN_MAX = 10_000  # the newest, some years of a busy node; ``nbctl ledger export`` writes all
 
 
 def pet_of(config: Config) -> Pet:
@@ -34,10 +34,10 @@ class Accounts:
         self._currency = facade.Currency(name=ledger.pet.name, symbol=ledger.pet.symbol)
 
     async def ledger(self) -> facade.Ledger:
-        """Tell what happened, oldest first."""
+        """Tell what happened of late, oldest first."""
         self._ledger.check()
         rates = self._ledger.rates()
-        rows = self._ledger.entries(count=ENTRIES_SHOWN_MAX)
+        rows = self._ledger.newest(ENTRIES_SHOWN_MAX)
         return facade.Ledger(currency=self._currency, entries=tuple(self._entry(row, rates) for row in rows))
 
     def _entry(self, entry: Entry, rates: Rates) -> facade.LedgerEntry:

@@ -36,7 +36,7 @@ from nanobarter.translator.entries import (
 )
 from nanobarter.translator.ledger_audit import REMEDY, audit
 from nanobarter.translator.pet import Pet
-from nanobarter.translator.rates import Deal, Figure, Rates, Reliability, Verdicts
+from nanobarter.translator.rates import Deal, Rates, Reliability, Verdicts
 from nanobarter.wallet.events import LeaseEnded, LeaseReceived, NotesReceived, NotesSpent
 from nanobarter.wallet.service import Wallet
 
@@ -133,6 +133,13 @@ class Ledger:
         """Return entries behind a number that happened in [since, until), in the order of booking."""
         return self._store.read_now(lambda db: read_entries(db, after, count, since, until))
 
+    def newest(self, count: int) -> list[Entry]:
+        """Return the entries booked last, in the order of booking."""
+        (last,) = self._store.read_now(
+            lambda db: db.execute("SELECT ifnull(max(entry), 0) FROM ledger_entries").fetchone()
+        )
+        return self.entries(after=last - count, count=count)
+
     def balance(self) -> list[Standing]:
         """Return what stands in each account and quality, in stable order; what is even is left out."""
         rates = self.rates()
@@ -164,10 +171,6 @@ class Ledger:
         """Return how many terms each issuer has kept for us to the end."""
         sql = "SELECT issuer, count(*) FROM ledger_postings WHERE account = 'expenses:used' GROUP BY issuer"
         return {NodeId(i): many for i, many in self._store.read_now(lambda db: db.execute(sql).fetchall())}
-
-    def figure(self, quality: Quality) -> Figure | None:
-        """Return what one MiB of a quality is worth and where that came from."""
-        return self.rates().figure(quality)
 
 
 def from_mint(event: mint_events.MintEvent, now: Instant) -> Happening | None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from nanobarter.core.ids import AgreementId, sha256
 from nanobarter.core.quality import Quality
 from nanobarter.core.system import ManualClock
 from nanobarter.core.units import DAY, Instant, LeaseKind, Quantity
+from nanobarter.daemon import accounts
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.translator.entries import Happening, RingOver
 from nanobarter.translator.export import commodity, export
@@ -96,6 +98,18 @@ def check(told: Report, rows: Rows, month: str) -> None:
     troubles = [total(rows, f"expenses:{what}", month=month) for what in TROUBLES]
     assert sum(line.startswith("attention: ") for line in told.lines) == sum(map(bool, troubles))
     assert told.lines[-1].startswith(f"balance {told.worth} ac: ")
+
+
+async def test_the_ledger_shown_ends_with_what_happened_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "ENTRIES_SHOWN_MAX", 3)
+    with store_of() as store:
+        mine, at = Quality(ME, LeaseKind("30d")), Instant(1_700_000_000_000)
+        book_all(
+            store,
+            [RingOver(AgreementId(sha256(b"%d" % i)), "settled", (mine, Quantity(i)), at) for i in (1, 2, 3, 4, 5)],
+        )
+        shown = await Accounts(Ledger(store=store, node=ME, clock=ManualClock(at), pet=ACORN), store).ledger()
+    assert [max(posting.amount for posting in entry.postings) for entry in shown.entries] == [3, 4, 5]
 
 
 async def test_the_balance_shown_is_that_of_the_report() -> None:
