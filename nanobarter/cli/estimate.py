@@ -42,12 +42,12 @@ def expected_plan(size_bytes: int, kind: LeaseKind, peers: int, *, high: bool = 
 
 
 def show_duration(seconds: int) -> str:
-    """Return about how long: ``3 hours``, ``20 minutes``."""
-    for length, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= length:
-            count = round(seconds / length)
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    return "a minute"
+    """Return about how long: ``3 hours``, ``20 minutes``, ``a minute``."""
+    if seconds < 90:  # noqa: PLR2004 - nearer to one minute than to two
+        return "a minute"
+    length, name = next(each for each in ((86400, "day"), (3600, "hour"), (60, "minute")) if seconds >= each[0])
+    count = round(seconds / length)
+    return f"{count} {name}{'s' if count > 1 else ''}"
 
 
 def show_cost(plan: Plan, peers: int) -> str:

@@ -2,26 +2,17 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Final
 
 from msgspec import to_builtins
 
-from nanobarter.cli.beside import (
-    ALWAYS,
-    Beside,
-    bargain_lines,
-    beside,
-    lent_at,
-    planned_bytes,
-    reserve_of,
-    show_reserve,
-)
-from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_duration
+from nanobarter.cli.beside import bargain_lines, lent_at, reserve_of, show_reserve
+from nanobarter.cli.estimate import expected_plan, show_duration
+from nanobarter.cli.estimating import HOURS_TOLD, Estimate, estimate
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.observed import Observed, observed, over
+from nanobarter.cli.policy_changes import change_lines, changes, order_lines
 from nanobarter.cli.talk import answer_json
 from nanobarter.core.errors import UsageError
 from nanobarter.core.units import MIB, show_size
@@ -32,8 +23,6 @@ from nanobarter.daemon.home import Home, default_home
 from nanobarter.daemon.terms import beyond_offer, standings_of
 from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY, Geometry
 from nanobarter.translator.budget import own_worth
-from nanobarter.translator.plan import Plan
-from nanobarter.translator.standing import Standing
 
 _PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
 _MODES: Final = {
@@ -41,40 +30,6 @@ _MODES: Final = {
     "par": "one for one; the reserve leaves out peers that are known to be there for less than 80 %",
     "discount": "at what a peer's reliability makes its notes worth, and more for it while much is missing",
 }
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a policy asks and gives, among so many peers."""
-
-    config: Config
-    found: FolderSize
-    peers: int
-    plan: Plan
-
-    @property
-    def lend_bytes(self) -> int:
-        """What must be lent at par."""
-        return self.plan.lent * MIB
-
-    @property
-    def enough(self) -> bool:
-        """Whether the offer pays for it: at par, and at the prices of a machine that is always on."""
-        return self.beside.folders <= self.config.offer.space_bytes
-
-    @property
-    def beside(self) -> Beside:
-        """What goes for the folders, and what may go beside them."""
-        return beside(self.config, self.plan)
-
-
-def estimate(config: Config, peers: int) -> Estimate:
-    """Measure the folders of a config, and work out what they need."""
-    found = measure(Path(folder).expanduser() for folder in config.backup.folders)
-    kind = config.offer.lease_kinds[0]
-    size = planned_bytes(config, found.size_bytes)
-    plan = expected_plan(size, kind, peers, high=config.backup.durability == "high")
-    return Estimate(config, found, peers, plan)
 
 
 def explain(asked: argparse.Namespace) -> int:
@@ -91,10 +46,11 @@ def test(asked: argparse.Namespace) -> int:
     new, seen = estimate(load_config(asked.file), _peers(asked)), observed(asked)
     if asked.json:
         answer_json({"type": "policy_test", "now": _shape(old), "then": _shape(new), "enough": new.enough,
+                     "changes": changes(old, new),
                      "disk_holds_offer": not seen.disk(new.config)})  # fmt: skip
     else:
         told = [*_lines(new), *seen.lines(new.config)]
-        print("\n".join([*told, "", "compared with what holds now:", *_changes(old, new)]))
+        print("\n".join([*told, "", "compared with what holds now:", *change_lines(old, new)]))
     return Exit.DONE if new.enough else Exit.FAILED
 
 
@@ -160,7 +116,7 @@ def _policy(config: Config) -> Iterator[str]:
     for name, nodes in (("prefer", market.prefer), ("refuse", market.refuse), ("only wants", market.wants)):
         if nodes:
             yield f"{name:<12} {', '.join(node[:10] for node in nodes)}"
-    yield from _orders(config)
+    yield from order_lines(config)
     asked = "you are asked" if config.market.approve == "manual" else "nobody is asked"
     yield f"agreements   {asked} before your space is promised"
     off = [
@@ -168,27 +124,6 @@ def _policy(config: Config) -> Iterator[str]:
     ]
     dry = " (dry run: nothing is ordered, only told)" if config.bots.dry_run else ""
     yield f"by itself    everything{', but without ' + ' and '.join(off) if off else ''}{dry}"
-
-
-def _orders(config: Config) -> Iterator[str]:
-    """Tell what is ordered beyond what the folders need, and what may be given away for all of it."""
-    if config.market.bargain is not None:
-        size, most = config.market.bargain
-        yield f"bargain      back up {show_size(size)} of folders for at most {show_size(most * MIB)} lent, or wait"
-    anybody = "those it wants" if config.market.wants else "anybody" + (" but some" if config.market.refuse else "")
-    for number, (row, order) in enumerate(zip(config.order, standings_of(config), strict=True), 1):
-        whose = ", ".join(node[:10] for node in row.at) or (f"{anybody}, not at some" if row.refuse else anybody)
-        how = "once" if order.once else "always keep it in hand"
-        price = f"{order.price[0]}/{order.price[1]}"
-        cost = f"for at most {show_size(order.give * MIB)} of yours ({price} for one, worth {_worth(config, order)})"
-        yield f"order {number:<6} {show_size(order.get * MIB)} of {order.kind} at {whose}, {how}, {cost}"
-    if config.market.budget_amount is not None:
-        yield f"budget       at most {config.market.budget} {config.pet.symbol} of your space are given away in a month"
-
-
-def _worth(config: Config, order: Standing) -> str:
-    pet = pet_of(config)
-    return pet.show(own_worth(order.give, order.gives, pet))
 
 
 def _lines(found: Estimate) -> Iterator[str]:
@@ -249,9 +184,9 @@ def _by_hours(found: Estimate) -> Iterator[str]:
     """Tell what is lent where orders are priced: it goes by how much of the time the machine is on."""
     if found.config.market.mode != "discount":
         return
-    pet, names = pet_of(found.config), {ALWAYS: "always", 16: "16 hours a day", 8: "8 hours a day"}
+    pet = pet_of(found.config)
     yield "your space is priced by how much of the time your machine is on, so that you lend at most, about:"
-    for hours, name in names.items():
+    for hours, name in HOURS_TOLD.items():
         lent = lent_at(found.config, found.plan, hours)
         cost = own_worth(lent // MIB, found.plan.kind, pet)
         short = "" if lent <= found.config.offer.space_bytes else ", more than you offer"
@@ -272,12 +207,3 @@ def _more(found: Estimate) -> Iterator[str]:
     if left > 0 and found.found.size_bytes and config.market.bargain is None:
         more = found.found.size_bytes * left // max(found.beside.folders, 1)
         yield f"  the {show_size(left)} left of your offer pay for {show_size(more)} more of folders"
-
-
-def _changes(old: Estimate, new: Estimate) -> Iterator[str]:
-    yield f"  folders  {show_size(old.found.size_bytes)} -> {show_size(new.found.size_bytes)}"
-    yield f"  lend     {show_size(old.lend_bytes)} -> {show_size(new.lend_bytes)}"
-    yield f"  reserve  {show_size(old.beside.reserve)} -> {show_size(new.beside.reserve)}"
-    yield f"  in all   {show_size(old.beside.together)} -> {show_size(new.beside.together)}"
-    yield f"  chance   {1 - old.plan.geometry.recovery:.2g} -> {1 - new.plan.geometry.recovery:.2g}"
-    yield f"  trade    {old.config.market.mode} -> {new.config.market.mode}"

@@ -166,8 +166,9 @@ def _circle(facts: Facts) -> Finding:
 
 
 def _ledger(facts: Facts) -> Finding:
-    if facts.ledger_bad:
-        return Finding("ledger", "fail", f"{facts.ledger_bad[0]}; {len(facts.ledger_bad)} entries are wrong", REMEDY)
+    for first in facts.ledger_bad:
+        more = f", nor do {len(facts.ledger_bad) - 1} more" if len(facts.ledger_bad) > 1 else ""
+        return Finding("ledger", "fail", first + more, REMEDY)
     if facts.ledger_off:
         hint = "the wallet and the mint are right; what balance and report tell is off by that. Please report it"
         return Finding("ledger", "warn", "; ".join(facts.ledger_off), hint)

@@ -232,20 +232,6 @@ def test_a_config_that_is_not_there_is_told_as_such(tmp_path: Path, capsys: pyte
     assert "nbctl init" not in err
 
 
-def test_an_order_for_more_than_is_offered_is_told_before_it_is_accepted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    home = str(tmp_path / "home")
-    assert alone(capsys, "--home", home, "init", "--yes", "--phrase-out", str(tmp_path / "p"))[0] == Exit.DONE
-    other = tmp_path / "other.toml"
-    other.write_text('[offer]\nspace = "10GB"\n\n[[order]]\nget = "50GB"\n')
-    told = "the orders may give 50.0 GB of your 30d space, and 10.0 GB of it is offered"
-    assert told in alone(capsys, "--home", home, "policy", "test", str(other))[1]
-    answer = json.loads(alone(capsys, "--home", home, "policy", "test", str(other), "--json")[1])
-    assert told in answer["then"]["orders_beyond_offer"]
-    assert not answer["now"]["orders_beyond_offer"]
-
-
 async def test_an_order_that_is_over_is_told_and_why_another_is_not_placed(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
