@@ -25,6 +25,7 @@ MIGRATIONS: Final = (
         ) STRICT;
         """,
     ),
+    Migration("restores", 2, "ALTER TABLE daemon_restores DROP COLUMN bytes;"),
 )
 KEPT_MAX: Final = 200
 YEAR: Final = Span(365 * DAY)  # who restored an old version once is not warned for ever
@@ -36,23 +37,23 @@ class Restores:
     def __init__(self, store: Store, clock: Clock, kept_max: int = KEPT_MAX) -> None:
         self._store, self._clock, self._kept_max = store, clock, kept_max
 
-    async def note(self, made: Instant, size_bytes: int, *, newest: bool) -> None:
-        """Remember that so many bytes of a snapshot were given back; ``newest``: no later one has its folders."""
-        row = (self._clock.now(), made, int(newest), size_bytes)
+    async def note(self, made: Instant, *, newest: bool) -> None:
+        """Remember that something of a snapshot was given back; ``newest``: no later one has its folders."""
+        row = (self._clock.now(), made, int(newest))
         kept = "DELETE FROM daemon_restores WHERE number <= (SELECT max(number) FROM daemon_restores) - ?"
         await self._store.write(
             lambda db: (
-                db.execute("INSERT INTO daemon_restores (at, made, newest, bytes) VALUES (?, ?, ?, ?)", row),
+                db.execute("INSERT INTO daemon_restores (at, made, newest) VALUES (?, ?, ?)", row),
                 db.execute(kept, (self._kept_max,)),
             )
         )
 
     async def known(self) -> list[Restore]:
         """Return what is remembered of the last year, oldest first."""
-        question = "SELECT at, made, newest, bytes FROM daemon_restores WHERE at > ? ORDER BY number"
+        question = "SELECT at, made, newest FROM daemon_restores WHERE at > ? ORDER BY number"
         since = self._clock.now() - YEAR
         rows = await self._store.read(lambda db: db.execute(question, (since,)).fetchall())
-        return [Restore(Instant(at), Instant(made), bool(newest), size) for at, made, newest, size in rows]
+        return [Restore(Instant(at), Instant(made), bool(newest)) for at, made, newest in rows]
 
 
 def is_newest(line: SnapshotLine, snapshot: Snapshot, lines: Sequence[SnapshotLine], keys: VaultKeys) -> bool:

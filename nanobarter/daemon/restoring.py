@@ -177,7 +177,7 @@ class RestoreJob:
         line = next((line for line in lines if line.snapshot_id.hex() == done.snapshot_id), None)
         if done.files and line is not None:
             newest = is_newest(line, open_snapshot(line.body, node.vault_keys), lines, node.vault_keys)
-            await node.restores.note(line.started, done.size_bytes, newest=newest)
+            await node.restores.note(line.started, newest=newest)
             backup = node.config.backup
             back, holds = Span(0 if newest else span_between(line.started, node.clock.now())), backup.holds
             return replace(done, warning=forgets_too_soon(back, holds, backup.keep))

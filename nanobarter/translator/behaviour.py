@@ -96,12 +96,11 @@ def days_until_too_small(use: Use, lent_bytes: int, offered_bytes: int) -> float
 
 @dataclass(frozen=True)
 class Restore:
-    """One restore: when, of a snapshot made when, whether that was the newest of its folders, how much came back."""
+    """One restore: when, of a snapshot made when, and whether that was the newest of its folders."""
 
     at: Instant
     made: Instant
     newest: bool
-    size_bytes: int
 
 
 def reached_back(restores: Iterable[Restore]) -> Span:

@@ -25,15 +25,30 @@ async def test_restores_outlive_a_restart_and_few_are_kept(tmp_path: Path) -> No
             restores = Restores(store, clock, KEPT)
             if round_ == 0:
                 for age in range(KEPT + 5):
-                    await restores.note(Instant(NOW - age * DAY), 10 + age, newest=age == 0)
+                    await restores.note(Instant(NOW - age * DAY), newest=age == 0)
             known = await restores.known()
             clock.advance(YEAR)
             assert await restores.known() == []
             nursery.cancel_scope.cancel()
         store.close()
         assert len(known) == KEPT, "and those of the last year count"
-        assert known[-1] == Restore(NOW, Instant(NOW - (KEPT + 4) * DAY), newest=False, size_bytes=KEPT + 14)
+        assert known[-1] == Restore(NOW, Instant(NOW - (KEPT + 4) * DAY), newest=False)
         assert reached_back(known) == (KEPT + 4) * DAY
+
+
+async def test_restores_of_a_version_that_counted_bytes_are_still_known(tmp_path: Path) -> None:
+    old = Store.open(tmp_path / "state.db", MIGRATIONS[:1])
+    row = (NOW - DAY, NOW - 9 * DAY, 0, 4711)
+    sql = "INSERT INTO daemon_restores (at, made, newest, bytes) VALUES (?, ?, ?, ?)"
+    old.write_now(lambda db: db.execute(sql, row).rowcount)
+    old.close()
+    store = Store.open(tmp_path / "state.db", MIGRATIONS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        restores = Restores(store, ManualClock(NOW), KEPT)
+        assert await restores.known() == [Restore(Instant(NOW - DAY), Instant(NOW - 9 * DAY), newest=False)]
+        nursery.cancel_scope.cancel()
+    store.close()
 
 
 ages = st.lists(st.tuples(st.integers(0, 1000 * DAY), st.booleans()), max_size=10)
@@ -44,8 +59,7 @@ def test_more_restores_never_reach_less_far_and_a_warning_goes_by_the_policy(
     some: list[tuple[int, bool]], more: list[tuple[int, bool]], keep: str
 ) -> None:
     first, all_ = (
-        reached_back(Restore(NOW, Instant(NOW - age), newest, 1) for age, newest in each)
-        for each in (some, some + more)
+        reached_back(Restore(NOW, Instant(NOW - age), newest) for age, newest in each) for each in (some, some + more)
     )
     assert first <= all_
     holds = holds_back(parse_keep(keep), Span(6 * HOUR))
