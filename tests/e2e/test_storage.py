@@ -137,6 +137,7 @@ def test_a_restore_waits_for_peers_who_are_away(scene: Scene) -> None:
 
 def test_a_forgotten_snapshot_gives_its_space_back_and_the_others_come_back(scene: Scene) -> None:
     owner, before, used = scene.owner, at_peers(scene), sum(row["used_bytes"] for row in leases(scene))
+    assert wait_until(lambda: owner.ask("/v1/status")["peers_connected"] >= 4, READY_SECONDS), owner.ask("/v1/peers")
     told = owner.ok("forget", "--keep", "last 1", "--dry-run")
     assert [row["snapshot_id"] for row in told["forgotten"]] == [scene.first]
     assert len(owner.ok("snapshots")["snapshots"]) == 2
