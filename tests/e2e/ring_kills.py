@@ -187,8 +187,8 @@ class Scene:
         got = [now - then for now, then in zip(self._all_held(), before, strict=True)]
         if got != [LOT_MIB] * PARTIES:
             problems.append(f"the parties got {got} MiB, each should have {LOT_MIB}")
-        wait_until(lambda: not contradictions(self._books()), BOOKS_SECONDS, every=0.5)  # not read in one instant
-        problems += contradictions(self._books())
+        if not wait_until(lambda: not contradictions(self._books()), BOOKS_SECONDS, every=0.5):
+            problems += contradictions(self._books())  # which are not read in one instant
         for node in self.stage.nodes:
             code, answer = nbctl("--home", str(node.home.path), "mint", "audit")
             if code:

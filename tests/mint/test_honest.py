@@ -125,7 +125,7 @@ STEPS = st.lists(
 SETTINGS = settings(
     max_examples=5,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
