@@ -135,7 +135,7 @@ async def test_a_caller_that_is_cancelled_stops_the_handler(pair: Pair) -> None:
         assert await one.call(two.node_id, "t.echo", b"after", timeout=LONG) == b"after"
 
 
-async def test_nobody_there_is_unreachable(pair: Pair) -> None:
+async def test_nobody_there_is_unreachable(pair: Pair, idle_clock: MockClock) -> None:
     async with pair(serve_echo) as (one, _two):
         with pytest.raises(Unreachable):
             await one.call(key(99).node_id, "t.echo", b"", timeout=LONG)

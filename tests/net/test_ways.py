@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from nanobarter.core.canonical import decode, encode
 from nanobarter.core.errors import PeerFault, Unreachable, UsageError
@@ -114,7 +115,7 @@ async def test_nobody_in_common_is_unreachable_at_once(world: World) -> None:
         await one.network.call(key(9).node_id, "t.echo", b"", timeout=LONG)
 
 
-async def test_what_a_peer_may_have_others_dial_is_bounded(world: World) -> None:
+async def test_what_a_peer_may_have_others_dial_is_bounded(world: World, idle_clock: MockClock) -> None:
     middle = await world.start(1, limits=Limits(peers_target=0))
     two = await joined(world, 2, middle, listens=True)
     ask = middle.network.call

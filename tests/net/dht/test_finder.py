@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from nanobarter.core.canonical import encode
 from nanobarter.core.errors import Unreachable
@@ -30,7 +31,7 @@ def serve_echo(network: Network) -> None:
     network.add("t.echo", echo, body_max=10)
 
 
-async def test_a_node_that_no_peer_knows_is_found_in_the_table(tmp_path: Path) -> None:
+async def test_a_node_that_no_peer_knows_is_found_in_the_table(tmp_path: Path, idle_clock: MockClock) -> None:
     async with open_world(tmp_path) as world, open_town("memory", 8) as town:
         one, two = await world.start(1), await world.start(2, prepare=serve_echo)
         with pytest.raises(Unreachable):

@@ -39,7 +39,7 @@ async def test_the_newest_is_found_and_an_older_one_does_not_come_back(kind: Kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_with_a_third_dead_values_are_found_and_published(kind: Kind) -> None:
+async def test_with_a_third_dead_values_are_found_and_published(kind: Kind, idle_clock: trio.testing.MockClock) -> None:
     async with open_town(kind, 30) as town:
         values = [value_of(number + 1) for number in range(6)]
         for number, value in enumerate(values):
