@@ -1,5 +1,6 @@
 """One command that checks everything: format, lint, types, layers, tests. ``./nb tests`` runs it."""
 
+import os
 import subprocess
 import sys
 import time
@@ -7,12 +8,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 PYTHON = [sys.executable, "-m"]
+WORKERS = str((os.cpu_count() or 1) + 1)  # tests with real processes wait half of their time
 STEPS = (
     ("format", [*PYTHON, "ruff", "format", "--check", "."]),
     ("lint", [*PYTHON, "ruff", "check", "."]),
     ("layers", [str(Path(sys.executable).parent / "lint-imports")]),
     ("types", [*PYTHON, "pyright", "--warnings", "--pythonpath", sys.executable]),
-    ("tests", [*PYTHON, "pytest", "-n", "auto", "--dist", "worksteal"]),
+    ("tests", [*PYTHON, "pytest", "-n", WORKERS, "--dist", "worksteal"]),
 )
 
 
