@@ -19,7 +19,7 @@ def _reliability(told: f.Reliability) -> Iterator[str]:
             f"{row.reach:.3f} ({row.windows} windows)",
             f"{row.data:.3f} ({row.audits} audits, {row.faults} wrong)",
             f"{row.survival:.3f} ({max(0, row.last_heard - row.first_seen) // DAY} days)",
-            "gone" if row.gone is not None else "vetted" if row.vetted else "new",
+            "gone" if row.gone is not None else "vetted" if row.vetted else "caught" if row.faults else "new",
         )
         for row in told.peers
     )

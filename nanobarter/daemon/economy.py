@@ -25,7 +25,8 @@ from nanobarter.matching.wire import BidBody, Want
 from nanobarter.translator.export import export
 from nanobarter.translator.ledger import Entry, Ledger
 from nanobarter.translator.rates import days_of, value_by_reliability
-from nanobarter.translator.reliability import Observed, Score, missing_for_vetting, score
+from nanobarter.translator.reliability import Observed, Score, score
+from nanobarter.translator.vetting import missing_for_vetting
 
 PAGE: Final = 10_000
 ENTRIES_MAX: Final = 1_000_000  # a century of a busy node; 300 bytes each in one answer

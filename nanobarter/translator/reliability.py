@@ -271,25 +271,6 @@ def score(observed: Observed, survival: Survival, now: Instant, term_days: float
     return Score(observed.there, observed.data.lower, survival.until(age, term_days))
 
 
-def missing_for_vetting(observed: Observed) -> tuple[str, ...]:
-    """Return what a peer still lacks to be vetted, in words; empty: it is vetted."""
-    found = list[str]()
-    if observed.faults:
-        found.append(f"{observed.faults} audits answered wrongly or never")
-    if observed.age < VETTED_AGE:
-        found.append(f"{VETTED_AGE // DAY - observed.age // DAY} days of age")
-    if observed.windows < VETTED_WINDOWS:
-        found.append(f"{VETTED_WINDOWS - observed.windows} windows of pings")
-    if observed.audits < VETTED_AUDITS:
-        found.append(f"{VETTED_AUDITS - observed.audits} audits")
-    return tuple(found)
-
-
-def is_vetted(observed: Observed | None) -> bool:
-    """Tell whether a peer has been watched for long enough, without a proof against it."""
-    return observed is not None and not missing_for_vetting(observed)
-
-
 def next_ping(now: Instant, dice: int) -> Instant:
     """Return when to ping next: a period later, give or take a third. ``dice`` is any number that nobody foresees."""
     third = PING_PERIOD // 3

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import Quantity
+from nanobarter.core.units import DAY, Quantity
 from nanobarter.translator.asked import NO_ASKS, Asks, at_most
+from nanobarter.translator.reliability import VETTED_AGE, VETTED_AUDITS, VETTED_WINDOWS, Observed
 
 LOT_MOST: Final = Quantity(953)  # MiB, 1 GB: the bound before a lease ended clean
 LOT_PART: Final = 8  # of a whole share at first: after three clean days the whole
@@ -20,6 +21,27 @@ CLEAN_DAY: Final = 4  # windows of audits
 LOTS_DOUBLED_MAX: Final = 10  # a thousand times as much: no cap for anybody at home
 BAD_RELIABILITY: Final = 0.5  # v = 0.26: four such notes make one; shares there are moved when others can be had
 CAPACITY_FRACTION: Final = 20  # all unvetted issuers together hold at most one part in twenty of our own space
+
+
+def missing_for_vetting(observed: Observed) -> tuple[str, ...]:
+    """Return what a peer still lacks to be vetted, in words; empty: it is vetted."""
+    if observed.faults:
+        return (f"never: {_many(observed.faults, 'wrong answer')} to audits",)
+    lacks = (
+        (VETTED_AGE // DAY - observed.age // DAY, "day", ""),
+        (VETTED_WINDOWS - observed.windows, "window", " of pings, six hours each"),
+        (VETTED_AUDITS - observed.audits, "audit", ""),
+    )
+    return tuple(f"{_many(count, 'more ' + what)}{of}" for count, what, of in lacks if count > 0)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def is_vetted(observed: Observed | None) -> bool:
+    """Tell whether a peer has been watched for long enough, without a proof against it."""
+    return observed is not None and not missing_for_vetting(observed)
 
 
 @dataclass(frozen=True)

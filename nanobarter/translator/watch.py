@@ -22,13 +22,12 @@ from nanobarter.translator.reliability import (
     audited,
     first_seen,
     fit,
-    is_vetted,
     marked,
     pinged,
     score,
     unanswered,
 )
-from nanobarter.translator.vetting import BAD_RELIABILITY
+from nanobarter.translator.vetting import BAD_RELIABILITY, is_vetted
 
 Change = Callable[[Observed], Observed]
 

@@ -37,7 +37,7 @@ async def test_reliability_comes_with_its_evidence(home: Home, capsys: pytest.Ca
     assert code == Exit.DONE
     words = " ".join(out.splitlines()[1].split())
     assert words == "nb1peer 0.900 0.81 0.950 (44 windows) 0.990 (40 audits, 0 wrong) 0.957 (11 days) new"
-    assert out.splitlines()[-1] == "to vet    3 days of age"
+    assert out.splitlines()[-1] == "to vet    3 more days"
     code, out, _ = await spoken(FakeNode(), home, capsys, "peers", "reliability", "--json")
     assert json.loads(out)["peers"][0]["windows"] == 44
     assert (await spoken(FakeNode(), home, capsys, "peers"))[0] == Exit.DONE

@@ -23,7 +23,7 @@ class FakeEconomy:
         self.asked.append(f"reliability {node}")
         row = ReliabilityRow(
             node="nb1peer", r=0.9, value=0.81, reach=0.95, data=0.99, survival=0.957, vetted=False,
-            missing=("3 days of age",), first_seen=0, last_heard=11 * 86_400_000, windows=44, audits=40,
+            missing=("3 more days",), first_seen=0, last_heard=11 * 86_400_000, windows=44, audits=40,
         )  # fmt: skip
         return Reliability(term_days=30, peers=(row,), hazards=(0.005, 0.002, 0.0005, 0.0002))
 

@@ -16,10 +16,9 @@ from nanobarter.translator.reliability import (
     closed,
     first_seen,
     fit,
-    is_vetted,
     score,
 )
-from nanobarter.translator.vetting import BAD_RELIABILITY
+from nanobarter.translator.vetting import BAD_RELIABILITY, is_vetted
 
 START = Instant(1_700_000_000_000)
 NODES = 3  # the first one watches

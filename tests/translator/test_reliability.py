@@ -35,7 +35,6 @@ from nanobarter.translator.reliability import (
     closed,
     first_seen,
     fit,
-    is_vetted,
     marked,
     next_ping,
     pinged,
@@ -43,7 +42,7 @@ from nanobarter.translator.reliability import (
     unanswered,
 )
 from nanobarter.translator.tables import MIGRATIONS
-from nanobarter.translator.vetting import Caps, Trust, caps
+from nanobarter.translator.vetting import Caps, Trust, caps, is_vetted, missing_for_vetting
 from nanobarter.translator.watch import Outcome, Watch, read_all
 
 START = Instant(1_700_000_000_000)
@@ -168,6 +167,9 @@ def test_vetting_takes_two_weeks_of_pings_and_audits() -> None:
     assert not is_vetted(lived(first_seen(START), 13))
     assert not is_vetted(lived(first_seen(START), 40, proven=None))
     assert is_vetted(lived(first_seen(START), 15))
+    assert missing_for_vetting(lived(first_seen(START), 13))[0] == "1 more day"
+    caught = lived(audited(lived(first_seen(START), 15), after(START, Span(16 * DAY)), proven=False), 30)
+    assert missing_for_vetting(caught) == ("never: 1 wrong answer to audits",)
 
 
 @given(st.floats(0, 400), st.floats(0, 365), st.floats(0, 365))
