@@ -6,7 +6,7 @@ is lost, the next backup, which stores again what the folders still hold of it, 
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import trio
@@ -26,6 +26,14 @@ def due_at(started: Instant, last: Instant | None, failed: Instant | None, every
     """Return when the next backup begins."""
     due = max(after(started, SETTLE), after(last, every) if last is not None else Instant(0))
     return due if failed is None else max(due, after(failed, Span(min(RETRY, every))))
+
+
+def last_until(now: Instant, times: Iterable[Instant]) -> Instant | None:
+    """Return the last of these times that is not to come.
+
+    A backup of a day on which the clock was a year ahead must not stop all others for a year.
+    """
+    return max((at for at in times if at <= now), default=None)
 
 
 class Scheduler:
@@ -58,7 +66,10 @@ class Scheduler:
             lost = self._lost()  # once for each loss: what no folder holds any more stays lost
             urgent = bool(lost - tried)  # nor does it wait for the night
             every = min(self._every, RETRY) if urgent else self._every
-            now, due = self._clock.now(), due_at(started, await self._last(), failed, every)
+            now = self._clock.now()
+            started = min(started, now)  # the clock may have been ahead then
+            failed = None if failed is None else min(failed, now)
+            due = due_at(started, await self._last(), failed, every)
             if now < due or not (urgent or self._open_at(now)):
                 await trio.sleep(min(span_between(now, due) or LOOK_AGAIN, LOOK_AGAIN) / SECOND)
                 continue

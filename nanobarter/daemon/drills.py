@@ -51,9 +51,9 @@ class Drills:
         )
 
     async def last(self) -> DrillRow | None:
-        """Return the last drill."""
-        question = "SELECT told FROM daemon_drills ORDER BY at DESC LIMIT 1"
-        found = await self._store.read(lambda db: db.execute(question).fetchone())
+        """Return the last drill, but none of a time that is to come: the clock was ahead then."""
+        now, question = self._clock.now(), "SELECT told FROM daemon_drills WHERE at <= ? ORDER BY at DESC LIMIT 1"
+        found = await self._store.read(lambda db: db.execute(question, (now,)).fetchone())
         return None if found is None else msgspec.json.decode(found[0], type=DrillRow)
 
     async def counted_from(self, every: Span, first_snapshot: Instant | None) -> Instant:

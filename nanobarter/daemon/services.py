@@ -13,7 +13,7 @@ import trio
 from nanobarter.bots.keeper import Keeper, Policy
 from nanobarter.bots.pinger import FOLLOWED_FOR, Pinger
 from nanobarter.bots.pinger import choose as watched
-from nanobarter.bots.scheduler import Scheduler
+from nanobarter.bots.scheduler import Scheduler, last_until
 from nanobarter.core.ids import NodeId
 from nanobarter.core.item import Item
 from nanobarter.core.limits import Limits
@@ -233,7 +233,7 @@ class Node(Storage):
         return (await self.usage.look()).planned_bytes
 
     async def _last_snapshot(self) -> Instant | None:
-        return max((line.started for line in await self.catalog.snapshots()), default=None)
+        return last_until(self.clock.now(), [line.started for line in await self.catalog.snapshots()])
 
     async def _last_drill(self) -> Instant | None:
         first = min((line.started for line in await self.catalog.snapshots()), default=None)

@@ -158,6 +158,7 @@ def marked(own: Observed, now: Instant) -> Observed:
     mark stands for all the time since the last one, up to ``MARK_PERIODS_MAX`` periods of pings: a busy machine that
     comes to its pings late was on all the same.
     """
+    own = not_ahead(own, now)
     late = round(span_between(own.heard, now) / PING_PERIOD)
     window, missed = own.window, 0
     while span_between(window.start, now) >= WINDOW and missed < MISSED_MAX:
@@ -172,9 +173,21 @@ def marked(own: Observed, now: Instant) -> Observed:
 
 def rolled(observed: Observed, now: Instant) -> Observed:
     """Close the window if it is over, and open the one that ``now`` lies in."""
+    observed = not_ahead(observed, now)
     if span_between(observed.window.start, now) < WINDOW:
         return observed
     return closed(observed, observed.window, now)
+
+
+def not_ahead(observed: Observed, now: Instant) -> Observed:
+    """Return what is known with no time in it that is to come.
+
+    A window that began while the clock was a year ahead would run for a year, and nothing more be learnt in it.
+    """
+    if observed.window.start <= now:
+        return observed
+    first, heard = min(observed.first, now), min(observed.heard, now)
+    return replace(observed, first=first, heard=heard, window=replace(observed.window, start=now))
 
 
 def closed(observed: Observed, window: Window, now: Instant, heard: Instant | None = None) -> Observed:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from nanobarter.bots.scheduler import SETTLE, Scheduler, due_at
+from nanobarter.bots.scheduler import SETTLE, Scheduler, due_at, last_until
 from nanobarter.core.hours import parse_hours
 from nanobarter.core.ids import PackId
 from nanobarter.core.units import HOUR, MINUTE, Instant, Span
@@ -68,6 +68,33 @@ async def test_it_backs_up_again_and_again_also_after_failures(autojump_clock: M
         await Scheduler(every=Span(6 * HOUR), last=last, backup=backup, clock=clock).run()
     gaps = [round((b - a) / HOUR, 1) for a, b in pairwise(at)]
     assert gaps[:3] == [6.0, 1.0, 6.0]
+
+
+async def test_a_clock_that_was_ahead_stops_no_backups(autojump_clock: MockClock) -> None:
+    year, made, at = Span(365 * 24 * HOUR), list[Instant](), list[float]()
+
+    class Ahead:
+        def now(self) -> Instant:
+            return Instant(
+                1_700_000_000_000 + int(trio.current_time() * 1000) + (year if trio.current_time() < 300 else 0)
+            )
+
+    async def last() -> Instant | None:
+        await trio.lowlevel.checkpoint()
+        return last_until(Ahead().now(), made)
+
+    async def backup() -> None:
+        await trio.lowlevel.checkpoint()
+        at.append(trio.current_time() * 1000)
+        made.append(Ahead().now())
+        if len(at) == 2:
+            raise RuntimeError("the peers are away")
+
+    start = trio.current_time()
+    with trio.move_on_after(24 * 3600):
+        await Scheduler(every=Span(6 * HOUR), last=last, backup=backup, clock=Ahead()).run()
+    assert len(at) >= 4
+    assert at[1] - start < 10 * MINUTE  # the one that seems to be a year old to come is none
 
 
 async def test_it_begins_only_when_it_may(autojump_clock: MockClock) -> None:

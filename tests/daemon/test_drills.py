@@ -45,3 +45,7 @@ async def test_the_next_drill_counts_from_the_last_and_comes_soon_after_a_failur
         last = await drills.last()
         assert last is not None
         assert (last.at, last.problem_count) == (clock.now(), 0)
+        clock.advance(Span(365 * DAY))
+        await drills.note("ab", 20, 18, 0, ())
+        clock.advance(Span(-365 * DAY))
+        assert await drills.last() == last

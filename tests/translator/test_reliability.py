@@ -162,6 +162,17 @@ def test_who_is_silent_for_two_weeks_is_gone_until_it_answers_again() -> None:
     assert pinged(seen, after(seen.window.start, Span(1)), answered=True).gone is None
 
 
+def test_a_clock_that_was_a_year_ahead_stops_no_learning() -> None:
+    ahead = after(START, Span(365 * DAY))
+    peer, own = pinged(first_seen(ahead), ahead, answered=True), marked(first_seen(ahead), ahead)
+    for day in range(30):
+        now = after(START, Span(day * DAY))
+        peer, own = pinged(peer, now, answered=False), marked(own, now)
+    assert peer.gone is not None
+    assert own.windows >= 29
+    assert own.age == 29 * DAY
+
+
 def test_vetting_takes_two_weeks_of_pings_and_audits() -> None:
     assert not is_vetted(None)
     assert not is_vetted(lived(first_seen(START), 13))
