@@ -24,6 +24,8 @@ from nanobarter.daemon.home import Home
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
 
+_given: Final = set[int]()  # a port that was found is free again, and may be found for the next node too
+
 
 @dataclass
 class Node:
@@ -104,12 +106,16 @@ def remove_tree(folder: Path) -> None:
 
 
 def free_address() -> str:
-    """Return a loopback address that is free now.
+    """Return a loopback address that is free now, and another one each time.
 
     Fixed in the config rather than port 0, so that a daemon that is killed and started again is found again.
     """
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    while True:  # the system has thousands to choose from
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            port = int(found.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return f"127.0.0.1:{port}"
 
 
 def nbctl(*arguments: str) -> tuple[int, dict[str, Any]]:
