@@ -148,7 +148,8 @@ class Keeper:
         trust = self._trust(allowed, code.n if code is not None else 0)
         useful: Mapping[NodeId, Held] = held
         if self._place is not None and code is not None:
-            allowed, useful = self._apart(allowed, held, code.n, self._place, trust)
+            share = self.plan.per_issuer if self.plan is not None else 0
+            allowed, useful = of_use(allowed, held, code.n, share, self._place, trust)
             trust = self._trust(allowed, code.n)  # caps are for so many vetted ones as are of use
         policy = replace(
             self._policy if issuers else self._seen(size), room=self._room() if self._room is not None else None
@@ -159,27 +160,6 @@ class Keeper:
         self._orders.set_orders(orders)
         self._learn_price(orders, held, is_new=trust.is_new)
         return self.plan
-
-    def _apart(
-        self,
-        allowed: Sequence[NodeId],
-        held: Mapping[NodeId, Held],
-        needed: int,
-        place: Callable[[NodeId], str],
-        trust: Trust,
-    ) -> tuple[list[NodeId], Mapping[NodeId, Held]]:
-        """Return whom to ask, and what is held that is of use beside them.
-
-        Only who is good, and holds or owes half a share, takes its place. Else one that proved bad, or a last MiB of
-        somebody's notes, would keep out all others of a network.
-        """
-        share = self.plan.per_issuer if self.plan is not None else 0
-        good = (n for n in held if not (trust.is_bad(n) or trust.is_gone(n)))
-        settled = {n for n in good if 2 * max(held[n].lease_used, held[n].total) >= share}
-        asked = apart(allowed, settled, needed, place, lambda n: _worth(n, trust))
-        taken, kept = {place(n) for n in (*settled, *asked)}, {*settled, *asked}
-        leftover = {n for n, each in held.items() if n not in kept and not each.lease_used and place(n) in taken}
-        return asked, {n: each for n, each in held.items() if n not in leftover}
 
     def _bargained(self) -> Terms:
         """Return the terms, with the price at which all of the plan costs no more than the person said."""
@@ -228,6 +208,27 @@ class Keeper:
             pause = self._policy.period if self.is_settled else self._policy.settle
             with trio.move_on_after(pause / 1000):
                 await self._news.wait()
+
+
+def of_use(
+    allowed: Sequence[NodeId],
+    held: Mapping[NodeId, Held],
+    needed: int,
+    share: int,
+    place: Callable[[NodeId], str],
+    trust: Trust,
+) -> tuple[list[NodeId], Mapping[NodeId, Held]]:
+    """Return whom to ask, and what is held that is of use beside them, where one issuer of each place is.
+
+    Only who is good, and holds or owes half a share, takes its place. Else one that proved bad, or a last MiB of
+    somebody's notes, would keep out all others of a network.
+    """
+    good = (n for n in held if not (trust.is_bad(n) or trust.is_gone(n)))
+    settled = {n for n in good if 2 * max(held[n].lease_used, held[n].total) >= share}
+    asked = apart(allowed, settled, needed, place, lambda n: _worth(n, trust))
+    taken, kept = {place(n) for n in (*settled, *asked)}, {*settled, *asked}
+    leftover = {n for n, each in held.items() if n not in kept and not each.lease_used and place(n) in taken}
+    return asked, {n: each for n, each in held.items() if n not in leftover}
 
 
 def _worth(node: NodeId, trust: Trust) -> float:

@@ -20,6 +20,7 @@ SHOCKS = (
     "disk",
     "wash",
     "faces",
+    "line",
     "games",
     "all",
 )

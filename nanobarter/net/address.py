@@ -49,3 +49,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def public_host(host: str) -> str:
+    """Return a numeric host that the whole internet knows; nothing for a name, and for one of a private network."""
+    try:
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    number = number.ipv4_mapped or number if isinstance(number, ipaddress.IPv6Address) else number
+    return str(number) if number.is_global else ""

@@ -15,7 +15,7 @@ from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
 from nanobarter.core.units import SECOND
-from nanobarter.net.address import Address
+from nanobarter.net.address import Address, public_host
 from nanobarter.net.beacon import is_near
 from nanobarter.net.certificates import tls_context
 from nanobarter.net.circle import Circle
@@ -80,6 +80,11 @@ async def _open_both(port: int) -> list[trio.SocketListener]:
     return [*six, *four]
 
 
+def seen_at(host: str, path: str, *, hidden: bool) -> str:
+    """Return the public host at the other end, as far as it is the peer's: a relay and a proxy stand before many."""
+    return "" if hidden or path == "relay" else public_host(host)
+
+
 class Doors:
     """Brings connections up and keeps them, whichever way they came."""
 
@@ -135,7 +140,8 @@ class Doors:
         )
         connection.ends = ends_of(greeted.channel.transport_stream)
         connection.path = path + (" lan" if path != "relay" and is_near(host) else "")
-        self.book.met(connection.peer, connection.key, self.clock.now(), address)
+        seen = seen_at(host, path, hidden=self.hidden)
+        self.book.met(connection.peer, connection.key, self.clock.now(), address, seen)
         return connection
 
     def register(self, connection: Connection, host: str) -> None:

@@ -201,6 +201,11 @@ class Network:
         peer = self._book.get(node)
         return min(peer.addresses, key=lambda a: peer.addresses[a].failures, default=None) if peer else None
 
+    def host_of(self, node: NodeId) -> str | None:
+        """Return at which host a node is: where it was last seen, before what it says; None: neither is known."""
+        peer, address = self._book.get(node), self.address_of(node)
+        return (peer.seen if peer is not None else "") or (address.host if address is not None else None)
+
     def public_key_of(self, node: NodeId) -> PublicKey | None:
         """Return the key behind an id, if we met the node or hold its record."""
         if node == self._node_id:

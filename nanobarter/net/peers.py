@@ -54,7 +54,7 @@ class Attempts:
 
 @dataclass
 class Peer:
-    """One known node. ``record`` is its newest signed word; ``met`` are addresses at which it answered."""
+    """One known node. ``record`` is its newest signed word; ``seen`` is the public host that it last came from."""
 
     key: PublicKey | None = None
     record: Item | None = None
@@ -62,6 +62,7 @@ class Peer:
     last_seen: Instant | None = None
     answered: int = 0
     failed: int = 0
+    seen: str = ""
 
     def score(self, answered: int = 0, failed: int = 0) -> int:
         """Return the share of answered calls in percent, those under way on a live connection included."""
@@ -123,10 +124,10 @@ class PeerBook:
         self._add_addresses(item.node, peer, record.addresses)
         return True
 
-    def met(self, node: NodeId, key: PublicKey, now: Instant, address: Address | None) -> None:
-        """Note that a node proved its key, and where it was dialled if we dialled it."""
+    def met(self, node: NodeId, key: PublicKey, now: Instant, address: Address | None, seen: str = "") -> None:
+        """Note that a node proved its key, where it was dialled if we dialled it, and where it was ``seen``."""
         peer = self._peer(node)
-        peer.key, peer.last_seen = key, now
+        peer.key, peer.last_seen, peer.seen = key, now, seen or peer.seen
         if address is not None:
             self._crowds.make_familiar(node, address)
             self._add_addresses(node, peer, [address])

@@ -173,7 +173,7 @@ class Placer:
         for node, room in self._leases.capacity().items():
             if room > 0 and node not in leaving and node != self._client.node_id:
                 resting = self._reader.rests.resting(node)
-                found.append(Candidate(node, self._host(node), room, node in connected, resting))
+                found.append(Candidate(node, self._directory.host_of(node), room, node in connected, resting))
         return found
 
     # -- out
@@ -184,15 +184,11 @@ class Placer:
 
     def place_of(self, node: NodeId) -> str:
         """Return what must differ between two shares of a pack, besides the issuer (``targets``)."""
-        return place_of(node, self._host(node), same_host_ok=self._same_host_ok)
-
-    def _host(self, node: NodeId) -> str | None:
-        address = self._directory.address_of(node)
-        return None if address is None else address.host
+        return place_of(node, self._directory.host_of(node), same_host_ok=self._same_host_ok)
 
     def _picker(self, held: Sequence[Placement], last: Collection[NodeId] = ()) -> Picker:
         picker = Picker(self.candidates(), self._same_host_ok, last)
-        picker.occupy((p.node, self._host(p.node)) for p in held)
+        picker.occupy((p.node, self._directory.host_of(p.node)) for p in held)
         return picker
 
     async def _place(

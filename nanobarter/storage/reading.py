@@ -58,6 +58,10 @@ class Directory(Protocol):
         """Return where a node was last reached."""
         ...
 
+    def host_of(self, node: NodeId) -> str | None:
+        """Return at which host a node is, as far as was seen or said."""
+        ...
+
 
 class PackReader:
     """Implements PackSource over recorded placements; ``rests`` remembers which peers failed lately."""

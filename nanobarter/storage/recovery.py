@@ -76,6 +76,10 @@ class Reach(Caller, Protocol):
         """Return where a node was last reached."""
         ...
 
+    def host_of(self, node: NodeId) -> str | None:
+        """Return at which host a node is, as far as was seen or said."""
+        ...
+
     def learn(self, node: NodeId | None, address: Address) -> None:
         """Take an address to be dialled."""
         ...

@@ -89,6 +89,10 @@ class Throttle:
         """Return where a node was last reached."""
         return self._network.address_of(node)
 
+    def host_of(self, node: NodeId) -> str | None:
+        """Return at which host a node is, as far as was seen or said."""
+        return self._network.host_of(node)
+
     def learn(self, node: NodeId | None, address: Address) -> None:
         """Take an address to be dialled."""
         self._network.learn(node, address)

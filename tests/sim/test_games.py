@@ -10,7 +10,7 @@ from nanobarter.cli.main import main
 from nanobarter.sim.economy.games import WASHED, said
 from nanobarter.sim.economy.measures import prices
 from nanobarter.sim.economy.nature import Nature, name_of
-from nanobarter.sim.economy.players import FACE_DAYS, FAIR, GAME_DAY, GAMES, NAMES, PASSES, STAYS, Game, enlist
+from nanobarter.sim.economy.players import FACE_DAYS, FAIR, GAME_DAY, GAMES, LINE, NAMES, PASSES, STAYS, Game, enlist
 from nanobarter.sim.economy.world import CAPACITY, Job, Run, simulate
 
 
@@ -33,6 +33,38 @@ def test_a_disk_keeps_no_more_than_it_holds_and_what_came_first_stays() -> None:
     assert set(left) <= set(kept)
     for row, column in kept:
         assert found[row, column] == ((row, column) in left)
+
+
+def test_what_was_dropped_does_not_come_back_with_room_and_is_forgotten_with_its_lease() -> None:
+    run = ran("disk")
+    name = next(n for n in run.nature.values() if n.disk == 0)
+    holders = [p for p in run.people.values() if p.in_leases(name.node)]
+    assert holders
+
+    def found(capacity: int) -> list[float]:
+        found = replace(run.games, kept={}, dropped=dropped, capacity=capacity).keeps(run.people, GAME_DAY + 12)
+        return [float(found[p.nature.number, name.number]) for p in holders]
+
+    roomy, dropped = 100 * CAPACITY, dict[int, set[tuple[int, int]]]()
+    assert found(roomy) == [1.0] * len(holders)
+    assert found(0) == [0.0] * len(holders)
+    assert found(roomy) == [0.0] * len(holders), "there is room again, and the data is gone"
+    leases = {p.me: p.leases.pop(name.node) for p in holders}
+    found(roomy)
+    for p in holders:
+        p.leases[name.node] = leases[p.me]
+    assert found(roomy) == [1.0] * len(holders)
+
+
+def test_names_on_one_line_are_asked_as_one() -> None:
+    run = ran("line")
+    names = {node for node, nature in run.nature.items() if nature.cheat == LINE}
+    assert len(names) == NAMES
+    assert len({run.place_of(node) for node in names}) == 1
+    assert len({run.place_of(node) for node in run.people}) == len(run.people) - NAMES + 1
+    per_person = [len(names & person.leases.keys()) for person in run.people.values()]
+    assert max(per_person) <= 1 < NAMES
+    assert sum(per_person)
 
 
 def test_who_passes_on_has_what_it_took_at_others_and_asks_for_as_much_again() -> None:
@@ -99,7 +131,7 @@ def test_nobody_plays_two_games_and_all_come_when_they_should() -> None:
     assert len({n.node for n in nodes}) == len(nodes)
     assert all(n.plays and n.born >= GAME_DAY for n in players)
     counts = {sort: sum(n.cheat == sort for n in players) for sort in {n.cheat for n in players}}
-    assert counts.pop("one disk") == 2 * NAMES
+    assert counts.pop("one disk") == counts.pop(LINE) == 2 * NAMES
     assert counts.pop("new faces") > 2
     assert set(counts.values()) == {2}
     assert all(n.dead_on == n.born + (FACE_DAYS if n.cheat == "new faces" else STAYS) for n in players if n.dead_on)

@@ -117,6 +117,17 @@ async def test_one_network_gets_one_share(tmp_path: Path) -> None:
         assert places == {"9.9.9": 1, "8.8.3": 1}
 
 
+async def test_names_seen_on_one_line_get_one_share_wherever_they_say_they_are(tmp_path: Path) -> None:
+    pack = pack_of("a", 1, 4)
+    async with town(tmp_path, 4) as (here, _):
+        seen = here.directory.seen
+        seen |= {peer.node_id: f"9.9.9.{index + 1}" for index, peer in enumerate(here.peers[:3])}
+        assert here.placer.geometry().n == 2
+        await here.placer.put(pack)
+        assert sum(p.node in seen for p in held(here, pack.pack_id)) == 1
+        assert len({here.placer.place_of(node) for node in seen}) == 1
+
+
 async def test_too_few_peers_is_said_and_a_second_put_goes_on(tmp_path: Path) -> None:
     pack = pack_of("a", 2, 3)
     async with town(tmp_path, 3) as (here, _):

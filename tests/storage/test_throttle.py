@@ -41,6 +41,9 @@ class Line:
     def address_of(self, node: NodeId) -> Address | None:
         return Address(node.hex(), 1)
 
+    def host_of(self, node: NodeId) -> str:
+        return node.hex()
+
     def learn(self, node: NodeId | None, address: Address) -> None:
         raise AssertionError((node, address))
 

@@ -161,6 +161,7 @@ class FakeDirectory:
     node: MemoryNode
     hosts: dict[NodeId, str]
     known_nodes: set[NodeId] | None = None
+    seen: dict[NodeId, str] = field(default_factory=dict[NodeId, str])
 
     @property
     def node_id(self) -> NodeId:
@@ -185,6 +186,9 @@ class FakeDirectory:
 
     def address_of(self, node: NodeId) -> Where | None:
         return Where(self.hosts[node]) if node in self.hosts else None
+
+    def host_of(self, node: NodeId) -> str | None:
+        return self.seen.get(node, self.hosts.get(node))
 
 
 class Town:

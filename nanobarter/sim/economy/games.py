@@ -60,6 +60,8 @@ class Games:
     own_bytes: int
     kept: dict[int, dict[tuple[int, int], float]] = field(default_factory=dict[int, dict[tuple[int, int], float]])
     """What is on each disk: of whose lease, at which name, how much."""
+    dropped: dict[int, set[tuple[int, int]]] = field(default_factory=dict[int, set[tuple[int, int]]])
+    """What of it was dropped, as long as its lease runs: it does not come back when there is room again."""
     washed: list[Trade] = field(default_factory=list[Trade])
     accounts: dict[int, Account] = field(default_factory=dict[int, Account])
 
@@ -99,16 +101,19 @@ class Games:
         return backed
 
     def _fill(self, disk: int, leased: Floats, found: Floats) -> None:
-        """Keep on a disk what came first, as long as it fits; what comes later is taken and dropped."""
+        """Keep on a disk what came first, as long as it fits; what comes later is taken and dropped for good."""
         names = [n for n in self.natures if n.disk == disk]
         before, kept = self.kept.get(disk, {}), dict[tuple[int, int], float]()
         columns = [n.number for n in names]
         now = {(row, col): float(leased[row, col]) for col in columns for row in np.nonzero(leased[:, col])[0].tolist()}
-        left = float(self.capacity)
+        left, dropped = float(self.capacity), self.dropped.setdefault(disk, set())
+        dropped.intersection_update(now)
         for pair in sorted(now, key=lambda pair: (pair not in before, pair)):
-            if now[pair] <= left:
+            if now[pair] <= left and pair not in dropped:
                 kept[pair] = now[pair]
                 left -= now[pair]
+            else:
+                dropped.add(pair)
             found[pair] = float(pair in kept)
         self.kept[disk] = kept
         for nature in names:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from nanobarter.core.ids import NodeId, sha256
 
-Shock = Literal["silent", "ring", "flood", "exit", "drop", "mute", "leave", "through", "disk", "wash", "faces"]
+Shock = Literal["silent", "ring", "flood", "exit", "drop", "mute", "leave", "through", "disk", "wash", "faces", "line"]
 SHOCKS: Final[tuple[Shock, ...]] = ("silent", "ring", "flood", "exit")
 """What comes over a network unless something else is asked for; the others are games (``players``)."""
 SILENT_DAY: Final = 60
@@ -34,6 +34,8 @@ class Nature:
     """Asked for what it dropped it says nothing, since a wrong answer is signed and heard by all."""
     disk: int | None = None
     """On which disk it is, where that has other names besides."""
+    place: str = ""
+    """The line on which it is seen, where others are too."""
     plays: bool = False
     """Is one of the players, or came with them; deals with nobody."""
     last_days: dict[str, int] = field(default_factory=dict[str, int])

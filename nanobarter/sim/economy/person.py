@@ -1,11 +1,11 @@
 """One node of the simulated economy: what it holds, what it saw, and the daemon's own decisions on that."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nanobarter.bots import dealing
-from nanobarter.bots.keeper import Policy, choose
+from nanobarter.bots.keeper import Policy, choose, of_use
 from nanobarter.bots.pinger import FOLLOWED_FOR
 from nanobarter.bots.pinger import choose as watched
 from nanobarter.core.ids import NodeId
@@ -13,6 +13,7 @@ from nanobarter.core.quality import Quality
 from nanobarter.core.units import DAY, LeaseKind, Quantity, Span
 from nanobarter.matching.book import Book
 from nanobarter.sim.economy.kinds import DAYS, KIND, Further
+from nanobarter.sim.economy.lots import without
 from nanobarter.sim.economy.nature import Nature
 from nanobarter.sim.economy.regimes import DEALERS, Manner
 from nanobarter.storage.geometry import Geometry, for_peers
@@ -66,11 +67,12 @@ class Person:
     kind: LeaseKind = KIND
     """Under which the folder is kept, and with which it is paid for."""
     further: Further = field(default_factory=Further)
+    place: Callable[[NodeId], str] | None = None
+    """Where others are seen, where some are together: no second share of a pack goes there."""
     term: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.me = self.nature.node
-        self.term = DAYS[self.kind]
+        self.me, self.term = self.nature.node, DAYS[self.kind]
 
     @property
     def free(self) -> int:
@@ -108,10 +110,11 @@ class Person:
 
     def watch(self, offering: Sequence[NodeId], here: Collection[NodeId], day: int) -> Collection[NodeId]:
         """Return whom it pings of those who are ``here``: the daemon's choice."""
-        before = [node for node in self.followed if node in here and not self.trust.is_bad(node)]
-        before.sort(key=lambda node: node not in self.trust.vetted)
-        turn = day * DAY // FOLLOWED_FOR
-        found = watched([*self.leases, *self.notes], before, [*before, *offering], self.me, WATCHED, turn)
+        good = (node for node in self.followed if node in here and not self.trust.is_bad(node))
+        before = sorted(good, key=lambda node: node not in self.trust.vetted)
+        found = watched(
+            [*self.leases, *self.notes], before, [*before, *offering], self.me, WATCHED, day * DAY // FOLLOWED_FOR
+        )
         self.followed = dict.fromkeys(found)
         return found
 
@@ -138,20 +141,21 @@ class Person:
         """Return what it bids today, by the ``book`` and the ``asks`` of the day before."""
         held = self.held(day)
         code = self._code(len({*held, *offering}))
-        self.plan = make_plan(self.folder_bytes, self.kind, code)
+        self.plan, useful = make_plan(self.folder_bytes, self.kind, code), held
+        if self.place is not None:
+            offering, useful = of_use(offering, held, code.n, self.plan.per_issuer, self.place, self.trust)
         if self.manner.learns:
-            capacity = Quantity(self.capacity)
-            share, clean = self.plan.per_issuer, self.audited
-            known = self.trust.vetted
+            capacity, share, clean = Quantity(self.capacity), self.plan.per_issuer, self.audited
             here = list(dict.fromkeys([*offering, *held]))
-            bounds = caps(here, known, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean)
+            bounds = caps(
+                here, self.trust.vetted, self.clean, needed=code.n, capacity=capacity, share=share, clean=clean
+            )
             is_new = day - self.nature.born < VETTED_AGE // DAY
             self.trust = replace(self.trust, caps=bounds, asks=asks, is_new=is_new)
-        policy = Policy(self.kind, Quantity(self.capacity // RESERVE_PART), (), Span(0), Span(0))
-        policy = replace(policy, room=Quantity(max(0, self.free)))
-        own = self.own if self.manner.learns else 1.0
-        terms = Terms(mode=self.manner.mode, markup=self.markup, own=own)
-        orders = choose(self.plan, held, offering, policy, self.trust, terms)
+        reserve, room = Quantity(self.capacity // RESERVE_PART), Quantity(max(0, self.free))
+        policy = Policy(self.kind, reserve, (), Span(0), Span(0), room=room)
+        terms = Terms(mode=self.manner.mode, markup=self.markup, own=self.own if self.manner.learns else 1.0)
+        orders = choose(self.plan, useful, offering, policy, self.trust, terms)
         self._count_missing(self.plan, held)
         if self.manner.deals:
             self.turn = day
@@ -209,14 +213,7 @@ class Person:
 
     def give(self, issuer: NodeId, quantity: int) -> None:
         """Give notes of others away, those that end first."""
-        lots, left = sorted(self.notes.get(issuer, ())), quantity
-        kept = list[tuple[int, int]]()
-        for end, size in lots:
-            taken = min(left, size)
-            left -= taken
-            if size > taken:
-                kept.append((end, size - taken))
-        self._put(self.notes, issuer, kept)
+        self._put(self.notes, issuer, without(self.notes.get(issuer, ()), quantity))
 
     def settle(self, day: int, holders: Mapping[NodeId, "Person"]) -> None:
         """End what ran out, lengthen leases, and turn notes into the leases of the plan."""
@@ -238,6 +235,7 @@ class Person:
         for issuer in sorted(open_ones, key=lambda n: (n not in self.trust.vetted, -self.in_leases(n), n)):
             mine = issuer in self.leases
             full = on_trial >= PROBES_MAX and not mine if issuer in lots else whole >= most
+            full = full or (self.place is not None and self.place(issuer) in map(self.place, counted - {issuer}))
             if full or (not mine and (issuer in self.silent or self.trust.is_bad(issuer))):
                 continue
             quantity = min(per - self.in_leases(issuer), self.in_notes(issuer))

@@ -12,11 +12,12 @@ from typing import Final, Literal
 from nanobarter.core.ids import NodeId
 from nanobarter.sim.economy.nature import Nature, Shock, name_of
 
-Game = Literal["drop", "mute", "leave", "through", "disk", "wash", "faces"]
-GAMES: Final[tuple[Game, ...]] = ("drop", "mute", "leave", "through", "disk", "wash", "faces")
+Game = Literal["drop", "mute", "leave", "through", "disk", "wash", "faces", "line"]
+GAMES: Final[tuple[Game, ...]] = ("drop", "mute", "leave", "through", "disk", "wash", "faces", "line")
 GAME_DAY: Final = 30  # on which players come, unless something else is asked for
 GAP_DAYS: Final = 8  # between those of one game and of the next, so that they do not only meet each other
 NAMES: Final = 5  # on one disk
+LINES_FROM: Final = 1000  # numbers of the disks whose names are all seen on one line
 FACE_DAYS: Final = 20  # for so long one name is used
 STAYS: Final = 60  # days for which one is good who leaves then
 KEPT: Final = 0.3  # of the data by one who drops
@@ -27,6 +28,7 @@ MUTE: Final = "drops data, mute"
 LEAVES: Final = "good, leaves after 60"
 PASSES: Final = "passes on"
 DISK: Final = "one disk"
+LINE: Final = "one disk, one line"
 WASHES: Final = "barters with itself"
 FACES: Final = "new faces"
 FAIR: Final = "honest, came with them"
@@ -66,8 +68,10 @@ def _players(game: Game, number: int, days: int, since: int) -> list[Nature]:
             return [replace(name(LEAVES, until=since + STAYS), last_days={"leaves": since + STAYS})]
         case "through" | "wash":
             return [name(WASHES if game == "wash" else PASSES)]
-        case "disk":
-            return [replace(name(DISK), mute=True, disk=number) for _ in range(NAMES)]
+        case "disk" | "line":
+            one = name(DISK) if game == "disk" else replace(name(LINE), place=f"line {number}")
+            disk = number if game == "disk" else LINES_FROM + number
+            return [replace(one, mute=True, disk=disk) for _ in range(NAMES)]
         case "faces":
             faces = [name(FACES, born, born + FACE_DAYS) for born in range(since, days, FACE_DAYS)]
             return [replace(face, keeps=0.0, mute=True) for face in faces]

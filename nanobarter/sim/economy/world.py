@@ -76,6 +76,10 @@ class Run:
     games: Games = field(default_factory=lambda: Games((), 0, 0))
     said: dict[str, float] = field(default_factory=dict[str, float])
 
+    def place_of(self, node: NodeId) -> str:
+        """Return where a node is seen."""
+        return self.nature[node].place or node.hex()
+
 
 @contextmanager
 def _collecting_seldom() -> Generator[None]:
@@ -103,6 +107,9 @@ def simulate(job: Job, tell: Callable[[str], None] = lambda _line: None) -> Run:
         further = Further(tuple(others))
         capacity = CAPACITY - further.pledged
         run.people[nature.node] = Person(nature, manner, capacity, FOLDER_BYTES, kind=first, further=further)
+    if any(nature.place for nature in natures):
+        for person in run.people.values():
+            person.place = run.place_of
     run.sights = Sights(len(natures))
     run.games = Games(natures, CAPACITY, FOLDER_BYTES)
     book, asks = None, NO_ASKS
