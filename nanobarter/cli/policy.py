@@ -112,7 +112,7 @@ def _policy(config: Config) -> Iterator[str]:
     price = "as the mode says" if config.market.price == "auto" else f"at most {config.market.price} for one received"
     yield f"price        {price}"
     market = config.market
-    yield f"reserve      {show_reserve(reserve_of(config))}"
+    yield f"reserve      {show_reserve(reserve_of(config)).removeprefix('beside that ')}"
     for name, nodes in (("prefer", market.prefer), ("refuse", market.refuse), ("only wants", market.wants)):
         if nodes:
             yield f"{name:<12} {', '.join(node[:10] for node in nodes)}"

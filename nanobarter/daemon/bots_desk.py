@@ -56,6 +56,8 @@ class BotsDesk:
         return BotRow(name=name, state=state, does=_DOES[name], orders=orders, short=short)
 
     def _wanted(self, name: BotName) -> Sequence[Order]:
+        if name == "keeper" and not self._node.config.bots.dry_run:
+            return [*self._node.market.orders_of("keeper"), *self._node.market.orders_of("standing")]
         if name == "keeper":
             return [*self._node.keeper.wants, *standing_orders(self._node, self._node.swap.promised())]
         return self._node.dealers.would.get(name, ()) if name in DEALERS else ()

@@ -13,7 +13,7 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.disk import room
 from nanobarter.daemon.holdings import reserve_quantity
 from nanobarter.daemon.localtime import show_time
-from nanobarter.daemon.terms import standings_of
+from nanobarter.daemon.terms import issuers_of, standings_of
 from nanobarter.swap.events import Amount
 from nanobarter.translator.budget import Spent, own_worth, within, within_room
 from nanobarter.translator.orders import Order
@@ -141,9 +141,11 @@ def own_note(terms: Terms) -> float:
 
 def desk_of(node: "Node") -> Desk:
     """Return what the dealers stand on: notes beyond the plan, own space beyond what the keeper has bids for."""
-    plan, held, avoided = node.keeper.plan, node.held(), node.avoided()
+    plan, held = node.keeper.plan, node.held()
     stock = stock_of(node.owed(), held, node.network.connected())
     trust = node.trust(node.market.offering(), 0 if plan is None else plan.geometry.n)
+    takes = issuers_of(node.config).takes
+    avoided = {*node.avoided(), *(issuer for issuer in trust.vetted | trust.judged if not takes(issuer))}
     free = min(room(node), next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0))
     ordered = sum(own_space(node.market.orders_of(who), node.me) for who in ("hand", "keeper", "standing"))
     spent = node.budget()

@@ -36,11 +36,11 @@ CLOCK = SystemClock()
 
 
 @asynccontextmanager
-async def a_node(path: Path, market: Market = Market()) -> AsyncGenerator[Node]:  # noqa: B008 - frozen
+async def a_node(path: Path, config: Config = Config()) -> AsyncGenerator[Node]:  # noqa: B008 - frozen
     """Compose a whole node; only its store runs."""
     home = path / "home"
     made = Home(home) if home.exists() else Home.create(home, bytes(64), "")
-    node = Node(made, Config(market=market), clock=CLOCK, entropy=SeededEntropy(1, "node"), limits=LIMITS)
+    node = Node(made, config, clock=CLOCK, entropy=SeededEntropy(1, "node"), limits=LIMITS)
     async with trio.open_nursery() as nursery:
         await nursery.start(node.store.run)
         yield node
@@ -210,7 +210,9 @@ async def test_whom_the_config_refuses_is_not_bartered_with_by_hand_either(tmp_p
             for wants in ("", f"30d@{ann}")
         ]
         assert [node.market.stock_of(bid) for bid in (anybodys, hers)] == [20, 20]
-    async with a_node(tmp_path, Market(refuse=(ann,))) as node:  # the bids of before are still in the drawer
+    async with a_node(
+        tmp_path, Config(market=Market(refuse=(ann,)))
+    ) as node:  # the bids of before are still in the drawer
         view = NodeView(node, "")
         await pledged(node)
         await says(node, ANN, None, (1, 1), 50)
@@ -224,7 +226,7 @@ async def test_whom_the_config_refuses_is_not_bartered_with_by_hand_either(tmp_p
         with pytest.raises(UsageError, match=rf"\[market\] refuse in config.toml names {ann}") as told:
             await view.market_bid("", f"30d@{ann}", "20", "", "", best=False)
         assert "take it out" in told.value.hint
-    async with a_node(tmp_path, Market(wants=(ann,))) as node:
+    async with a_node(tmp_path, Config(market=Market(wants=(ann,)))) as node:
         view = NodeView(node, "")
         await pledged(node)
         for wants in ("", f"30d@{ben}"):

@@ -1,44 +1,31 @@
 """At stake: bids that nobody could fill, since they offer more space than there is: partners would ask in vain."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
-import trio
+import pytest
 
-from nanobarter.core.ids import NodeId
-from nanobarter.core.limits import LIMITS
-from nanobarter.core.system import SeededEntropy, SystemClock
+from nanobarter.bots.dealing import quotes
+from nanobarter.core.ids import NodeId, show_node
 from nanobarter.core.units import MIB, Quantity
-from nanobarter.daemon.config import Config, Offer
+from nanobarter.daemon.bots_desk import BotsDesk
+from nanobarter.daemon.config import Config, Market, Offer
 from nanobarter.daemon.config_orders import OrderRow
-from nanobarter.daemon.home import Home
-from nanobarter.daemon.services import Node
-from nanobarter.daemon.services_dealers import own_space
+from nanobarter.daemon.services_dealers import desk_of, own_space
 from nanobarter.daemon.terms import beyond_offer
 from nanobarter.translator.orders import Order
+from nanobarter.translator.vetting import Trust
+from tests.daemon import test_desk
+from tests.daemon.test_desk import a_node, pledged
 
 LARGE = Config(offer=Offer(space="10GB"), order=(OrderRow(get="50GB"),))
 OFFERED = 10**10 // MIB
-
-
-@asynccontextmanager
-async def a_node(path: Path, config: Config) -> AsyncGenerator[Node]:
-    """Compose a whole node; only its store runs."""
-    clock = SystemClock()
-    node = Node(
-        Home.create(path / "home", bytes(64), ""), config, clock=clock, entropy=SeededEntropy(1, "node"), limits=LIMITS
-    )
-    async with trio.open_nursery() as nursery:
-        await nursery.start(node.store.run)
-        await node.mint.start()
-        yield node
-        nursery.cancel_scope.cancel()
-    node.store.close()
+ANN, BEN = test_desk.ANN.node_id, test_desk.BEN.node_id
 
 
 async def test_no_more_is_offered_than_there_is_and_the_folders_come_first(tmp_path: Path) -> None:
     async with a_node(tmp_path, LARGE) as node:
+        await pledged(node)
         node.thrifty.set_orders([])
         assert own_space(node.market.orders_of("standing"), node.me) == OFFERED
         folders = Order(node.kind, NodeId(b"p" * 32), Quantity(3000))
@@ -46,6 +33,20 @@ async def test_no_more_is_offered_than_there_is_and_the_folders_come_first(tmp_p
         assert node.market.orders_of("keeper") == [folders]
         assert own_space(node.market.orders_of("standing"), node.me) == OFFERED - 3000
         assert not node.thrifty.problem  # it is not the disk that has no room
+        keeper = (await BotsDesk(node).bots()).bots[0]
+        assert [order.quantity_mib for order in keeper.orders] == [3000, OFFERED - 3000]
+
+
+@pytest.mark.parametrize("market", [Market(refuse=(show_node(ANN),)), Market(wants=(show_node(BEN),))])
+async def test_dealers_want_no_notes_that_the_person_does_not_want(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = frozenset({ANN, BEN})
+    trust = Trust({ANN: 0.99, BEN: 0.9}, both, judged=both)
+    async with a_node(tmp_path, Config(market=market)) as node:
+        await pledged(node)
+        monkeypatch.setattr(node, "trust", Mock(return_value=trust))
+        assert {order.issuer for order in quotes(desk_of(node), node.dealers.limits())} == {BEN}
 
 
 def test_orders_for_more_than_is_offered_are_told() -> None:
