@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import trio
 
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import HOUR, LeaseKind, Quantity, Span
+from nanobarter.core.units import HOUR, SECOND, LeaseKind, Quantity, Span
 from nanobarter.storage.geometry import Geometry
 from nanobarter.storage.targets import apart
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan, orders_for_renewal
@@ -29,6 +29,8 @@ from nanobarter.translator.pricing import (
 from nanobarter.translator.standing import price_of_backup
 from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
+REST_TIMES: Final = 4  # as long as a look took: each bid that is heard asks for one, and a large book makes it long
+REST_MAX: Final = Span(5 * SECOND)
 MARKUP_SPAN: Final = Span(6 * HOUR)  # others have seen the bid meanwhile, and those who were off are on again
 
 
@@ -110,6 +112,7 @@ class Keeper:
         self._news = trio.Event()
         self._code: Geometry | None = None
         self._code_since = 0.0
+        self._rest = 0.0
         self.plan: Plan | None = None
         self.wants: Sequence[Order] = ()
 
@@ -133,7 +136,14 @@ class Keeper:
     async def look(self) -> Plan | None:
         """Make the plan anew and set the orders; return the plan (None without folders or peers, or not settled)."""
         size = await self._folder_bytes()
-        held = self._held()  # no waiting from here on: what is ordered must follow from what is held at this moment
+        begun = trio.current_time()
+        plan = self._decide(size)
+        self._rest = min(REST_TIMES * (trio.current_time() - begun), REST_MAX / SECOND)
+        return plan
+
+    def _decide(self, size: int) -> Plan | None:
+        """Do it without waiting: what is ordered must follow from what is held at this moment."""
+        held = self._held()
         gone = self._avoid()  # their bids live on for a while
         allowed = [node for node in _allowed(self._orders.offering(), self._policy.wants) if node not in gone]
         issuers = {*held, *allowed}
@@ -205,6 +215,7 @@ class Keeper:
         while True:
             self._news = trio.Event()
             await self.look()
+            await trio.sleep(self._rest)
             pause = self._policy.period if self.is_settled else self._policy.settle
             with trio.move_on_after(pause / 1000):
                 await self._news.wait()

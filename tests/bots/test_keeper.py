@@ -97,6 +97,30 @@ async def test_nothing_is_ordered_while_peers_are_still_being_found(autojump_clo
     assert plan.geometry.n == len(desk.orders) == 5
 
 
+async def test_a_storm_of_bids_leaves_time_for_the_rest_of_the_node(autojump_clock: MockClock) -> None:
+    desk, looks = Desk(), list[float]()
+
+    def held() -> dict[NodeId, Held]:
+        looks.append(trio.current_time())
+        autojump_clock.jump(0.5)  # a book of tens of thousands
+        return {}
+
+    async def size() -> int:
+        await trio.lowlevel.checkpoint()
+        return 10**8
+
+    policy = Policy(KIND, Quantity(0), (), Span(60_000), Span(0))
+    keeper = Keeper(orders=desk, held=held, folder_bytes=size, geometry=lambda peers: Geometry(1, peers), policy=policy)
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keeper.run)
+        while trio.current_time() < begun + 60:
+            keeper.wake()
+            await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert 10 <= len(looks) <= 60 / 0.5 / 4
+
+
 async def test_own_notes_are_worth_what_others_can_see_of_us_and_more_is_given_only_while_much_is_missing(
     autojump_clock: MockClock,
 ) -> None:
