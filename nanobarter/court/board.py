@@ -23,6 +23,10 @@ class Bids(Protocol):
         """Say this to all, or tell why not."""
         ...
 
+    def next_sequence(self, topic: Topic, author: bytes, key: bytes) -> int:
+        """Return a sequence that replaces what was said in a slot, also if the clock went back since."""
+        ...
+
     def items(self, topic: Topic) -> Sequence[Item]:
         """Return the live items of a topic."""
         ...
@@ -43,6 +47,10 @@ class CleanBoard:
     async def publish(self, item: Item) -> Refused | None:
         """Say this to all, or tell why not."""
         return await self._bids.publish(item)
+
+    def next_sequence(self, topic: Topic, author: bytes, key: bytes) -> int:
+        """Return a sequence that replaces what was said in a slot, also if the clock went back since."""
+        return self._bids.next_sequence(topic, author, key)
 
     def items(self, topic: Topic) -> Sequence[Item]:
         """Return the live items of a topic that may be dealt with."""

@@ -131,7 +131,7 @@ class Market:
         await self._wanted.place(order)
         if bid_id in self._own or self._wanted.by_hand(bid_id) != order:
             return None
-        refused = await self._publish(bid_id, order, 0)
+        refused = await self._publish(bid_id, order)
         if refused is not None:
             self._own.pop(bid_id, None)
             await self.take_back(bid_id)
@@ -209,10 +209,10 @@ class Market:
             if wanted is None:
                 await self._withdraw(bid_id, standing)
             elif not hardly_differs(wanted, standing.order) or standing.item.expires < renew_before:
-                await self._publish(bid_id, wanted, standing.item.sequence)
+                await self._publish(bid_id, wanted)
         for bid_id, order in every.items():
             if bid_id not in self._own:
-                await self._publish(bid_id, order, 0)
+                await self._publish(bid_id, order)
 
     def _is_idle(self, bid_id: BidId) -> bool:
         return bid_id not in self._proposing and not self._proposer.busy(bid_id)
@@ -220,8 +220,8 @@ class Market:
     def _body(self, order: Order) -> bytes:
         return encode(replace(bid_for(order, self.me, self._pace.issuers.refused), asks=self._pace.asks))
 
-    async def _publish(self, bid_id: BidId, order: Order, sequence: int) -> Refused | None:
-        item = self._version(order.slot, sequence, self._body(order), self._span_of(bid_id))
+    async def _publish(self, bid_id: BidId, order: Order) -> Refused | None:
+        item = self._version(order.slot, self._body(order), self._span_of(bid_id))
         self._own[bid_id] = Posted(order, item, self._wanted.whose(bid_id))
         self._chooser.begin(bid_id)
         refused = await self._board.publish(item)
@@ -232,23 +232,17 @@ class Market:
     async def _withdraw(self, bid_id: BidId, standing: Posted) -> None:
         del self._own[bid_id]
         self._chooser.forget(bid_id)
-        await self._board.publish(self._version(standing.order.slot, standing.item.sequence, b"", self._pace.bid_span))
+        await self._board.publish(self._version(standing.order.slot, b"", self._pace.bid_span))
 
     def _span_of(self, bid_id: BidId) -> Span:
         """Return how long a bid stands: what dealers quote is made of values that age."""
         quoted = self._wanted.whose(bid_id) in ("trader", "arbitrageur")
         return Span(min(self._pace.bid_span, self._pace.quote_span)) if quoted else self._pace.bid_span
 
-    def _version(self, slot: bytes, after_sequence: int, body: bytes, span: Span) -> Item:
-        now = self._clock.now()
-        return make_item(
-            self._key,
-            "bid",
-            slot,
-            sequence=max(now, after_sequence + 1),
-            expires=after(now, span),
-            body=body,
-        )
+    def _version(self, slot: bytes, body: bytes, span: Span) -> Item:
+        sequence = self._board.next_sequence("bid", self._key.public, slot)
+        expires = after(self._clock.now(), span)
+        return make_item(self._key, "bid", slot, sequence=sequence, expires=expires, body=body)
 
     async def _withdraw_old(self) -> None:
         """Take back what was said before a restart: the orders behind it are made anew. Orders by hand still stand."""
@@ -256,7 +250,7 @@ class Market:
         for item in old:
             order = self._wanted.by_hand(bid_id_of(item))
             if order is None:
-                await self._board.publish(self._version(item.key, item.sequence, b"", self._pace.bid_span))
+                await self._board.publish(self._version(item.key, b"", self._pace.bid_span))
                 continue
             said = item.body == self._body(order)  # else a restart came between keeping and saying
             order = order if said else replace(order, quantity=Quantity(0))

@@ -25,6 +25,10 @@ class Board(Protocol):
         """Say this to all, or tell why not."""
         ...
 
+    def next_sequence(self, topic: Topic, author: bytes, key: bytes) -> int:
+        """Return a sequence that replaces what was said in a slot, also if the clock went back since."""
+        ...
+
     def items(self, topic: Topic) -> Sequence[Item]:
         """Return the live items of a topic."""
         ...

@@ -19,7 +19,7 @@ from nanobarter.core.limits import LIMITS
 from nanobarter.core.quality import Quality
 from nanobarter.core.store import Store
 from nanobarter.core.system import SeededEntropy
-from nanobarter.core.units import MINUTE, Instant, LeaseKind, Quantity, Span
+from nanobarter.core.units import DAY, MINUTE, Instant, LeaseKind, Quantity, Span
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match
 from nanobarter.matching.wire import BidBody, Ratio, Want, bid_id_of
@@ -52,10 +52,16 @@ class _Board:
 
     async def publish(self, item: Item) -> Refused | None:
         await trio.lowlevel.checkpoint()
+        if item.slot in self.slots and self.slots[item.slot].sequence >= item.sequence:
+            return Refused(Reason.EXPIRED, "a version at least as new is held")
         self.slots[item.slot] = item
         for tell in self.told:
             tell(item)
         return None
+
+    def next_sequence(self, topic: Topic, author: bytes, key: bytes) -> int:
+        held = self.slots.get((topic, author, key))
+        return max(_Clock().now(), held.sequence + 1 if held is not None else 0)
 
     def items(self, topic: Topic) -> list[Item]:
         return [item for item in self.slots.values() if item.body and item.topic == topic]
@@ -218,6 +224,18 @@ async def test_a_reserve_waits_to_be_asked(autojump_clock: MockClock) -> None:
     await run_for(market, 60)
     assert partner.asked == 0
     assert any(item.node == ME.node_id for item in board.items("bid"))
+
+
+async def test_an_order_is_heard_again_although_its_bid_was_taken_back_by_a_clock_that_was_ahead(
+    autojump_clock: MockClock,
+) -> None:
+    board, order = _Board(), Order(KIND, None, Quantity(20))
+    ahead = make_item(ME, "bid", order.slot, sequence=START + 365 * DAY, expires=FAR, body=b"")
+    await board.publish(ahead)
+    market = market_with(board, _Partner(Reason.BUSY))
+    market.set_orders([order])
+    await run_for(market, 60)
+    assert [bid_id_of(item) for item in board.items("bid")] == [order.bid_id(ME.node_id)]
 
 
 async def test_a_bid_that_gossip_refuses_is_told_in_the_log(
