@@ -24,7 +24,7 @@ from nanobarter.daemon.home import Home
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
 
-_given: Final = set[int]()  # a port that was found is free again, and may be found for the next node too
+_kept: Final = list[socket.socket]()
 
 
 @dataclass
@@ -106,16 +106,17 @@ def remove_tree(folder: Path) -> None:
 
 
 def free_address() -> str:
-    """Return a loopback address that is free now, and another one each time.
+    """Return a loopback address that nobody else on this machine is given while this process lives.
 
-    Fixed in the config rather than port 0, so that a daemon that is killed and started again is found again.
+    Fixed in the config rather than port 0, so that a daemon that is killed and started again is found again. A port
+    that was found and closed may be found again, by the next call or by any program. One that stays bound is not,
+    and yet a daemon may listen there, since both sockets say SO_REUSEADDR and ours does not listen (socket(7)).
     """
-    while True:  # the system has thousands to choose from
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            port = int(found.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
-            return f"127.0.0.1:{port}"
+    found = socket.socket()
+    found.bind(("127.0.0.1", 0))
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _kept.append(found)
+    return f"127.0.0.1:{found.getsockname()[1]}"
 
 
 def nbctl(*arguments: str) -> tuple[int, dict[str, Any]]:

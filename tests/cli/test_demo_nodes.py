@@ -1,24 +1,16 @@
-"""At stake: a demo that fails before a newcomer's eyes, since two of its daemons were told to listen at one port."""
+"""At stake: a demo that fails before a newcomer's eyes, since one of its daemons was told to listen at a taken port."""
 
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import pytest
 
 from nanobarter.cli.demo_nodes import free_address
 
 
-def test_no_two_nodes_get_one_port_though_the_system_finds_it_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    ports = iter([1, 1, 1, 2, 1, 2, 3])
-
-    class Server:
-        def getsockname(self) -> tuple[str, int]:
-            return "127.0.0.1", next(ports)
-
-    @contextmanager
-    def find(_address: tuple[str, int]) -> Generator[Server]:
-        yield Server()
-
-    monkeypatch.setattr(socket, "create_server", find)
-    assert [free_address() for _ in range(3)] == [f"127.0.0.1:{port}" for port in (1, 2, 3)]
+def test_an_address_is_kept_for_its_daemon_and_given_to_nobody_else() -> None:
+    host, _, port = free_address().partition(":")
+    for _ in range(2):  # a daemon that is killed and started again
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind((host, int(port)))
+        with socket.create_server((host, int(port))):
+            pass
