@@ -105,12 +105,10 @@ class MonthDesk:
         """Tell what a gigabyte of each quality that is held or traded is worth, why, and how old that is."""
         node = self._node
         rates, pet = node.ledger.rates(), node.ledger.pet
-        found = {Quality(node.me, kind) for kind in node.config.offer.lease_kinds}
-        for deal in (*node.ledger.deals(), *node.quotes()):
-            found |= {deal.gave, deal.got}
-        found |= {holding.quality for holding in node.wallet.holdings()}
+        own = {Quality(node.me, kind) for kind in node.config.offer.lease_kinds}
+        held = {holding.quality for holding in node.wallet.holdings()}
         rows = list[f.RateRow]()
-        for quality in found:
+        for quality in own | held | rates.traded:
             figure = rates.figure(quality)
             worth = "" if figure is None else pet.number(pet.amount(1, figure) * monthly.GIGABYTE / MIB)
             rows.append(

@@ -143,6 +143,11 @@ class Rates:
                 self._trades[gave].append(trade)
                 self._trades[got].append(trade)
 
+    @property
+    def traded(self) -> set[Quality]:
+        """What deals and quotes are about."""
+        return set(self._trades)
+
     def figure(self, quality: Quality) -> Figure | None:
         """Return what one MiB is worth, or None when no path of rates leads to the yardstick."""
         if quality not in self._figures:
