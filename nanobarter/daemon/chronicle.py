@@ -30,7 +30,8 @@ from nanobarter.swap.events import (
     taken_in,
 )
 from nanobarter.swap.news import endings
-from nanobarter.translator.ledger import Ledger, from_ending, from_mint, from_swap
+from nanobarter.translator.happened import from_ending, from_mint, from_swap
+from nanobarter.translator.ledger import Ledger
 from nanobarter.wallet.events import WalletEvent
 from nanobarter.wallet.service import Wallet
 

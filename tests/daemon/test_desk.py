@@ -27,7 +27,7 @@ from nanobarter.matching.bids import Ratio
 from nanobarter.matching.network import find
 from nanobarter.matching.wire import BidBody, Want
 from nanobarter.swap.events import Settled
-from nanobarter.translator.ledger import from_swap
+from nanobarter.translator.happened import from_swap
 from nanobarter.translator.orders import BY_HAND_MAX
 
 KIND = LeaseKind("30d")

@@ -10,7 +10,8 @@ from nanobarter.core.units import DAY, Quantity, Span
 from nanobarter.mint.events import MintEvent, PromisesLapsed
 from nanobarter.mint.service import Mint
 from nanobarter.translator.entries import RingOver
-from nanobarter.translator.ledger import Ledger, from_mint
+from nanobarter.translator.happened import from_mint
+from nanobarter.translator.ledger import Ledger
 from nanobarter.translator.tables import MIGRATIONS
 from tests.translator.test_ledger import ACORN
 from tests.wallet.world import World, good, world_of
