@@ -18,7 +18,7 @@ from nanobarter.core.errors import InvariantBroken, Reason, UsageError
 from nanobarter.core.heap import give_back
 from nanobarter.core.ids import NodeId, PackId
 from nanobarter.core.pathtext import received
-from nanobarter.core.units import SECOND
+from nanobarter.core.units import MIB, SECOND, show_size
 from nanobarter.daemon import facade
 from nanobarter.daemon.api import refuse
 from nanobarter.daemon.backup_words import in_words
@@ -220,10 +220,11 @@ class BackupJob:
         if plan is None:
             return "no peer offers space that this node may take; wait for more peers or widen [market] wants"
         free = sum(c.free for c in self._node.mint.capacity())
-        if free < plan.per_issuer * (plan.geometry.n - filled):
+        missing = plan.per_issuer * (plan.geometry.n - filled)
+        if free < missing:
             return (
-                f"the folders need {plan.lent} MiB lent to others and {free} MiB are free; raise [offer] space, "
-                "or back up less"
+                f"the folders need {show_size(missing * MIB)} more lent to others, and {show_size(free * MIB)} of your "
+                "offer are free; raise it (nbctl offer grow), or back up less"
             )
         return f"only {filled} of {plan.geometry.n} peers traded space for ours so far; try again later"
 

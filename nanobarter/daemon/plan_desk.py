@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from nanobarter.core.units import MIB, Span
+from nanobarter.core.units import MIB, Span, show_size
 from nanobarter.daemon import facade_backup as f
 from nanobarter.daemon.config_orders import show_bargain
 from nanobarter.daemon.terms import terms_of
@@ -70,7 +70,7 @@ def _problems(lend: int, peers: int, offered: int, too_small: float | None, warn
     if not peers:
         yield "no peer offers space yet"
     if lend > offered:
-        yield f"the folders need {lend // MIB} MiB lent, and {offered // MIB} MiB are offered"
+        yield f"the folders need {show_size(lend)} lent, and {show_size(offered)} are offered: nbctl offer grow"
     elif too_small is not None and too_small < SOON_DAYS:
         yield f"growing as they do, the folders need more than is offered in about {too_small:.0f} days"
     if warning:
