@@ -237,7 +237,7 @@ class Limits:
     market_silence: Span = Span(5 * SECOND)  # how long a ring waits for one of its issuers that may be restarting
 
     # -- reliability of peers, as seen from here
-    reliability_peers_max: int = 4096  # peers remembered, 200 bytes each; those met first are known best
+    reliability_peers_max: int = 4096  # remembered, 200 bytes each; strangers unheard for longest give way to new ones
     ping_peers_max: int = 256  # watched at once: a quarter of a ping per second, and more than any code needs
     ping_parallel: int = 32
     ping_timeout: Span = Span(10 * SECOND)  # a home line that is busy uploading answers within it

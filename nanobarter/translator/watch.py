@@ -1,8 +1,9 @@
 """What this node has seen of its peers, kept in its store: one row per peer, and the scores that follow."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 from nanobarter.core.ids import NodeId
@@ -114,14 +115,27 @@ class Watch:
             await self._change({node: lambda seen: audited(seen, now, proven=proven)})
 
     async def _change(self, changes: Mapping[NodeId, Change]) -> None:
-        now, changed = self._clock.now(), dict[NodeId, Observed]()
-        for node, change in changes.items():
-            before = self._known.get(node)
-            if before is None and len(self._known) + len(changed) >= self._limits.reliability_peers_max:
-                continue
-            changed[node] = change(before or first_seen(now))
-        self._known = {**self._known, **changed}  # before the write: what is seen meanwhile builds upon it
-        await self._store.write(lambda db: write(db, changed))
+        now = self._clock.now()
+        gone = self._give_way(changes)
+        free = self._limits.reliability_peers_max - len(self._known) + len(gone)
+        new = [node for node in changes if node not in self._known][: max(0, free)]
+        taken = {node: change for node, change in changes.items() if node in self._known or node in new}
+        changed = {node: change(self._known.get(node) or first_seen(now)) for node, change in taken.items()}
+        kept = {node: seen for node, seen in self._known.items() if node not in gone}
+        self._known = {**kept, **changed}  # before the write: what is seen meanwhile builds upon it
+        await self._store.write(lambda db: (forget(db, gone), write(db, changed)))
+
+    def _give_way(self, coming: Collection[NodeId]) -> list[NodeId]:
+        """Return who is forgotten for those who are new, where too many are known: strangers unheard for longest.
+
+        Names cost nothing. If those met first stayed for ever, some thousands of them would keep a node from ever
+        learning whom else it can rely on. The vetted stay.
+        """
+        over = len(self._known.keys() | coming) - self._limits.reliability_peers_max
+        if over <= 0:
+            return []
+        strangers = (node for node in self._known if node not in coming and not self.is_vetted(node))
+        return nsmallest(over, strangers, key=lambda node: (self._known[node].heard, node))
 
     def score(self, node: NodeId, term_days: float = REFERENCE_DAYS) -> Score | None:
         """Return the score of a peer, None for one of which nothing was seen."""
@@ -161,6 +175,11 @@ def write(db: sqlite3.Connection, changed: Mapping[NodeId, Observed]) -> None:
     rows = [(node, *_row(seen)) for node, seen in changed.items()]
     marks = ", ".join("?" * 20)
     db.executemany(f"INSERT OR REPLACE INTO reliability_peers VALUES ({marks})", rows)  # noqa: S608 - question marks
+
+
+def forget(db: sqlite3.Connection, nodes: Iterable[NodeId]) -> None:
+    """Forget what is known of these peers."""
+    db.executemany("DELETE FROM reliability_peers WHERE node = ?", [(node,) for node in nodes])
 
 
 def read_all(db: sqlite3.Connection) -> dict[NodeId, Observed]:

@@ -43,7 +43,7 @@ from nanobarter.translator.reliability import (
 )
 from nanobarter.translator.tables import MIGRATIONS
 from nanobarter.translator.vetting import Caps, Trust, caps, is_vetted, missing_for_vetting
-from nanobarter.translator.watch import Outcome, Watch, read_all
+from nanobarter.translator.watch import Outcome, Watch, read_all, write
 
 START = Instant(1_700_000_000_000)
 NODES = [NodeId(bytes([i]) * 32) for i in range(1, 13)]
@@ -354,6 +354,25 @@ async def test_a_wrong_answer_counts_although_pings_are_noted_at_the_same_moment
     window = watch.known[NODES[0]].window
     assert (window.asked, window.answered, window.proven, window.wrong) == (1, 1, 1, 1)
     assert store.read_now(read_all) == dict(watch.known)
+    store.close()
+
+
+async def test_names_without_number_keep_nobody_from_being_known(tmp_path: Path) -> None:
+    store, clock = Store.open(tmp_path / "s", MIGRATIONS), ManualClock(START)
+    vetted = lived(first_seen(Instant(START - 100 * DAY)), 20)
+    store.write_now(lambda db: write(db, {NODES[0]: vetted}))
+    watch = Watch(store=store, clock=clock, limits=replace(LIMITS, reliability_peers_max=4))
+    watch.load()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(store.run)
+        for node in NODES[1:6]:
+            clock.advance(Span(MINUTE))
+            await watch.audit(node, proven=True)
+        assert set(watch.known) == {NODES[0], *NODES[3:6]}
+        await watch.pings([Outcome(node, answered=True) for node in NODES[5:12]])
+        assert set(watch.known) == {NODES[0], *NODES[5:8]}
+        assert store.read_now(read_all) == dict(watch.known)
+        nursery.cancel_scope.cancel()
     store.close()
 
 
