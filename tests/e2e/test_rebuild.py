@@ -65,7 +65,7 @@ def test_an_owner_and_a_peer_get_over_the_loss_of_their_databases(made: Village)
     made.up([owner, peer])
 
     assert wait_until(lambda: "index of your backups" not in problems(owner), READY_SECONDS), owner.log()
-    # Right after its start the owner may not have met again who keeps her packs, and calls them away until then.
+    # An index from peers has no proofs: until they have answered the first audit, what they keep counts as away.
     assert wait_until(lambda: owner.nbctl("snapshots").code == 0, READY_SECONDS), (owner.ask("/v1/peers"), owner.log())
     assert [row["snapshot_id"] for row in owner.ok("snapshots")["snapshots"]] == [first]
     owner.ok("restore", "--target", str(made.folder / "back"))
