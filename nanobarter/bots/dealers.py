@@ -19,6 +19,7 @@ from nanobarter.bots.deals import MONTH, Agreed, Dealer, Deals
 from nanobarter.core.errors import Reason, Refused, is_ours
 from nanobarter.core.ids import BidId, DraftId, NodeId
 from nanobarter.core.ports import Clock
+from nanobarter.core.rest import rest_after
 from nanobarter.core.units import DAY, MINUTE, SECOND, Quantity, Span, span_between
 from nanobarter.matching.book import Book
 from nanobarter.matching.wire import bid_id_of
@@ -287,7 +288,9 @@ class Dealers:
         while True:
             self._news = trio.Event()
             await self.catch_up()
+            begun = trio.current_time()
             self.look()
+            rest = max(REST / SECOND, rest_after(trio.current_time() - begun))
             with trio.move_on_after(LOOK_EVERY / SECOND):
                 await self._news.wait()
-            await trio.sleep(REST / SECOND)
+            await trio.sleep(rest)

@@ -11,7 +11,8 @@ from typing import Final, Protocol
 import trio
 
 from nanobarter.core.ids import NodeId
-from nanobarter.core.units import HOUR, SECOND, LeaseKind, Quantity, Span
+from nanobarter.core.rest import rest_after
+from nanobarter.core.units import HOUR, LeaseKind, Quantity, Span
 from nanobarter.storage.geometry import Geometry
 from nanobarter.storage.targets import apart
 from nanobarter.translator.orders import ORDERS_MAX, Order, order_for_reserve, orders_for_plan, orders_for_renewal
@@ -29,8 +30,6 @@ from nanobarter.translator.pricing import (
 from nanobarter.translator.standing import price_of_backup
 from nanobarter.translator.vetting import BLIND_TRUST, Trust
 
-REST_TIMES: Final = 4  # as long as a look took: each bid that is heard asks for one, and a large book makes it long
-REST_MAX: Final = Span(5 * SECOND)
 MARKUP_SPAN: Final = Span(6 * HOUR)  # others have seen the bid meanwhile, and those who were off are on again
 
 
@@ -138,7 +137,7 @@ class Keeper:
         size = await self._folder_bytes()
         begun = trio.current_time()
         plan = self._decide(size)
-        self._rest = min(REST_TIMES * (trio.current_time() - begun), REST_MAX / SECOND)
+        self._rest = rest_after(trio.current_time() - begun)  # each bid that is heard asks for a look
         return plan
 
     def _decide(self, size: int) -> Plan | None:

@@ -4,6 +4,7 @@ Only cycles through an own bid are proposed, one draft per bid at a time. Which 
 """
 
 import logging
+from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -18,6 +19,7 @@ from nanobarter.core.item import Item, make_item
 from nanobarter.core.keys import SigningKey
 from nanobarter.core.limits import Limits
 from nanobarter.core.ports import Clock, Entropy
+from nanobarter.core.rest import WORK_MAX, rest_after
 from nanobarter.core.units import SECOND, Instant, LeaseKind, Quantity, Span, after
 from nanobarter.matching.book import Book
 from nanobarter.matching.network import Match, bid_from_item, quality_of
@@ -58,7 +60,7 @@ class Market:
         self._chooser = Chooser(pace, limits, entropy.token)
         self._news = trio.Event()
         self._proposing = set[BidId]()
-        self._looked_at = float("-inf")
+        self._looked_at, self._due = float("-inf"), deque[BidId]()
         board.subscribe("bid", self._take)
 
     # -- what others may ask
@@ -173,10 +175,9 @@ class Market:
                 await self._wanted.keep()
                 await self._post()
                 pause = self._looked_at + self._pace.gather / SECOND - trio.current_time()
-                if pause <= 0:
-                    self._looked_at = trio.current_time()
-                    self._try_all(nursery)
-                    pause = self._pace.retry / SECOND
+                if self._due or pause <= 0:
+                    await trio.sleep(rest_after(self._try_some(nursery)))
+                    pause = 0 if self._due else self._pace.retry / SECOND
                 with trio.move_on_after(pause):
                     await self._news.wait()
 
@@ -256,16 +257,24 @@ class Market:
             order = order if said else replace(order, quantity=Quantity(0))
             self._own[bid_id_of(item)] = Posted(order, item, "hand")
 
-    def _try_all(self, nursery: trio.Nursery) -> None:
-        now = self._clock.now()
-        for bid_id, standing in self._own.items():
-            if standing.order.patient or not self._is_idle(bid_id):
-                continue
-            match = self._next(bid_id, now)
-            if isinstance(match, Match):
-                self._proposing.add(bid_id)
-                proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}  # some may be gone when it begins
-                nursery.start_soon(self._propose, match, proposed)
+    def _try_some(self, nursery: trio.Nursery) -> float:
+        """Look for rings through the own bids in turn until others must run; return for how many seconds that was."""
+        begun, now = trio.current_time(), self._clock.now()
+        if not self._due:
+            self._looked_at, self._due = begun, deque(self._own)
+        while self._due and trio.current_time() - begun < WORK_MAX / SECOND:
+            self._try(self._due.popleft(), now, nursery)  # a second at worst
+        return trio.current_time() - begun
+
+    def _try(self, bid_id: BidId, now: Instant, nursery: trio.Nursery) -> None:
+        standing = self._own.get(bid_id)
+        if standing is None or standing.order.patient or not self._is_idle(bid_id):
+            return
+        match = self._next(bid_id, now)
+        if isinstance(match, Match):
+            self._proposing.add(bid_id)
+            proposed = {arc.bid: self._items[arc.bid] for arc in match.arcs}  # some may be gone when it begins
+            nursery.start_soon(self._propose, match, proposed)
 
     def _next(self, bid_id: BidId, now: Instant) -> Match | Instant:
         """Return what to propose for a bid. A bug that a stranger's bid brings out in the search costs time only."""

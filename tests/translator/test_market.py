@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ async def test_a_bid_that_goes_in_the_moment_of_its_match_stops_nothing(autojump
     market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
     await market._post()  # pyright: ignore[reportPrivateUsage] - the very moment is wanted
     async with trio.open_nursery() as nursery:
-        market._try_all(nursery)  # pyright: ignore[reportPrivateUsage] - as above
+        market._try_some(nursery)  # pyright: ignore[reportPrivateUsage] - as above
         for tell in board.told:
             tell(gone)
     assert partner.asked == 1
@@ -214,6 +215,25 @@ async def test_a_search_that_fails_by_a_bug_costs_a_while_and_not_the_daemon(
     await run_for(market, 60)
     assert partner.asked == 1
     assert len([record for record in caplog.records if "our fault" in record.message and record.exc_info]) == 1
+
+
+async def test_long_searches_leave_most_of_the_time_to_the_rest_of_the_node(
+    mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger may fill the book so that each search takes a second; then nothing else runs for one at a time."""
+    searched, order = list[float](), Order(KIND, None, Quantity(20))
+
+    def slow(book: Book, bid: BidId, **how: Any) -> Match | None:
+        mock_clock.jump(1)
+        searched.append(trio.current_time())
+
+    monkeypatch.setattr(choosing, "find", slow)
+    market = market_with(_Board(), _Partner(Reason.POLICY))
+    market.set_orders([replace(order, key=bytes([n] * 16)) for n in range(3)])
+    mock_clock.autojump_threshold = 0
+    await run_for(market, 30)
+    assert len(searched) >= 3
+    assert all(later - earlier >= 5 for earlier, later in pairwise(searched))
 
 
 async def test_a_reserve_waits_to_be_asked(autojump_clock: MockClock) -> None:
