@@ -1,39 +1,8 @@
 """What a backup will cost, worked out before anything is promised: the size of the folders, the space to lend."""
 
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-
 from nanobarter.core.units import LeaseKind, show_size
 from nanobarter.storage.geometry import of_durability
-from nanobarter.storage.holes import stored_bytes
 from nanobarter.translator.plan import Plan, make_plan
-
-
-@dataclass(frozen=True)
-class FolderSize:
-    """What a walk over the folders found."""
-
-    size_bytes: int
-    files: int
-
-
-def measure(folders: Iterable[Path]) -> FolderSize:
-    """Return the size of all files under the folders without their holes; what cannot be read counts nothing."""
-    size, files, waiting = 0, 0, [str(folder) for folder in folders]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        size += stored_bytes(entry.stat(follow_symlinks=False))
-                        files += 1
-        except OSError:
-            continue
-    return FolderSize(size, files)
 
 
 def expected_plan(size_bytes: int, kind: LeaseKind, peers: int, *, high: bool = False) -> Plan:

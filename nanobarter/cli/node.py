@@ -14,7 +14,8 @@ import msgspec
 
 from nanobarter.cli.beside import beside
 from nanobarter.cli.client import Client
-from nanobarter.cli.estimate import FolderSize, expected_plan, measure, show_cost
+from nanobarter.cli.estimate import expected_plan, show_cost
+from nanobarter.cli.estimating import measured
 from nanobarter.cli.exits import CommandFailed, Exit
 from nanobarter.cli.last_words import last_words, said_path
 from nanobarter.cli.private import write_new
@@ -31,6 +32,7 @@ from nanobarter.daemon.disk import disk_free, too_little
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.daemon.passphrase import Source, find
 from nanobarter.daemon.phrase_file import keep_phrase
+from nanobarter.storage.measuring import FolderSize
 
 POLL_SECONDS: Final = 0.05
 GIGABYTE: Final = 10**9
@@ -43,9 +45,9 @@ def init(asked: argparse.Namespace) -> int:
     path: Path = (asked.home or default_home()).absolute()
     refuse_used(path, asked.phrase_out)
     folders = [str(Path(text).expanduser().absolute()) for text in asked.folder or _ask_folders(asked)]
-    config = config_from_flags(asked, folders)
+    config = config_from_flags(asked, folders, path)
     parse_config(write_config(config), path / "config.toml")  # a flag that is wrong is told before any cost
-    found = measure(map(Path, folders))
+    found = measured(config, path)
     _check_cost(config, found, asked.peers, chosen=asked.space is not None)
     if told := too_little(disk_free(path), config.offer.space_bytes, 0):
         say(f"attention: {told}; free some space, or lend less: --space")
@@ -68,18 +70,15 @@ def init(asked: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def config_from_flags(asked: argparse.Namespace, folders: list[str]) -> Config:
+def config_from_flags(asked: argparse.Namespace, folders: list[str], home: Path) -> Config:
     """Return the checked config that the flags of ``nbctl init`` mean. Raises UsageError."""
-    needed = beside(
-        Config(), expected_plan(measure(map(Path, folders)).size_bytes, LeaseKind("30d"), asked.peers)
-    ).folders
-    space = asked.space or f"{max(1, -(-needed // GIGABYTE))}GB"
     network = Network(bootstrap=tuple(asked.bootstrap), same_host_ok=asked.same_host)
     if asked.listen:
         network = msgspec.structs.replace(network, listen=asked.listen)
-    return Config(
-        backup=Backup(folders=tuple(folders), exclude=tuple(asked.exclude)), offer=Offer(space=space), network=network
-    )
+    config = Config(backup=Backup(folders=tuple(folders), exclude=tuple(asked.exclude)), network=network)
+    plan = expected_plan(measured(config, home).size_bytes, LeaseKind("30d"), asked.peers)
+    space = asked.space or f"{max(1, -(-beside(Config(), plan).folders // GIGABYTE))}GB"
+    return msgspec.structs.replace(config, offer=Offer(space=space))
 
 
 def make_home(path: Path, phrase: str, config: Config) -> Home:

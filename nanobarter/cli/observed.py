@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import msgspec
 
 from nanobarter.cli.client import Client
-from nanobarter.cli.estimate import measure
 from nanobarter.cli.exits import CommandFailed
 from nanobarter.cli.show_plan import used_lines
 from nanobarter.core.units import Span
@@ -20,6 +19,8 @@ from nanobarter.daemon.disk import too_little
 from nanobarter.daemon.facade_backup import Plan
 from nanobarter.daemon.facade_bots import Bots
 from nanobarter.daemon.home import Home, default_home
+from nanobarter.storage.excludes import Excludes
+from nanobarter.storage.measuring import measure
 from nanobarter.translator.behaviour import forgets_too_soon
 
 
@@ -54,7 +55,7 @@ def observed(asked: argparse.Namespace) -> Observed:
         plan = msgspec.convert(Client(home).get("/v1/plan"), Plan)
     except (CommandFailed, msgspec.ValidationError):  # none answers, or one of another version
         plan = None
-    return Observed(plan, shutil.disk_usage(home.path).free, measure([home.vault_path]).size_bytes)
+    return Observed(plan, shutil.disk_usage(home.path).free, measure([home.vault_path], Excludes()).size_bytes)
 
 
 def over(asked: argparse.Namespace, config: Config) -> Iterator[str]:

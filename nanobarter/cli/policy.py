@@ -3,13 +3,14 @@
 import argparse
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 from msgspec import to_builtins
 
 from nanobarter.cli.beside import bargain_lines, lent_at, reserve_of, show_reserve
 from nanobarter.cli.estimate import expected_plan, show_duration
-from nanobarter.cli.estimating import HOURS_TOLD, Estimate, estimate
+from nanobarter.cli.estimating import HOURS_TOLD, Estimate, estimate, folders_for
 from nanobarter.cli.exits import Exit
 from nanobarter.cli.observed import Observed, observed, over
 from nanobarter.cli.policy_changes import change_lines, changes, order_lines
@@ -34,7 +35,7 @@ _MODES: Final = {
 
 def explain(asked: argparse.Namespace) -> int:
     """Tell what the policy of this home means."""
-    return _tell(asked, estimate(_config(asked), _peers(asked)), observed(asked))
+    return _tell(asked, estimate(_config(asked), _home(asked), _peers(asked)), observed(asked))
 
 
 def test(asked: argparse.Namespace) -> int:
@@ -42,8 +43,8 @@ def test(asked: argparse.Namespace) -> int:
     if not asked.file.exists():
         hint = "name the config.toml that you want to try; nbctl policy explain tells what the one of this home means"
         raise UsageError(f"there is no file {asked.file}", hint=hint)
-    old = estimate(_config(asked), _peers(asked))
-    new, seen = estimate(load_config(asked.file), _peers(asked)), observed(asked)
+    old = estimate(_config(asked), _home(asked), _peers(asked))
+    new, seen = estimate(load_config(asked.file), _home(asked), _peers(asked)), observed(asked)
     if asked.json:
         answer_json({"type": "policy_test", "now": _shape(old), "then": _shape(new), "enough": new.enough,
                      "changes": changes(old, new),
@@ -69,7 +70,11 @@ def show(asked: argparse.Namespace) -> int:
 
 
 def _config(asked: argparse.Namespace) -> Config:
-    return load_config(Home.open(asked.home or default_home()).config_path)
+    return load_config(Home.open(_home(asked)).config_path)
+
+
+def _home(asked: argparse.Namespace) -> Path:
+    return (asked.home or default_home()).absolute()
 
 
 def _peers(asked: argparse.Namespace) -> int:
@@ -205,5 +210,5 @@ def _more(found: Estimate) -> Iterator[str]:
         yield f"  durability high: lend {show_size(other.lent * MIB)}, chance {1 - other.geometry.recovery:.2g}"
     left = config.offer.space_bytes - found.beside.folders
     if left > 0 and found.found.size_bytes and config.market.bargain is None:
-        more = found.found.size_bytes * left // max(found.beside.folders, 1)
+        more = max(0, folders_for(config, found.peers) - found.plan.folder_bytes)
         yield f"  the {show_size(left)} left of your offer pay for {show_size(more)} more of folders"

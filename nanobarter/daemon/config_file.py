@@ -40,9 +40,11 @@ def load_config(path: Path, *, folders_must_exist: bool = True) -> Config:
     Raises UsageError with the file, line, key and value at fault, or LocalFault when the file cannot be read.
     """
     try:
-        if path.stat().st_size > CONFIG_BYTES_MAX:
+        with path.open("rb") as file:
+            raw = file.read(CONFIG_BYTES_MAX + 1)  # and no more of a device, which has no end
+        if len(raw) > CONFIG_BYTES_MAX:
             raise UsageError(f"{path} is too large for a config", hint=f"keep it below {CONFIG_BYTES_MAX} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = raw.decode()
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", hint="make a home first: nbctl init") from None
     except UnicodeDecodeError as error:

@@ -3,8 +3,6 @@
 Read-only views: the loop from a lost share to a new order closes here, without an import upward.
 """
 
-import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +29,9 @@ from nanobarter.core.units import (
 )
 from nanobarter.mint.answer_messages import DOMAIN_CONTRACT, Contract
 from nanobarter.storage.excludes import Excludes
-from nanobarter.storage.holes import stored_bytes
 from nanobarter.storage.lead import order_lead
 from nanobarter.storage.leases import LeaseBook
+from nanobarter.storage.measuring import FolderSize, measure
 from nanobarter.translator.plan import Held
 from nanobarter.wallet.service import Wallet
 
@@ -98,14 +96,6 @@ def contract_of(signed: Signed) -> Contract:
     return open_signed(signed, DOMAIN_CONTRACT, Contract, size_max=len(signed.body))
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The size of the folders: bytes and number of regular files, before compression."""
-
-    size_bytes: int = 0
-    files: int = 0
-
-
 @dataclass
 class Folders:
     """Measures the configured folders, in a worker thread, and remembers it for a while."""
@@ -113,44 +103,19 @@ class Folders:
     paths: list[Path]
     excludes: Excludes
     clock: Clock
-    _measured: Measured = field(default_factory=Measured)
+    _measured: FolderSize = field(default_factory=FolderSize)
     _again_at: Instant = Instant(0)
 
     def add(self, paths: Sequence[Path]) -> None:
         """Count these folders too from now on: they were backed up by hand."""
         self.paths += [path for path in paths if path not in self.paths]
 
-    async def measure(self, *, anew: bool = False) -> Measured:
+    async def measure(self, *, anew: bool = False) -> FolderSize:
         """Return how much there is to keep safe."""
         if anew or self.clock.now() >= self._again_at:
             self._measured = await trio.to_thread.run_sync(measure, self.paths, self.excludes)
             self._again_at = after(self.clock.now(), MEASURE_AGAIN)
         return self._measured
-
-
-def measure(paths: Sequence[Path], excludes: Excludes) -> Measured:
-    """Walk folders and sum up their regular files; what cannot be read counts nothing, the backup will tell."""
-    size = files = 0
-    for root in map(os.fsencode, paths):
-        for folder, names, leaves in os.walk(root):
-            inside = folder[len(root) + 1 :]
-            names[:] = [n for n in names if not excludes.leaves_out(*_place(folder, inside, n), directory=True)]
-            for leaf in leaves:
-                path, relative = _place(folder, inside, leaf)
-                if excludes.leaves_out(path, relative, directory=False):
-                    continue
-                try:
-                    found = os.lstat(path)
-                except OSError:
-                    continue
-                if stat.S_ISREG(found.st_mode):
-                    size, files = size + stored_bytes(found), files + 1
-    return Measured(size, files)
-
-
-def _place(folder: bytes, inside: bytes, name: bytes) -> tuple[bytes, bytes]:
-    # Names are bytes, any of them may not be text, and pathlib takes only text.
-    return os.path.join(folder, name), os.path.join(inside, name) if inside else name  # noqa: PTH118 - see above
 
 
 def reserve_quantity(size_bytes: int) -> Quantity:

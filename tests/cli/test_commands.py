@@ -29,7 +29,7 @@ def holes_count(monkeypatch: pytest.MonkeyPatch) -> None:
     def length(found: os.stat_result) -> int:
         return found.st_size
 
-    monkeypatch.setattr("nanobarter.cli.estimate.stored_bytes", length)
+    monkeypatch.setattr("nanobarter.storage.measuring.stored_bytes", length)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def tried(
     def length(found: os.stat_result) -> int:
         return found.st_size
 
-    monkeypatch.setattr("nanobarter.cli.estimate.stored_bytes", length)
+    monkeypatch.setattr("nanobarter.storage.measuring.stored_bytes", length)
     folder, home, other = tmp_path / "docs", str(tmp_path / "home"), tmp_path / "other.toml"
     folder.mkdir()
     with (folder / "big").open("wb") as file:

@@ -181,6 +181,11 @@ def test_a_home_without_config_says_how_to_make_one(tmp_path: Path) -> None:
     assert caught.value.hint == "make a home first: nbctl init"
 
 
+def test_a_file_without_an_end_is_no_config() -> None:
+    with pytest.raises(UsageError, match="too large for a config"):
+        load_config(Path("/dev/zero"))
+
+
 def test_an_empty_config_is_the_default_one() -> None:
     assert parse_config("", FILE) == Config()
     assert Config().backup.every is None
