@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from nanobarter.cli.whole import seed, whole
+
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its parent, its name, what it does, and what runs it."""
 REGIMES = ("par", "bots", "priced", "alone", "audits", "all")
@@ -68,15 +70,17 @@ def add_policy(commands: object, add: Add) -> None:
 def add_market_sim(sims: object, add: Add) -> None:
     """Add the simulation of months of barter."""
     market = add(sims, "market", "months of barter, and who gains by it", "simulate_market:market", json=True)
-    market.add_argument("--nodes", type=int, default=80, metavar="N", help="how many nodes (default 80)")
-    market.add_argument("--days", type=int, default=180, metavar="D", help="for how long (default 180)")
-    market.add_argument("--seed", type=int, default=1, metavar="S", help="the number of the first run (default 1)")
-    market.add_argument("--runs", type=int, default=1, metavar="R", help="how many seeds (default 1)")
+    market.add_argument("--nodes", type=whole(2, 2000), default=80, metavar="N", help="how many nodes (default 80)")
+    market.add_argument("--days", type=whole(1, 3650), default=180, metavar="D", help="for how long (default 180)")
+    market.add_argument("--seed", type=seed, default=1, metavar="S", help="the number of the first run (default 1)")
+    market.add_argument("--runs", type=whole(1, 1000), default=1, metavar="R", help="how many seeds (default 1)")
     market.add_argument("--regime", default="audits", choices=REGIMES, help="how nodes barter (default audits)")
     market.add_argument(
         "--shock", default="all", choices=SHOCKS, help="what happens to them (default all but the games)"
     )
-    market.add_argument("--since", type=int, default=30, metavar="D", help="when players come (default day 30)")
-    market.add_argument("--partners", type=int, default=3, metavar="P", help="nodes in a ring at most (default 3)")
+    market.add_argument("--since", type=whole(0, 3649), metavar="D", help="when players come (default day 30)")
+    market.add_argument(
+        "--partners", type=whole(2, 8), default=3, metavar="P", help="nodes in a ring at most (default 3)"
+    )
     market.add_argument("--kinds", type=int, default=1, metavar="L", help="kinds of leases, up to three (default 1)")
     market.add_argument("--charts", type=Path, metavar="DIR", help="also write SVG charts here")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 import time
 from typing import Final
@@ -21,8 +22,6 @@ def swap(asked: argparse.Namespace) -> int:
     parties = _range(asked.parties)
     if asked.replay is not None:
         return _replay(asked.campaign, parties, asked.replay)
-    if asked.runs < 1:
-        raise UsageError("--runs must be at least 1")
     tally = campaign(asked.campaign, parties=parties, runs=asked.runs, seed=asked.seed, told=_Progress(asked.runs))
     if not asked.json:
         for name, value in tally.as_json.items():
@@ -32,10 +31,11 @@ def swap(asked: argparse.Namespace) -> int:
 
 
 def _range(text: str) -> tuple[int, int]:
-    low, _, high = text.partition("..")
-    if not (low.isdigit() and (high or low).isdigit() and _SMALLEST <= int(low) <= int(high or low) <= PARTIES_MAX):
+    found = re.fullmatch(r"([0-9]{1,3})(?:\.\.([0-9]{1,3}))?", text)
+    low, high = (int(found[1]), int(found[2] or found[1])) if found is not None else (0, 0)
+    if not _SMALLEST <= low <= high <= PARTIES_MAX:
         raise UsageError(f"{text!r} is no number of parties", hint=f"2 to {PARTIES_MAX}: write 3, or 2..8")
-    return int(low), int(high or low)
+    return low, high
 
 
 def _replay(name: str, parties: tuple[int, int], seed: int) -> int:
