@@ -19,7 +19,7 @@ from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.units import MIB, show_size
 from nanobarter.daemon.config import Config
 from nanobarter.daemon.config_keys import NODE_LISTS, TEXTS, section_choices, section_keys
-from nanobarter.daemon.config_order_file import check_together, read_orders
+from nanobarter.daemon.config_order_file import TWO_BRACKETS, check_together, read_orders
 from nanobarter.daemon.config_orders import both, check_nodes
 
 CONFIG_BYTES_MAX: Final = 256 * 1024  # a person's file with a few thousand excludes; more is a mistaken path
@@ -89,9 +89,13 @@ class _Reader:
         found = re.search(r"\(at (?:line (\d+)|end of document)", str(error))
         line = int(found[1]) if found and found[1] else max(1, len(self._text.splitlines()))
         what = str(error).split(" (at ")[0]
-        raise UsageError(
-            f"{self._path}:{line}: not TOML: {what[:1].lower()}{what[1:]}", hint='a line reads key = "value"'
-        )
+        hint = 'a line reads key = "value"'
+        heading = re.match(r"\s*\[+\s*\"?([\w-]+)", [*self._text.splitlines(), ""][line - 1])
+        if heading is not None and what.startswith("Cannot"):  # it stands above already, in another form or the same
+            name = heading[1]
+            hint = TWO_BRACKETS if name == "order" else f"write [{name}] once, and all its keys below it"
+            what = f"[{name}] stands above already"
+        raise UsageError(f"{self._path}:{line}: not TOML: {what[:1].lower()}{what[1:]}", hint=hint)
 
     def _refuse_unknown(self) -> None:
         known = section_keys()
@@ -184,7 +188,7 @@ class _Reader:
         """Find the line of a key, else of its section; defaults have no line of their own, so 1 stands for them."""
         current, heading = "", 1
         for number, line in enumerate(self._text.splitlines(), 1):
-            if found := re.match(r"\s*\[\s*\"?([\w-]+)\"?\s*\]", line):
+            if found := re.match(r"\s*\[{1,2}\s*\"?([\w-]+)\"?\s*\]", line):
                 current = found[1]
                 heading = number if current == section else heading
             elif found := re.match(r"\s*\"?([\w-]+)\"?\s*(?:\.\s*\"?([\w-]+)\"?\s*)?=", line):

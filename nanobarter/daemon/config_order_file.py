@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_type_hints
+from typing import Any, Final, NoReturn, cast, get_type_hints
 
 import msgspec
 
@@ -16,6 +16,7 @@ from nanobarter.daemon.config import Config, Market
 from nanobarter.daemon.config_orders import ORDERS_MAX, OrderRow, both
 
 KEYS = OrderRow.__struct_fields__
+TWO_BRACKETS: Final = "write each order as a heading with two brackets: [[order]]"
 _WANTED = {
     str: ("a text", "put it in quotes"),
     bool: ("true or false", "write true or false, without quotes"),
@@ -27,7 +28,7 @@ def read_orders(content: object, text: str, path: Path) -> tuple[OrderRow, ...]:
     """Return the orders, each checked alone. ``content`` is what TOML has under ``order``. Raises UsageError."""
     reader = _Reader(text, path)
     if not isinstance(content, list):
-        reader.complain(0, None, content, "a list of tables is wanted", "write each order as a heading: [[order]]")
+        reader.complain(0, None, content, "a list of tables is wanted", TWO_BRACKETS)
     tables = cast("list[object]", content)
     if len(tables) > ORDERS_MAX:
         reader.complain(ORDERS_MAX, None, None, "too many orders", f"write at most {ORDERS_MAX}")
@@ -48,7 +49,7 @@ class _Reader:
 
     def order(self, number: int, table: object) -> OrderRow:
         if not isinstance(table, dict):
-            self.complain(number, None, table, "a table is wanted", "write each order as a heading: [[order]]")
+            self.complain(number, None, table, "a table is wanted", TWO_BRACKETS)
         values = cast("dict[str, object]", table)
         kinds = get_type_hints(OrderRow)
         for key, value in values.items():
@@ -113,7 +114,8 @@ class _Reader:
         seen, heading = -1, 1
         for line_number, line in enumerate(self._text.splitlines(), 1):
             here = seen == number and key is not None and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line)
-            if here or (seen < 0 and re.match(r"\s*order\s*=", line)):
+            alone = re.match(r"\s*(?:\[\s*)?\"?order\"?\s*[\].=]", line)  # no heading of one of several
+            if here or (seen < 0 and alone):
                 return line_number
             if re.match(r"\s*\[\[\s*order\s*\]\]", line):
                 seen += 1

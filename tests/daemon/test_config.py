@@ -19,6 +19,7 @@ from nanobarter.matching.wire import BidBody
 from nanobarter.translator.orders import bid_for
 
 FILE = Path("/h/config.toml")
+TWO_BRACKETS = "write each order as a heading with two brackets: [[order]]"
 
 # Each line: the text, the whole message, the hint.
 WRONG = [
@@ -26,6 +27,28 @@ WRONG = [
     ('[offer]\nxyz = "1GB"', 'config.toml:2: [offer] xyz = "1GB": unknown key', "[offer] knows space, kinds"),
     ("\n[ofer]\n", "config.toml:2: [ofer] is not a known section", "did you mean [offer]?"),
     ("offer = 3", "config.toml:1: offer = 3: a section is wanted", "write it as a heading: [offer]"),
+    (
+        '\n[[offer]]\nspace = "1GB"',
+        'config.toml:2: offer = [{"space": "1GB"}]: a section is wanted',
+        "write it as a heading: [offer]",
+    ),
+    (
+        '[offer]\nspace = "1GB"\n[pet]\n[offer]',
+        "config.toml:4: not TOML: [offer] stands above already",
+        "write [offer] once, and all its keys below it",
+    ),
+    ('[pet]\n[order]\nget = "1GB"', "config.toml:2: [[order]]: a list of tables is wanted", TWO_BRACKETS),
+    ('\norder.get = "1GB"', "config.toml:2: [[order]]: a list of tables is wanted", TWO_BRACKETS),
+    (
+        '[order]\nget = "1GB"\n[order]\nget = "2GB"',
+        "config.toml:3: not TOML: [order] stands above already",
+        TWO_BRACKETS,
+    ),
+    (
+        '[order]\nget = "1GB"\n[[order]]\nget = "2GB"',
+        "config.toml:3: not TOML: [order] stands above already",
+        TWO_BRACKETS,
+    ),
     ("[offer]\n\nspace = 10", "config.toml:3: [offer] space = 10: a text is wanted", "put it in quotes"),
     (
         '[offer]\nspace = "ten"',
