@@ -1,5 +1,6 @@
 """Which sections and keys config.toml knows, and what the text of each must mean."""
 
+import unicodedata
 from collections.abc import Callable
 from typing import Final, get_type_hints
 
@@ -23,6 +24,15 @@ from nanobarter.storage.retention import parse_keep
 
 _BID_SPAN_MAX: Final = Span(LIMITS.item_valid_max - DAY)  # a clock that is ahead must not make a bid live too long
 _DELTA_MIN: Final = Span(3 * SECOND)
+
+_SYMBOL_MAX: Final = 12  # it stands behind each figure, also in narrow columns
+_OF_SYMBOLS: Final = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Sc", "So")  # letters, currencies, pictures; no signs
+_PREFIXES: Final = ("", *(p + i for p in "kmgtpezy" for i in ("", "i")))
+_UNITS: Final = frozenset(
+    {p + unit for p in _PREFIXES for unit in ("", "b", "bit", "bits", "byte", "bytes")}
+    | {"s", "ms", "min", "h", "d", "day", "days"}
+)
+"""What sizes and spans of time are told in, without regard to case."""
 
 
 def section_keys() -> dict[str, list[str]]:
@@ -72,6 +82,17 @@ def _word(text: str) -> None:
         raise ValueError(f"{text!r} is not a name; write one to 32 printable letters")
 
 
+def _symbol(text: str) -> None:
+    """Take what stands behind a figure: nothing there may read as part of the figure, or as another unit."""
+    if not text.strip() or not text.isprintable() or len(text) > _SYMBOL_MAX:
+        raise ValueError(f"{text!r} is not a symbol; write one to {_SYMBOL_MAX} letters, like ac or €")
+    plain = unicodedata.normalize("NFKC", text)  # a size in wide letters, or in one sign, is a size all the same
+    if plain.casefold() in _UNITS:
+        raise ValueError(f"{text!r} is a unit of its own; write one to {_SYMBOL_MAX} other letters, like ac or €")
+    if any(unicodedata.category(letter) not in _OF_SYMBOLS for letter in (*text, *plain)):
+        raise ValueError(f"{text!r} is not apart from a number before it; write letters alone, like ac or €")
+
+
 TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("backup", "schedule", parse_schedule),
     ("backup", "patience", _positive_span),
@@ -88,7 +109,7 @@ TEXTS: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("market", "budget", parse_budget),
     ("market", "back_up", parse_back_up),
     ("pet", "name", _word),
-    ("pet", "symbol", _word),
+    ("pet", "symbol", _symbol),
     ("pet", "anchor", parse_anchor),
     ("network", "listen", parse_host_port),
     ("network", "bootstrap", parse_host_port),

@@ -1,5 +1,6 @@
 """At stake: a person with a typo in her config finds the place and the remedy at once, and nothing starts."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -223,6 +224,24 @@ def test_an_empty_config_is_the_default_one() -> None:
 def test_what_is_written_is_what_is_read(excludes: list[str], space: int, schedule: str) -> None:
     config = Config(backup=Backup(exclude=tuple(excludes), schedule=schedule), offer=Offer(space=f"{space}MiB"))
     assert parse_config(write_config(config), FILE) == config
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["1", "-", "a-c", "+", ".5", "kr.", ",", "%", "a c", "\N{NO-BREAK SPACE}", "MiB", "mb", "B", "k", "d", "bytes",
+     "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT ONE}", "\N{SQUARE MB}", "\N{FULLWIDTH LATIN CAPITAL LETTER B}",
+     "\N{MINUS SIGN}", "\N{VULGAR FRACTION ONE HALF}", "", " ", "a" * 13, "\t", "\N{RIGHT-TO-LEFT OVERRIDE}"],
+)  # fmt: skip
+def test_a_symbol_never_reads_as_part_of_the_figure_before_it(symbol: str) -> None:
+    with pytest.raises(UsageError, match=r"config\.toml:2: \[pet\] symbol = ") as caught:
+        parse_config(f"[pet]\nsymbol = {json.dumps(symbol, ensure_ascii=False)}", FILE)
+    assert json.dumps(symbol, ensure_ascii=False) in str(caught.value)
+    assert "like ac or €" in caught.value.hint
+
+
+@pytest.mark.parametrize("symbol", ["ac", "€", "R$", "nuts", "Kč", "\N{CHESTNUT}", "\N{CJK UNIFIED IDEOGRAPH-5186}"])
+def test_letters_and_signs_of_currencies_are_symbols(symbol: str) -> None:
+    assert parse_config(f"[pet]\nsymbol = {json.dumps(symbol, ensure_ascii=False)}", FILE).pet.symbol == symbol
 
 
 @given(st.text())
