@@ -35,7 +35,7 @@ READING = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
-        asked = parser().parse_args(argv)
+        asked = _asked(sys.argv[1:] if argv is None else argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else Exit.USAGE
     try:
@@ -49,6 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001 - the edge of the program: every failure becomes one message
         return _tell(error)
     return code
+
+
+def _asked(words: Sequence[str]) -> argparse.Namespace:
+    top = parser()
+    asked, unknown = top.parse_known_args(words)
+    if unknown:
+        first = unknown[0]
+        early = first in words[: words.index(asked.command)]
+        hint = f"; options of a command come after it: nbctl {asked.command} ... {first}" if early else ""
+        top.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return asked
 
 
 def _tell(error: BaseException) -> int:
@@ -84,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="nbctl", description="back up your folders on other people's disks")
     top.add_argument("--version", action="version", version=f"nbctl {__version__}")
     top.add_argument("--home", type=Path, metavar="DIR", help="the home of the node")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True)
     add_node(commands, _command)
     _add_reading(commands)
     _add_offer(commands)

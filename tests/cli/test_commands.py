@@ -292,6 +292,14 @@ def test_a_wrong_month_is_told(home: Home, capsys: pytest.CaptureFixture[str]) -
     assert (code, err.splitlines()[0]) == (Exit.USAGE, "nbctl: '13' is not a month")
 
 
+def test_an_option_before_its_command_is_told_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = alone(capsys, "--json", "report")
+    where = "; options of a command come after it: nbctl report ... --json"
+    assert (code, err.splitlines()[-1]) == (Exit.USAGE, f"nbctl: error: unrecognized arguments: --json{where}")
+    code, _, err = alone(capsys, "report", "--jason")
+    assert (code, err.splitlines()[-1]) == (Exit.USAGE, "nbctl: error: unrecognized arguments: --jason")
+
+
 def test_a_daemon_that_cannot_start_says_why_through_up(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     home.config_path.write_text('[offer]\nspase = "1GB"')
     code, _, err = alone(capsys, "--home", str(home.path), "up")
