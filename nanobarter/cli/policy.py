@@ -23,7 +23,7 @@ from nanobarter.daemon.config_file import load_config
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.daemon.terms import beyond_offer, standings_of
 from nanobarter.storage.geometry import RECOVERY_MARK, SHARE_AVAILABILITY, Geometry
-from nanobarter.translator.budget import own_worth
+from nanobarter.translator.budget import own_worth, spent
 
 _PEERS_TRIED: Final = (2, 5, 6, 10, 12, 14, 17, 25)
 _MODES: Final = {
@@ -179,7 +179,12 @@ def _cost(found: Estimate) -> Iterator[str]:
     more += f", and the reserve at most {pet.show(kept)}" if kept else ""
     yield f"at par the folders cost {pet.show(lent)} each {found.plan.kind[:-1]} days{more}"
     budget = config.market.budget_amount
-    if budget is not None and lent + asked + kept > budget:
+    if budget is not None and spent(budget, (), pet, [found.plan.kind]).is_nothing:
+        yield (
+            f"a budget of {pet.show(budget)} gives nothing of your space away: what others' notes do not pay for waits"
+            ' for ever; "off" sets no bound'
+        )
+    elif budget is not None and lent + asked + kept > budget:
         yield f"a budget of {pet.show(budget)} a month does not pay for that at once: part of it waits"
     if config.market.bargain is not None and config.market.bargain[0] < found.found.size_bytes:
         yield f"the bargain is for {show_size(config.market.bargain[0])}, and the folders are larger"

@@ -66,7 +66,9 @@ class MonthDesk:
     def _attention(self, spent: Spent | None) -> Iterator[str]:
         """Tell what the person should know of; nothing when all is as it should be."""
         node = self._node
-        if spent is not None and spent.is_used_up:
+        if spent is not None and spent.is_nothing:
+            yield "the budget gives nothing of your space away: only what others' notes pay for is ordered"
+        elif spent is not None and spent.is_used_up:
             yield "the budget is used up: nothing more of your space is offered for trade until the next month"
         if node.store.read_now(audit):
             yield "the ledger is wrong, and so are figures here that are made of it: nbctl doctor"

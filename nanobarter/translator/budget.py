@@ -35,6 +35,11 @@ class Spent:
         return max(Fraction(0), self.budget - self.given)
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether a whole month's budget gives nothing: it is zero, or less than a MiB is worth."""
+        return not self.budget or self.budget < self.least
+
+    @property
     def is_used_up(self) -> bool:
         """Whether nothing more is ordered this month."""
         return not self.left or self.left < self.least

@@ -156,6 +156,18 @@ def test_a_policy_is_explained_before_it_is_accepted(tmp_path: Path, capsys: pyt
     assert set(json.loads(out)["then"]["lend_bytes_by_hours_on"].values()) == {json.loads(out)["then"]["lend_bytes"]}
 
 
+@pytest.mark.parametrize("budget", ["0", "0.00", "0.01", "5"])
+def test_a_budget_that_gives_nothing_is_not_told_as_one_that_pays_in_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: str
+) -> None:
+    home = Home.create(tmp_path / "home", bytes(64), "")
+    home.config_path.write_text(f'[market]\nbudget = "{budget}"')
+    nothing = budget != "5"  # a MiB is worth 0.0105 ac
+    for words in (("explain",), ("test", str(home.config_path))):
+        _, out, _ = alone(capsys, "--home", str(home.path), "policy", *words)
+        assert ("gives nothing of your space away" in out, "part of it waits" in out) == (nothing, not nothing)
+
+
 def test_an_estimate_tells_the_reserve_a_bargain_and_what_a_machine_that_is_always_on_gives(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
