@@ -14,6 +14,7 @@ from nanobarter.translator.charts import bar, bars_svg, lines_svg, page_svg, spa
 _NODE: Final = re.compile(r"nb1[0-9a-z]+")
 _LABEL: Final = 16
 _BARS: Final = 24
+_RATES: Final = 50  # a screen or two
 
 
 def _report(report: f.Report) -> Iterator[str]:
@@ -63,9 +64,12 @@ def _rates(told: f.Rates) -> Iterator[str]:
             row.source,
             "" if row.since is None else when(row.since),
         )
-        for row in told.rates
+        for row in told.rates[:_RATES]
     )
     yield from table(("quality", "1 GB is worth", "known by", "since"), rows, "nothing was traded or offered yet")
+    if more := len(told.rates[_RATES:]) + told.left_out:
+        rest = f", the first {len(told.rates)} of all" if told.left_out else ""
+        yield f"and {more} more, mostly of what others offer: nbctl rates --json tells them{rest}"
 
 
 def _graph(told: e.MarketGraph) -> Iterator[str]:

@@ -106,7 +106,11 @@ class RateRow(Part, frozen=True, kw_only=True):
 
 
 class Rates(Shape, frozen=True, kw_only=True, tag="rates"):
-    """What a gigabyte is worth, the own first, then the dearest."""
+    """What a gigabyte is worth: the own first, then what is held or was traded here, then the dearest.
+
+    ``left_out``: how many more are known.
+    """
 
     currency: Currency
     rates: tuple[RateRow, ...] = ()
+    left_out: int = 0

@@ -17,6 +17,7 @@ from nanobarter.translator.ledger_audit import audit
 from nanobarter.translator.report import month_span, report
 
 _ROWS_MAX = 1_000_000
+RATES_TOLD_MAX: Final = 1000  # what a node may ever hold or trade is less; strangers' bids name as much as they like
 _SAFE: Final[dict[str, str]] = {
     "none": "nothing of yours is backed up yet",
     "fetching": "whether your folders are safe cannot be told yet: the index of the backups is being fetched",
@@ -104,13 +105,16 @@ class MonthDesk:
         return {node: r for node in watch.known if (r := watch.reliability(node)) is not None}
 
     def rates(self) -> f.Rates:
-        """Tell what a gigabyte of each quality that is held or traded is worth, why, and how old that is."""
+        """Tell what a gigabyte of each quality that is offered, held or traded is worth, why, and how old that is.
+
+        Strangers' bids also ask for our notes of kinds that we never issue: nothing is told of those.
+        """
         node = self._node
         rates, pet = node.ledger.rates(), node.ledger.pet
         own = {Quality(node.me, kind) for kind in node.config.offer.lease_kinds}
         held = {holding.quality for holding in node.wallet.holdings()}
-        rows = list[f.RateRow]()
-        for quality in own | held | rates.traded:
+        agreed, rows = rates.agreed, list[f.RateRow]()
+        for quality in own | held | {each for each in rates.traded if each.issuer != node.me}:
             figure = rates.figure(quality)
             worth = "" if figure is None else pet.number(pet.amount(1, figure) * monthly.GIGABYTE / MIB)
             rows.append(
@@ -123,8 +127,13 @@ class MonthDesk:
                     since=None if figure is None else figure.since,
                 )
             )
-        rows.sort(key=lambda row: (not row.own, -float(row.worth or -1), row.quality))
-        return f.Rates(currency=f.Currency(name=pet.name, symbol=pet.symbol), rates=tuple(rows))
+        near = {str(quality) for quality in held | agreed}
+        rows.sort(key=lambda row: (not row.own, row.quality not in near, -float(row.worth or -1), row.quality))
+        return f.Rates(
+            currency=f.Currency(name=pet.name, symbol=pet.symbol),
+            rates=tuple(rows[:RATES_TOLD_MAX]),
+            left_out=len(rows[RATES_TOLD_MAX:]),
+        )
 
 
 def _chart(chart: monthly.Chart) -> f.Chart:

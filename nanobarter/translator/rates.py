@@ -60,7 +60,7 @@ class _Trade:
 
     def __init__(self, deals: Sequence[Deal], now: Instant) -> None:
         self._deals, self._now = deals, now
-        self.ends = (deals[0].gave, deals[0].got)
+        self.ends, self.source = (deals[0].gave, deals[0].got), deals[0].source
         self.at = max(deal.at for deal in deals)
         self.cost = _COST[deals[0].source] * (1 + span_between(self.at, now) / (_FADE_DAYS * DAY))
 
@@ -147,6 +147,11 @@ class Rates:
     def traded(self) -> set[Quality]:
         """What deals and quotes are about."""
         return set(self._trades)
+
+    @property
+    def agreed(self) -> set[Quality]:
+        """What deals are about: no stranger adds to it."""
+        return {quality for quality, trades in self._trades.items() if any(t.source == "agreement" for t in trades)}
 
     def figure(self, quality: Quality) -> Figure | None:
         """Return what one MiB is worth, or None when no path of rates leads to the yardstick."""
