@@ -90,9 +90,10 @@ def parse_back_up(text: str) -> tuple[int, Quantity] | None:
     if text == "off":
         return None
     found = _BACK_UP.fullmatch(text)
-    if found is None:
-        raise ValueError(f'{text!r} is not such a bargain; write it like 50GB for 40GB, or "off"')
-    planned, most = map(parse_size, found.groups())  # which of the two is wrong, and how, is told by it
+    try:
+        planned, most = map(parse_size, found.groups() if found is not None else ("", ""))
+    except ValueError:
+        raise ValueError(f'{text!r} is not such a bargain; write it like 50GB for 40GB, or "off"') from None
     if planned < MIB:
         raise ValueError(f'{text!r} is a plan for less than 1MiB of folders; say how much shall be kept safe, or "off"')
     if most < MIB:

@@ -22,7 +22,7 @@ async def plan_of(node: "Node", *, anew: bool = True) -> f.Plan:
     """Work out what the folders need; not ``anew``: by what was measured within the last minutes."""
     use = await node.usage.look(anew=anew)
     measured = await node.folders.measure()
-    peers = len({*node.held(), *node.market.offering(node.kind)})
+    peers = len({*node.held(), *node.thrifty.offering()})
     geometry = node.geometry(peers)
     bargain = node.config.market.bargain
     planned = use.planned_bytes if bargain is None else max(use.planned_bytes, bargain[0])  # as the keeper does

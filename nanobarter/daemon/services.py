@@ -202,6 +202,10 @@ class Node(Storage):
             self._judged_until = now + JUDGED_FOR / SECOND
         return self._judgement
 
+    def _peer_connected(self, node: NodeId) -> None:
+        super()._peer_connected(node)
+        self.keeper.wake()  # it may have been offering for a while
+
     def _leaving_changed(self) -> None:
         self.keeper.wake()
 

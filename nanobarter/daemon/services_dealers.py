@@ -35,8 +35,13 @@ class Thrifty:
         """How much more would be offered if the disk had room, MiB; whether nothing is, although it is asked for."""
 
     def offering(self) -> Sequence[NodeId]:
-        """Return the issuers that offer notes of the folders' kind now: others could not fill an order of it."""
-        return self._node.market.offering(self._node.kind)
+        """Return who offers notes of the folders' kind now: others could not fill an order of it.
+
+        Where we have met any of them, only those: names cost nothing, and a few hundred of them with no node behind
+        would take all places of a plan.
+        """
+        every = self._node.market.offering(self._node.kind)
+        return [node for node in every if self._node.network.has_met(node)] or every
 
     def set_orders(self, orders: Sequence[Order]) -> None:
         """Replace what the keeper wants."""

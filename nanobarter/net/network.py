@@ -161,6 +161,11 @@ class Network:
         """Return the peers that can be called without dialling."""
         return self._links.peers()
 
+    def has_met(self, node: NodeId) -> bool:
+        """Tell whether a node was connected to this one, now or ever: a name alone costs nothing."""
+        peer = self._book.get(node)
+        return self._links.best(node) is not None or (peer is not None and peer.last_seen is not None)
+
     @property
     def connection_count(self) -> int:
         """How many connections are up; for a moment there may be two with one peer."""

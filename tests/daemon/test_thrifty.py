@@ -37,6 +37,17 @@ async def test_no_more_is_offered_than_there_is_and_the_folders_come_first(tmp_p
         assert [order.quantity_mib for order in keeper.orders] == [3000, OFFERED - 3000]
 
 
+async def test_names_with_no_node_behind_take_no_places_of_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [NodeId(bytes([n] * 32)) for n in range(200)]
+    async with a_node(tmp_path, Config()) as node:
+        monkeypatch.setattr(node.market, "offering", Mock(return_value=[*names, ANN]))
+        assert len(node.thrifty.offering()) == 201  # better asked in vain than not at all
+        monkeypatch.setattr(node.network, "has_met", Mock(side_effect=ANN.__eq__))
+        assert node.thrifty.offering() == [ANN]
+
+
 @pytest.mark.parametrize("market", [Market(refuse=(show_node(ANN),)), Market(wants=(show_node(BEN),))])
 async def test_dealers_want_no_notes_that_the_person_does_not_want(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch

@@ -56,6 +56,8 @@ async def test_a_restarted_node_finds_its_way_back_without_bootstrap(world: Worl
     await until(lambda: one.network.address_of(two.network.node_id) is not None)
     await two.stop()
     again = await world.start(2)
+    assert again.network.has_met(one.network.node_id)  # a name alone costs nothing: it counts who was ever there
+    assert not again.network.has_met(key(3).node_id)
     await until(lambda: again.network.connected() == [one.network.node_id])
 
 
