@@ -14,7 +14,7 @@ from nanobarter.core.errors import Malformed
 from nanobarter.core.ids import BidId, NodeId
 from nanobarter.core.item import ITEM_BODY_MAX, Item
 from nanobarter.core.quality import Quality
-from nanobarter.core.units import LeaseKind, Quantity
+from nanobarter.core.units import LEASE_KINDS_DEFAULT, LeaseKind, Quantity
 from nanobarter.matching.bids import Bid, Name, Pattern
 from nanobarter.matching.book import Book
 from nanobarter.matching.cycle import Cycle, cycle_of, quantities_of
@@ -22,6 +22,7 @@ from nanobarter.matching.rules import Rules
 from nanobarter.matching.wire import BidBody, Want, bid_id_of
 
 _BID_ID_BYTES = 16
+_KINDS = frozenset(LEASE_KINDS_DEFAULT)  # of others nobody can have a lease: they would only fill the book
 PERTURBED_MAX = 16  # so many of the best cycles compete when the choice is perturbed; the rest are far behind
 
 
@@ -70,8 +71,8 @@ def pattern_of(want: Want) -> Pattern:
 def bid_from_item(item: Item) -> Bid | None:
     """Return the bid that a gossip item carries.
 
-    None when it carries none: another topic, a withdrawal, nothing left, or a body that breaks the format. The
-    signature is the caller's to check, and expiry is judged by the book.
+    None when it carries none: another topic, a withdrawal, nothing left, a kind that no lease has, or a body that
+    breaks the format. The signature is the caller's to check, and expiry is judged by the book.
     """
     if item.topic != "bid" or not item.body or len(item.key) != _BID_ID_BYTES:
         return None
@@ -79,7 +80,7 @@ def bid_from_item(item: Item) -> Bid | None:
         body = decode(item.body, BidBody, size_max=ITEM_BODY_MAX)
     except Malformed:
         return None
-    if body.quantity <= 0:
+    if body.quantity <= 0 or not {body.gives.kind, body.wants.kind} <= _KINDS:
         return None
     return Bid(
         id=bid_id_of(item),

@@ -106,6 +106,7 @@ def test_withdrawn_empty_and_foreign_items_carry_no_bid() -> None:
         replace_item(live, body=b"\x00"),
         replace_item(live, topic="node"),
         item(0, want(None), quantity=0),
+        item(0, Want(LeaseKind("31d"), None, (), ())),  # nobody can have such a lease
     ):
         assert bid_from_item(other) is None
 
