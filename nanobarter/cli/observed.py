@@ -7,6 +7,7 @@ import argparse
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -18,10 +19,13 @@ from nanobarter.daemon.config import Config
 from nanobarter.daemon.disk import too_little
 from nanobarter.daemon.facade_backup import Plan
 from nanobarter.daemon.facade_bots import Bots
+from nanobarter.daemon.facade_node import Status
 from nanobarter.daemon.home import Home, default_home
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.measuring import measure
 from nanobarter.translator.behaviour import forgets_too_soon
+
+CHANGED: Final = "was changed since the daemon started, which goes by the old one until: nbctl down, nbctl up"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,16 @@ def observed(asked: argparse.Namespace) -> Observed:
     except (CommandFailed, msgspec.ValidationError):  # none answers, or one of another version
         plan = None
     return Observed(plan, shutil.disk_usage(home.path).free, measure([home.vault_path], Excludes()).size_bytes)
+
+
+def stale(asked: argparse.Namespace) -> Iterator[str]:
+    """Tell when a daemon runs that goes by another config than the home's file."""
+    try:
+        status = msgspec.convert(Client(Home.open(asked.home or default_home())).get("/v1/status"), Status)
+    except (CommandFailed, msgspec.ValidationError):
+        return
+    if status.config_changed:
+        yield f"attention: config.toml {CHANGED}"
 
 
 def over(asked: argparse.Namespace, config: Config) -> Iterator[str]:

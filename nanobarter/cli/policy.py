@@ -12,7 +12,7 @@ from nanobarter.cli.beside import bargain_lines, lent_at, reserve_of, show_reser
 from nanobarter.cli.estimate import expected_plan, show_duration
 from nanobarter.cli.estimating import HOURS_TOLD, Estimate, estimate, folders_for
 from nanobarter.cli.exits import Exit
-from nanobarter.cli.observed import Observed, observed, over
+from nanobarter.cli.observed import Observed, observed, over, stale
 from nanobarter.cli.policy_changes import change_lines, changes, order_lines
 from nanobarter.cli.talk import answer_json
 from nanobarter.core.errors import UsageError
@@ -50,7 +50,7 @@ def test(asked: argparse.Namespace) -> int:
                      "changes": changes(old, new),
                      "disk_holds_offer": not seen.disk(new.config)})  # fmt: skip
     else:
-        told = [*_lines(new), *seen.lines(new.config)]
+        told = [*_lines(new), *seen.lines(new.config), *stale(asked)]
         print("\n".join([*told, "", "compared with what holds now:", *change_lines(old, new)]))
     return Exit.DONE if new.enough else Exit.FAILED
 
@@ -65,7 +65,7 @@ def show(asked: argparse.Namespace) -> int:
                      "durability": config.backup.durability, "kinds": config.offer.kinds,
                      "reserve_bytes": reserve_of(config), "back_up": config.market.back_up})  # fmt: skip
     else:
-        print("\n".join([*_policy(config), *over(asked, config)]))
+        print("\n".join([*_policy(config), *over(asked, config), *stale(asked)]))
     return Exit.DONE
 
 
@@ -89,7 +89,8 @@ def _tell(asked: argparse.Namespace, found: Estimate, seen: Observed) -> int:
         answer_json({"type": "policy_estimate", **_shape(found), "observed": plan,
                      "disk_holds_offer": not seen.disk(found.config)})  # fmt: skip
     else:
-        told = [*_policy(found.config), "", *_lines(found), *seen.lines(found.config), "", *_more(found)]
+        seen_lines = [*seen.lines(found.config), *stale(asked)]
+        told = [*_policy(found.config), "", *_lines(found), *seen_lines, "", *_more(found)]
         print("\n".join(told))
     return Exit.DONE if found.enough else Exit.FAILED
 

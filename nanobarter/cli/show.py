@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from nanobarter.cli import show_bots, show_drafts, show_economy, show_month, show_notes, show_pledge
+from nanobarter.cli.observed import CHANGED
 from nanobarter.cli.show_plan import plan_lines
 from nanobarter.cli.show_storage import recover_lines
 from nanobarter.cli.table import mib, short, table, when
@@ -43,6 +44,8 @@ def lines_of(answer: dict[str, Any]) -> Iterator[str]:
 def _status(status: f.Status) -> Iterator[str]:
     yield f"node      {status.node}"
     yield f"listens   {status.listen}" + (" (same host)" if status.same_host else "")
+    if status.config_changed:
+        yield f"config    {CHANGED}"
     yield f"peers     {status.peers_connected} connected, {status.peers_known} known"
     yield f"space     {mib(status.lent_mib)} of {mib(status.offered_mib)} lent, {mib(status.held_mib)} held at others"
     yield f"market    {status.bids_heard} bids heard, {status.agreements} agreements"

@@ -1,4 +1,7 @@
-"""Changing the offer in config.toml by command: the person's comments and order stay as they are."""
+"""Changing the offer in config.toml by command: the person's comments and order stay as they are.
+
+What she changes in it herself holds from the next start on.
+"""
 
 from typing import Final
 
@@ -7,7 +10,7 @@ from msgspec.structs import replace
 from nanobarter.core.durable import write_durably
 from nanobarter.core.errors import LocalFault, UsageError
 from nanobarter.core.units import MIB, LeaseKind, show_size
-from nanobarter.daemon.config import Offer
+from nanobarter.daemon.config import Config, Offer
 from nanobarter.daemon.config_file import load_config, parse_config
 from nanobarter.daemon.home import Home
 
@@ -68,6 +71,14 @@ def checked_text(home: Home, offer: Offer) -> str:
     text = document.as_string()
     parse_config(text, home.config_path, folders_must_exist=False)
     return text
+
+
+def is_changed(home: Home, config: Config) -> bool:
+    """Tell whether the home's config is another one now, or cannot be read any more."""
+    try:
+        return load_config(home.config_path, folders_must_exist=False) != config
+    except (UsageError, LocalFault):
+        return True
 
 
 def write_text(home: Home, text: str) -> None:

@@ -104,7 +104,7 @@ class Bandwidth(Part, frozen=True, kw_only=True):
 
 
 class Status(Shape, frozen=True, kw_only=True, tag="status"):
-    """The node at a glance."""
+    """The node at a glance. ``config_changed``: config.toml is another one than the node goes by until it restarts."""
 
     node: str
     version: str
@@ -112,6 +112,7 @@ class Status(Shape, frozen=True, kw_only=True, tag="status"):
     started: int
     listen: str
     home: str
+    config_changed: bool = False
     peers_connected: int = 0
     peers_known: int = 0
     same_host: bool = False

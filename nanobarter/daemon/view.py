@@ -11,6 +11,7 @@ from nanobarter.core.units import DAY, MIB, Instant, Span, before
 from nanobarter.daemon import facade
 from nanobarter.daemon.accounts import Accounts
 from nanobarter.daemon.bots_desk import BotsDesk
+from nanobarter.daemon.config_change import is_changed
 from nanobarter.daemon.desk import Desk
 from nanobarter.daemon.doctor import examine
 from nanobarter.daemon.drafts import DraftDesk
@@ -63,6 +64,7 @@ class NodeView:
             started=self._started,
             listen=self._listening,
             home=str(node.home.path),
+            config_changed=is_changed(node.home, node.config),
             peers_connected=len(node.network.connected()),
             peers_known=len(node.network.known()),
             same_host=node.config.network.same_host_ok,

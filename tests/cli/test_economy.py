@@ -223,6 +223,14 @@ async def test_a_plan_tells_how_the_node_was_used_and_an_estimate_goes_by_it(
     assert json.loads(out)["observed"]["hours_on"] == 6.0
 
 
+async def test_a_config_that_does_not_hold_yet_is_told(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    node = FakeNode()
+    for changed in (False, True):
+        node.config_changed = changed
+        for words in (("policy",), ("policy", "explain"), ("policy", "test", str(home.config_path)), ("status",)):
+            assert ("was changed since the daemon started" in (await spoken(node, home, capsys, *words))[1]) == changed
+
+
 def test_an_offer_that_the_disk_cannot_hold_is_told_before_it_is_accepted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ class FakeNode:
     closed: trio.Event = field(default_factory=trio.Event)
     hang: bool = False
     well: bool = True
+    config_changed: bool = False
     fate: Fate = "whole"
     notes: FakeNotes = field(init=False)
     storage: FakeStorage = field(init=False)
@@ -91,6 +92,7 @@ class FakeNode:
         self._note("status")
         return f.Status(
             node="nb1fake", version="0", pid=1, started=0, listen="127.0.0.1:1", home="/h", peers_connected=5,
+            config_changed=self.config_changed,
             peers_known=5, folders=("/f",), snapshots=1, last_snapshot=0, offered_mib=1000, lent_mib=10, held_mib=20,
             bids_heard=7, agreements=1, health=self.health_now, drill=self.drill_now,
             bandwidth=self.bandwidth_now,

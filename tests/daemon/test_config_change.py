@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nanobarter.core.errors import UsageError
 from nanobarter.core.units import LEASE_KINDS_DEFAULT, MIB, LeaseKind
 from nanobarter.daemon.config import Config, Offer
-from nanobarter.daemon.config_change import changed_offer, checked_text, write_text
+from nanobarter.daemon.config_change import changed_offer, checked_text, is_changed, write_text
 from nanobarter.daemon.config_file import load_config, parse_config
 from nanobarter.daemon.config_text import write_config
 from nanobarter.daemon.home import Home
@@ -78,3 +78,14 @@ def test_comments_and_order_stay_and_a_mistake_made_since_is_told(tmp_path: Path
 def test_less_than_nothing_cannot_be_offered(by: int, kind: LeaseKind | None, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         changed_offer(Offer(space="1GB"), by, kind)
+
+
+def test_what_she_wrote_since_the_start_is_told_and_a_comment_is_no_change(tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home", bytes(64), '[offer]\nspace = "2GB"\n')
+    config = load_config(home.config_path)
+    home.config_path.write_text('# mine\n[offer]\nspace = "2GB"\n')
+    assert not is_changed(home, config)
+    home.config_path.write_text('[offer]\nspace = "2GB"\n[bots]\ntrader = "on"\n')
+    assert is_changed(home, config)
+    home.config_path.write_text("[offer")
+    assert is_changed(home, config)
