@@ -7,7 +7,7 @@ import argparse
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ from nanobarter.daemon.home import Home, default_home
 from nanobarter.storage.excludes import Excludes
 from nanobarter.storage.measuring import measure
 from nanobarter.translator.behaviour import forgets_too_soon
+
+Told = TypeVar("Told")
 
 CHANGED: Final = "was changed since the daemon started, which goes by the old one until: nbctl down, nbctl up"
 
@@ -54,28 +56,31 @@ class Observed:
 
 def observed(asked: argparse.Namespace) -> Observed:
     """Look at the disk, and ask the daemon if one answers."""
-    home = Home.open(asked.home or default_home())
-    try:
-        plan = msgspec.convert(Client(home).get("/v1/plan"), Plan)
-    except (CommandFailed, msgspec.ValidationError):  # none answers, or one of another version
-        plan = None
-    return Observed(plan, shutil.disk_usage(home.path).free, measure([home.vault_path], Excludes()).size_bytes)
+    home = _home(asked)
+    free, kept = shutil.disk_usage(home.path).free, measure([home.vault_path], Excludes()).size_bytes
+    return Observed(_told(asked, "/v1/plan", Plan), free, kept)
 
 
 def stale(asked: argparse.Namespace) -> Iterator[str]:
     """Tell when a daemon runs that goes by another config than the home's file."""
-    try:
-        status = msgspec.convert(Client(Home.open(asked.home or default_home())).get("/v1/status"), Status)
-    except (CommandFailed, msgspec.ValidationError):
-        return
-    if status.config_changed:
+    status = _told(asked, "/v1/status", Status)
+    if status is not None and status.config_changed:
         yield f"attention: config.toml {CHANGED}"
 
 
 def over(asked: argparse.Namespace, config: Config) -> Iterator[str]:
     """Tell which orders of a config were carried out and are over, if a daemon answers."""
-    if any(row.once for row in config.order):
-        try:
-            yield from msgspec.convert(Client(Home.open(asked.home or default_home())).get("/v1/bots"), Bots).over
-        except (CommandFailed, msgspec.ValidationError):
-            return
+    bots = _told(asked, "/v1/bots", Bots) if any(row.once for row in config.order) else None
+    yield from bots.over if bots is not None else ()
+
+
+def _told(asked: argparse.Namespace, path: str, shape: type[Told]) -> Told | None:
+    """Return what the daemon tells; None: none answers, or one of another version."""
+    try:
+        return msgspec.convert(Client(_home(asked)).get(path), shape)
+    except (CommandFailed, msgspec.ValidationError):
+        return None
+
+
+def _home(asked: argparse.Namespace) -> Home:
+    return Home.open(asked.home or default_home())
