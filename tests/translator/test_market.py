@@ -134,13 +134,19 @@ async def run_for(market: Market, seconds: float) -> None:
         await market.run()
 
 
-async def test_a_no_is_remembered_until_a_bid_changes_or_for_a_while(autojump_clock: MockClock) -> None:
+async def asked_once() -> tuple[_Board, _Partner, Market]:
+    """Return a market that has asked its only partner, who says no, once in a minute."""
     board, partner = _Board(), _Partner(Reason.POLICY)
     await board.publish(offer(1))
     market = market_with(board, partner)
     market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
     await run_for(market, 60)
     assert partner.asked == 1
+    return board, partner, market
+
+
+async def test_a_no_is_remembered_until_a_bid_changes_or_for_a_while(autojump_clock: MockClock) -> None:
+    board, partner, market = await asked_once()
     await board.publish(offer(2))
     await run_for(market, 60)
     assert partner.asked == 2
@@ -208,12 +214,7 @@ async def test_a_search_that_fails_by_a_bug_costs_a_while_and_not_the_daemon(
         return find(book, bid, **how)
 
     monkeypatch.setattr(choosing, "find", once)
-    board, partner = _Board(), _Partner(Reason.POLICY)
-    await board.publish(offer(1))
-    market = market_with(board, partner)
-    market.set_orders([Order(KIND, PEER.node_id, Quantity(20))])
-    await run_for(market, 60)
-    assert partner.asked == 1
+    await asked_once()
     assert len([record for record in caplog.records if "our fault" in record.message and record.exc_info]) == 1
 
 
