@@ -221,10 +221,12 @@ class Barter:
     def _leaving_changed(self) -> None:
         """Hear that this node begins to leave, or stays after all."""
 
-    def _free_own(self, kind: LeaseKind) -> Quantity:
-        if self.leaver.leaving:
-            return Quantity(0)  # what is not promised yet is promised to nobody
+    def unpromised(self, kind: LeaseKind) -> Quantity:
+        """Return how much of what is pledged of a kind is promised to nobody."""
         return next((c.free for c in self.mint.capacity() if c.kind == kind), Quantity(0))
+
+    def _free_own(self, kind: LeaseKind) -> Quantity:
+        return Quantity(0) if self.leaver.leaving else self.unpromised(kind)  # then it is promised to nobody any more
 
     def _shuns(self, node: NodeId) -> bool:
         """Tell whether a node is convicted or exposed, so that its notes count for nothing; its leases run on."""

@@ -49,7 +49,7 @@ class Thrifty:
         quiet = node.leaver.leaving or node.config.bots.dry_run
         standing = [] if quiet else standing_orders(node, rings)
         at_work = sum(quantity for quality, quantity in rings.values() if quality.issuer == node.me)
-        pledged = at_work + next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)
+        pledged = at_work + node.unpromised(node.kind)
         wanted = within_room([*orders, *standing], min(pledged, room(node)), node.me)
         asked, roomy = own_space([*orders, *standing], node.me), own_space(wanted, node.me)
         self.unplaced = max(0, min(asked, pledged) - roomy)
@@ -86,7 +86,7 @@ def own_room(node: "Node") -> Quantity:
     """Return how much more of our own space the keeper can give: what pledge, disk and budget allow."""
     if node.leaver.leaving or node.thrifty.stopped:
         return Quantity(0)
-    return Quantity(min(room(node), next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0)))
+    return Quantity(min(room(node), node.unpromised(node.kind)))
 
 
 def standing_orders(node: "Node", rings: Rings) -> list[Order]:
@@ -151,7 +151,7 @@ def desk_of(node: "Node") -> Desk:
     trust = node.trust(node.market.offering(), 0 if plan is None else plan.geometry.n)
     takes = issuers_of(node.config).takes
     avoided = {*node.avoided(), *(issuer for issuer in trust.vetted | trust.judged if not takes(issuer))}
-    free = min(room(node), next((c.free for c in node.mint.capacity() if c.kind == node.kind), 0))
+    free = min(room(node), node.unpromised(node.kind))
     ordered = sum(own_space(node.market.orders_of(who), node.me) for who in ("hand", "keeper", "standing"))
     spent = node.budget()
     if spent is not None:  # what the keeper has ordered comes first
